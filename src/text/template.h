@@ -1,0 +1,21 @@
+/* template.h — chat templates: an interpreter of the part of Jinja2 that models' templates are written in,
+ * with the environment that transformers gives them (trim_blocks, lstrip_blocks, raise_exception,
+ * strftime_now, tojson without HTML escaping, generation blocks, break and continue).
+ *
+ * Nothing in a template is trusted: parse depth, steps and output are capped; an error names the line. */
+#ifndef TEXT_TEMPLATE_H
+#define TEXT_TEMPLATE_H
+
+#include "base/json.h"
+
+struct chat_template;
+
+/* `name` is what errors call the template. */
+lorac_status template_parse(struct memory *m, const char *source, size_t length, const char *name,
+                            struct chat_template **t, lorac_error *err);
+void template_free(struct chat_template *t);
+/* `variables` is a JSON object: messages, tools, add_generation_prompt, bos_token, eos_token ... The text is
+ * appended to *out. A template may be rendered from several threads at once. */
+lorac_status template_render(const struct chat_template *t, json_t *variables, struct text *out, lorac_error *err);
+
+#endif
