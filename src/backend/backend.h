@@ -79,7 +79,8 @@ struct outer {
 /* Keys and values of one sequence in one layer. Page p holds keys p·page_tokens …; a multiple of 64 tokens, or one page. */
 struct kv_view {
     const struct buf *k, *v; /* one per page */
-    size_t pages, page_tokens, ld;
+    size_t offset;           /* floats added to each */
+    size_t page_tokens, ld;
 };
 /* `rows` consecutive queries of one sequence, rows row .. row + rows of the batch, at positions position ... */
 struct attention_segment {

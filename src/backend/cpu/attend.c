@@ -1,7 +1,7 @@
 /* attend.c — attention on the CPU: cuts it into problems of one KV head, some queries (or keys) of one sequence. */
 #include "backend/cpu/cpu.h"
 
-enum { QUERY_ROWS = 64, MAX_PAGES = 1024 };
+enum { QUERY_ROWS = 64, MAX_PAGES = 16384 };
 
 struct attend {
     struct cpu_backend *c;
@@ -19,8 +19,8 @@ static struct cpu_attention problem(const struct attend *t, const struct attenti
     size_t head = kv_head * group, keys = g->position + row + rows;
     size_t used = (keys + g->kv.page_tokens - 1) / g->kv.page_tokens;
     for (size_t i = 0; i < used; i++) {
-        pages[i] = cpu_floats(g->kv.k[i]) + kv_head * a->head_dim;
-        pages[MAX_PAGES + i] = cpu_floats(g->kv.v[i]) + kv_head * a->head_dim;
+        pages[i] = cpu_floats(g->kv.k[i]) + g->kv.offset + kv_head * a->head_dim;
+        pages[MAX_PAGES + i] = cpu_floats(g->kv.v[i]) + g->kv.offset + kv_head * a->head_dim;
     }
     struct cpu_attention p = {
         .q = cpu_floats(a->q) + at * width + head * a->head_dim,
