@@ -15,12 +15,15 @@ const char *lorac_status_name(lorac_status status)
     return (size_t)status < sizeof names / sizeof *names ? names[status] : "unknown";
 }
 
-const char *lorac_version(void) { return LORAC_VERSION; }
+const char *lorac_version(void)
+{
+    return LORAC_VERSION;
+}
 
 lorac_status fail(lorac_error *err, lorac_status status, const char *file, const char *format, ...)
 {
     if (!err) return status;
-    char sentence[1024];
+    char sentence[1020]; /* with the file it fits the message */
     va_list args;
     va_start(args, format);
     vsnprintf(sentence, sizeof sentence, format, args);
@@ -41,6 +44,9 @@ lorac_status fail_errno(lorac_error *err, const char *file, const char *verb)
     int number = errno;
     char reason[128] = "";
     if (strerror_r(number, reason, sizeof reason)) snprintf(reason, sizeof reason, "error %d", number);
-    return fail(err, number == ENOMEM ? LORAC_OUT_OF_MEMORY : number == ENOENT ? LORAC_NOT_FOUND : LORAC_IO, file,
-                "cannot %s: %s", verb, reason);
+    return fail(err,
+                number == ENOMEM   ? LORAC_OUT_OF_MEMORY
+                : number == ENOENT ? LORAC_NOT_FOUND
+                                   : LORAC_IO,
+                file, "cannot %s: %s", verb, reason);
 }
