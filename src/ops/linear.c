@@ -13,6 +13,13 @@ size_t linear_hf_row(const struct linear *l, size_t row)
     return head * dim + i / 2 + (i % 2) * (dim / 2); /* file: (0, d/2, 1, d/2 + 1, ...) */
 }
 
+size_t linear_file_row(const struct linear *l, size_t hf_row)
+{
+    if (!l->permuted_heads) return hf_row;
+    size_t dim = l->weight.rows / l->permuted_heads, head = hf_row / dim, i = hf_row % dim;
+    return head * dim + (i < dim / 2 ? 2 * i : 2 * (i - dim / 2) + 1);
+}
+
 /* ---- terms ---------------------------------------------------------------------------------- */
 
 typedef void (*term_fn)(struct exec *e, const struct lora_term *term, const struct linear *l, const struct term_rows *range,

@@ -18,8 +18,9 @@ struct linear {
     size_t index;           /* in the model's list of linears */
     size_t permuted_heads;  /* 0: file order is Hugging Face order; else heads whose rows are interleaved pairs */
 };
-/* The Hugging Face row that row `row` of the file holds. */
+/* The Hugging Face row that row `row` of the file holds; and back. */
 size_t linear_hf_row(const struct linear *l, size_t row);
+size_t linear_file_row(const struct linear *l, size_t hf_row);
 
 struct lora_term {
     struct qmatrix a, b;  /* (r, in), (out, r), f32, rows in the base file's order */
