@@ -88,6 +88,7 @@ static void fill_terms(struct lorac_adapter_set *set, const double *factors, siz
                 const struct adapter_module *m = &set->adapters[i]->layout.modules[k];
                 if (m->linear->index != l) continue;
                 set->terms[at++] = layout_term(m, set->adapters[i]->weights, NULL, factors[i]);
+                if (m->rank > set->rank) set->rank = m->rank;
                 set->bytes += m->rank * (m->linear->weight.rows + m->linear->weight.cols) * sizeof(float);
             }
     }

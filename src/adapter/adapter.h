@@ -6,6 +6,7 @@
 #define ADAPTER_ADAPTER_H
 
 #include "base/hash.h"
+#include "base/json.h"
 #include "base/runtime.h"
 #include "file/safetensors.h"
 #include "ops/linear.h"
@@ -43,6 +44,7 @@ struct lorac_adapter_set {
     uint32_t *begin;
     struct lora_term *terms;
     size_t bytes; /* of the terms' floats */
+    size_t rank;  /* the largest */
 };
 
 struct linear_list {

@@ -44,20 +44,30 @@ void batch_free(struct batch *b)
 
 void batch_clear(struct batch *b) { b->rows = b->sequences = b->terms.count = 0; }
 
-bool batch_add(struct batch *b, const int32_t *ids, size_t count, size_t position, struct kv_cache *cache,
-               const struct term_table *terms)
+static bool add_sequence(struct batch *b, size_t count, size_t position, struct kv_cache *cache,
+                         const struct term_table *terms)
 {
     if (count > b->max_rows - b->rows || b->sequences == b->max_sequences) return false;
-    for (size_t i = 0; i < count; i++) {
-        b->host[b->rows + i] = ids[i];
-        b->host[b->max_rows + b->rows + i] = (int32_t)(position + i);
-    }
     b->segments[b->sequences] = (struct attention_segment){.row = b->rows, .rows = count, .position = position};
     b->ranges[b->sequences] = (struct term_rows){b->rows, count, terms};
     b->caches[b->sequences++] = cache;
     b->rows += count;
     return true;
 }
+
+bool batch_add(struct batch *b, const int32_t *ids, size_t count, size_t position, struct kv_cache *cache,
+               const struct term_table *terms)
+{
+    size_t first = b->rows;
+    if (!add_sequence(b, count, position, cache, terms)) return false;
+    for (size_t i = 0; i < count; i++) {
+        b->host[first + i] = ids[i];
+        b->host[b->max_rows + first + i] = (int32_t)(position + i);
+    }
+    return true;
+}
+
+bool batch_add_blank(struct batch *b, size_t count) { return add_sequence(b, count, 0, NULL, NULL); }
 
 /* Neighbours under the same set become one range: one product instead of several. */
 static void join_ranges(struct batch *b)

@@ -47,6 +47,8 @@ void batch_clear(struct batch *b);
  * themselves and position must be 0. */
 bool batch_add(struct batch *b, const int32_t *ids, size_t count, size_t position, struct kv_cache *cache,
                const struct term_table *terms);
+/* A sequence of `count` rows without content, for a plan. */
+bool batch_add_blank(struct batch *b, size_t count);
 /* Uploads ids and positions: between begin and wait of the stream. */
 void batch_upload(struct batch *b, struct stream *s);
 
