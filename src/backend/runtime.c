@@ -30,6 +30,7 @@ lorac_status lorac_runtime_create(const lorac_runtime_options *options, lorac_ru
     struct lorac_runtime *r = calloc(1, sizeof *r);
     if (!r) return fail_memory(err, "a runtime", sizeof *r);
     r->memory.limit = o.memory_limit;
+    r->resident_at_start = os_resident_bytes();
     r->map_files = !o.no_mmap;
     r->log = o.log;
     r->log_user = o.log_user;

@@ -11,6 +11,7 @@ struct pool;
 struct lorac_runtime {
     struct memory memory;
     bool map_files;
+    size_t resident_at_start; /* bytes of the process when the runtime was made: code and libraries */
     struct pool *pool;
     struct backend *backend;
     lorac_log_fn log;

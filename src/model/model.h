@@ -40,7 +40,8 @@ struct lorac_model {
     struct buffer **buffers;
     size_t buffer_count;
     char *names; /* of the linears, one after the other */
-    size_t weight_bytes, parameters;
+    size_t weight_bytes, parameters; /* of the tensors */
+    size_t file_bytes;               /* of the files that are mapped or read */
 
     struct qmatrix embedding, head;
     struct norm final_norm;
@@ -50,9 +51,6 @@ struct lorac_model {
     struct linear *linears;
     size_t linear_count;
 };
-
-/* The bytes that computing on the model touches: what a plan counts as weights. */
-static inline size_t model_weight_bytes(const struct lorac_model *m) { return m->weight_bytes; }
 
 extern const struct family family_llama;
 

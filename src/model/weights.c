@@ -69,6 +69,7 @@ static lorac_status wrap(struct weights *w, const struct os_file *file, struct b
     struct lorac_model *m = w->model;
     TRY(m->runtime->backend->kernels->buffer_wrap(m->runtime->backend, file->data, file->size, buffer, err));
     m->buffers[m->buffer_count++] = *buffer;
+    m->file_bytes += file->size;
     return LORAC_OK;
 }
 
