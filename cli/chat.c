@@ -120,7 +120,8 @@ static bool handle_line(struct conversation *c, char *line)
     if (!strcmp(line, "/reset") || !strcmp(line, "r")) {
         conversation_reset(c);
         fputs("The conversation starts anew.\n", stderr);
-    } else if (line[0] == '/') print_help();
+    } else if (line[0] == '/')
+        print_help();
     else if (length) {
         messages_add(c->messages, "user", line, length);
         if (answer(c) == 1) {
@@ -149,7 +150,7 @@ static int converse(struct conversation *c)
     return interrupted() ? 130 : 0;
 }
 
-static int run(const struct arguments *a)
+static int run(struct arguments *a)
 {
     struct conversation c = {.chat = a->values, .messages = json_array()};
     lorac_session_options session_options;

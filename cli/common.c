@@ -68,9 +68,12 @@ static bool default_model(char *path, size_t size)
 {
     const char *lorac = getenv("LORAC_CACHE"), *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
     int n;
-    if (lorac && *lorac) n = snprintf(path, size, "%s/" DEFAULT_MODEL, lorac);
-    else if (xdg && *xdg) n = snprintf(path, size, "%s/lorac/" DEFAULT_MODEL, xdg);
-    else n = snprintf(path, size, "%s/.cache/lorac/" DEFAULT_MODEL, home && *home ? home : ".");
+    if (lorac && *lorac)
+        n = snprintf(path, size, "%s/" DEFAULT_MODEL, lorac);
+    else if (xdg && *xdg)
+        n = snprintf(path, size, "%s/lorac/" DEFAULT_MODEL, xdg);
+    else
+        n = snprintf(path, size, "%s/.cache/lorac/" DEFAULT_MODEL, home && *home ? home : ".");
     return n > 0 && (size_t)n < size && path_exists(path);
 }
 
@@ -87,14 +90,15 @@ const char *model_path(const struct common *c, char *buffer, size_t size)
 {
     if (!c->model) {
         if (default_model(buffer, size)) return buffer;
-        fail_status(c->json, LORAC_NOT_FOUND, buffer, "the default model %s is not there: run `make demo` or give --model",
-                    buffer);
+        fail_status(c->json, LORAC_NOT_FOUND, buffer,
+                    "the default model %s is not there: run `make demo` or give --model", buffer);
         return NULL;
     }
     if (!path_exists(c->model) && looks_like_hub_name(c->model)) {
-        fail_status(c->json, LORAC_NOT_FOUND, c->model,
-                    "%s is neither a file nor a folder; names on a hub are not fetched: download it and give its folder",
-                    c->model);
+        fail_status(
+            c->json, LORAC_NOT_FOUND, c->model,
+            "%s is neither a file nor a folder; names on a hub are not fetched: download it and give its folder",
+            c->model);
         return NULL;
     }
     return c->model;
@@ -105,8 +109,10 @@ bool adapter_spec(const char *argument, char *path, size_t size, double *scale)
     const char *colon = strrchr(argument, ':');
     size_t length = strlen(argument);
     *scale = 1;
-    if (colon && !path_exists(argument) && parse_decimal(colon + 1, scale)) length = (size_t)(colon - argument);
-    else *scale = 1;
+    if (colon && !path_exists(argument) && parse_decimal(colon + 1, scale))
+        length = (size_t)(colon - argument);
+    else
+        *scale = 1;
     return (size_t)snprintf(path, size, "%.*s", (int)length, argument) < size;
 }
 
@@ -232,7 +238,8 @@ char *read_whole(bool json, const char *path, size_t *length)
     }
     errno = 0;
     text = read_stream(file, length);
-    if (!text) fail_status(json, LORAC_OUT_OF_MEMORY, path, "%s: too large for the memory", path);
+    if (!text)
+        fail_status(json, LORAC_OUT_OF_MEMORY, path, "%s: too large for the memory", path);
     else if (ferror(file)) {
         fail_status(json, LORAC_IO, path, "%s: %s", path, strerror(errno));
         free(text);

@@ -28,7 +28,8 @@ struct common {
                .help = "threads to compute with; by default what this process may use"),                               \
         OPTION(CHOICE, values, common.precision, "precision", .value = "MODE", .choices = "fast|exact",                \
                .fallback = "fast", .help = "how to compute"),                                                          \
-        OPTION(FLAG, values, common.no_mmap, "no-mmap", .help = "read the weights into memory instead of mapping them"), \
+        OPTION(FLAG, values, common.no_mmap, "no-mmap",                                                                \
+               .help = "read the weights into memory instead of mapping them"),                                        \
         REFUSED("trust-remote-code", NULL, "false", RUN_CODE_REFUSAL)
 
 #define ADAPTER_OPTION(values)                                                                                         \
@@ -85,8 +86,8 @@ bool adapter_spec(const char *argument, char *path, size_t size, double *scale);
 
 /* ---- failing: a sentence on standard error, and with --json an object on standard output ------ */
 
-int fail_usage(bool json, const char *format, ...) __attribute__((format(printf, 2, 3)));  /* 2 */
-int fail_error(bool json, const lorac_error *err);                                         /* 1, or 130 when cancelled */
+int fail_usage(bool json, const char *format, ...) __attribute__((format(printf, 2, 3))); /* 2 */
+int fail_error(bool json, const lorac_error *err);                                        /* 1, or 130 when cancelled */
 int fail_status(bool json, lorac_status kind, const char *file, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 int fail_interrupted(bool json, const char *sentence); /* 130 */

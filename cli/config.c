@@ -97,7 +97,8 @@ static const char *keep(struct config *c, char *text)
 static char *join(struct config *c, const yaml_node_t *sequence)
 {
     char *text = calloc(1, 1);
-    for (yaml_node_item_t *i = sequence->data.sequence.items.start; text && i < sequence->data.sequence.items.top; i++) {
+    for (yaml_node_item_t *i = sequence->data.sequence.items.start; text && i < sequence->data.sequence.items.top;
+         i++) {
         const char *item = scalar(node(c, *i));
         char *longer = item ? realloc(text, strlen(text) + strlen(item) + 2) : NULL;
         if (!longer) {
@@ -125,14 +126,17 @@ static bool set_node(struct config *c, const char *name, const yaml_node_t *valu
     char *text = NULL;
     const char *kept;
     if (is_null(value)) return true;
-    if (value->type == YAML_SCALAR_NODE) text = strdup(plain_text(value));
-    else if (value->type == YAML_SEQUENCE_NODE) text = join(c, value);
+    if (value->type == YAML_SCALAR_NODE)
+        text = strdup(plain_text(value));
+    else if (value->type == YAML_SEQUENCE_NODE)
+        text = join(c, value);
     if ((kept = keep(c, text))) return set_text(c, name, kept, value);
     snprintf(message, sizeof message, "%s must be one value", name);
     return config_error(c, value, message);
 }
 
-static bool unknown_key(struct config *c, const char *key, const yaml_node_t *at, const char *const *known, size_t count)
+static bool unknown_key(struct config *c, const char *key, const yaml_node_t *at, const char *const *known,
+                        size_t count)
 {
     char message[256];
     const char *nearest = nearest_word(key, known, count);
@@ -162,8 +166,7 @@ static bool adam_setting(struct config *c, const char *key, yaml_node_t *at, yam
 {
     static const char *const known[] = {"weight_decay", "betas", "eps", "bias_correction"};
     if (!strcmp(key, "weight_decay")) return set_node(c, "weight-decay", value);
-    if (!strcmp(key, "eps"))
-        return is_number(c, value, 1e-8) || config_error(c, value, "eps is always 1e-8");
+    if (!strcmp(key, "eps")) return is_number(c, value, 1e-8) || config_error(c, value, "eps is always 1e-8");
     if (!strcmp(key, "bias_correction"))
         return !strcmp(plain_text(value) ? plain_text(value) : "", "true") ||
                config_error(c, value, "the bias of the moments is always corrected");
@@ -240,7 +243,7 @@ static bool lr_schedule(struct config *c, yaml_node_t *schedule)
 
 static bool unknown_setting(struct config *c, const char *key, const yaml_node_t *at)
 {
-    static char names[128][48];
+    char names[128][48];
     const char *known[128];
     size_t count = 0;
     for (const struct option *o = c->arguments->command->options; o->name && count < 125; o++) {
@@ -298,7 +301,8 @@ bool config_read(struct arguments *a, const char *path, struct complaint *why)
             complain(why, "%s:%zu: not YAML: %s", path, parser.problem_mark.line + 1,
                      parser.problem ? parser.problem : "unreadable");
         yaml_parser_delete(&parser);
-    } else complain(why, "out of memory");
+    } else
+        complain(why, "out of memory");
     fclose(file);
     return good;
 }

@@ -73,8 +73,10 @@ int data_open_first(const struct data *d, const struct engine *e, const char *sp
     int handle = from ? mkstemp(copy) : -1;
     FILE *to = handle >= 0 ? fdopen(handle, "wb") : NULL;
     int status;
-    if (to && copy_rows(from, to, rows)) status = open_file(d, e, copy, json, dataset);
-    else status = fail_status(json, LORAC_IO, path, "%s: cannot copy its first rows: %s", path, strerror(errno));
+    if (to && copy_rows(from, to, rows))
+        status = open_file(d, e, copy, json, dataset);
+    else
+        status = fail_status(json, LORAC_IO, path, "%s: cannot copy its first rows: %s", path, strerror(errno));
     if (to) fclose(to);
     if (handle >= 0) unlink(copy);
     if (from) fclose(from);

@@ -13,7 +13,8 @@ struct data {
 };
 
 #define DATA_OPTIONS(values)                                                                                           \
-    OPTION(TEXT, values, data.folder, "data", .value = "DIR", .help = "a folder with train.jsonl, valid.jsonl, test.jsonl"), \
+    OPTION(TEXT, values, data.folder, "data", .value = "DIR",                                                          \
+           .help = "a folder with train.jsonl, valid.jsonl, test.jsonl"),                                              \
         OPTION(COUNT, values, data.max_seq_length, "max-seq-length", .value = "N", .fallback = "2048",                 \
                .help = "most tokens of a row; 0: no limit"),                                                           \
         OPTION(CHOICE, values, data.overlong, "overlong", .value = "HOW", .choices = "cut|split|error",                \

@@ -39,8 +39,7 @@ static int on_progress(void *user, size_t done, size_t total)
     double elapsed = seconds_now() - p->start, fraction = total ? (double)done / (double)total : 0;
     if (terminal_due(&p->terminal) && done)
         terminal_progress(&p->terminal, fraction, "%zu of %zu tokens  %.0f tokens/s  %s left", done, total,
-                          (double)done / elapsed,
-                          format_duration(left, sizeof left, elapsed * (1 / fraction - 1)));
+                          (double)done / elapsed, format_duration(left, sizeof left, elapsed * (1 / fraction - 1)));
     return interrupted();
 }
 
@@ -64,7 +63,7 @@ static int evaluate(const struct eval *v, const struct engine *e, const lorac_da
     return 0;
 }
 
-static int run(const struct arguments *a)
+static int run(struct arguments *a)
 {
     static const char *const splits[] = {"train", "valid", "test"};
     const struct eval *v = a->values;

@@ -78,8 +78,8 @@ static json_t *logprob_entry(int32_t token, float logprob, const lorac_token_log
 {
     json_t *list = json_array();
     for (size_t i = 0; i < count; i++)
-        json_array_append_new(list, json_pack("{s:i,s:o}", "token", (int)top[i].token, "logprob",
-                                              json_float(top[i].logprob)));
+        json_array_append_new(
+            list, json_pack("{s:i,s:o}", "token", (int)top[i].token, "logprob", json_float(top[i].logprob)));
     return json_pack("{s:i,s:o,s:o}", "token", (int)token, "logprob", json_float(logprob), "top", list);
 }
 
@@ -179,11 +179,11 @@ static void print_result(const struct generate *g, const struct token_list *ids,
     double prefill = per_second(r->prompt_tokens, r->prefill_seconds);
     double decode = per_second(r->tokens, r->decode_seconds);
     if (out->json) {
-        json_t *object = json_pack("{s:o,s:O,s:o,s:O,s:s,s:o,s:o}", "prompt_tokens", json_ids(ids->items, ids->count),
-                                   "tokens", out->tokens, "text", json_text(out->text ? out->text : "", out->length),
-                                   "logprobs", out->logprobs, "finish_reason", r->stopped ? "stop" : "length",
-                                   "prefill_tokens_per_second", json_number(prefill), "decode_tokens_per_second",
-                                   json_number(decode));
+        json_t *object =
+            json_pack("{s:o,s:O,s:o,s:O,s:s,s:o,s:o}", "prompt_tokens", json_ids(ids->items, ids->count), "tokens",
+                      out->tokens, "text", json_text(out->text ? out->text : "", out->length), "logprobs",
+                      out->logprobs, "finish_reason", r->stopped ? "stop" : "length", "prefill_tokens_per_second",
+                      json_number(prefill), "decode_tokens_per_second", json_number(decode));
         if (of_prompt) json_object_set(object, "prompt_logprobs", of_prompt);
         json_print_line(stdout, object);
         return;
@@ -236,10 +236,14 @@ static int generate(const struct arguments *a, const struct engine *e, const str
     if (!failed) failed = lorac_session_append(session, ids->items, ids->count, &err);
     if (!failed) failed = lorac_generate(session, e->tokenizer, &generate_options, on_token, &out, &result, &err);
 
-    if (interrupted()) status = fail_interrupted(g->common.json, "interrupted");
-    else if (failed) status = fail_error(g->common.json, &err);
-    else if (out.failed) status = fail_status(g->common.json, LORAC_OUT_OF_MEMORY, "", "out of memory");
-    else print_result(g, ids, &out, of_prompt, &result);
+    if (interrupted())
+        status = fail_interrupted(g->common.json, "interrupted");
+    else if (failed)
+        status = fail_error(g->common.json, &err);
+    else if (out.failed)
+        status = fail_status(g->common.json, LORAC_OUT_OF_MEMORY, "", "out of memory");
+    else
+        print_result(g, ids, &out, of_prompt, &result);
     lorac_session_free(session);
     json_decref(of_prompt);
     json_decref(out.tokens);
@@ -248,7 +252,7 @@ static int generate(const struct arguments *a, const struct engine *e, const str
     return status;
 }
 
-static int run(const struct arguments *a)
+static int run(struct arguments *a)
 {
     const struct generate *g = a->values;
     struct token_list ids = {0};

@@ -14,7 +14,7 @@ static const struct option option_table[] = {
     OPTIONS_END,
 };
 
-static int run(const struct arguments *a)
+static int run(struct arguments *a)
 {
     const struct help *help = a->values;
     if (help->manual) {

@@ -10,12 +10,12 @@ static void print_wrapped(FILE *out, const char *text, size_t at)
 {
     while (*text) {
         size_t length = strcspn(text, " ");
-        if (at + length > WIDTH && at > COLUMN) {
+        if (at + 1 + length > WIDTH && at > COLUMN) {
             fprintf(out, "\n%*s", COLUMN, "");
             at = COLUMN;
         }
-        fprintf(out, "%.*s%s", (int)length, text, text[length] ? " " : "");
-        at += length + 1;
+        fprintf(out, "%s%.*s", at > COLUMN ? " " : "", (int)length, text);
+        at += length + (at > COLUMN);
         text += length + (text[length] == ' ');
     }
 }
@@ -32,8 +32,12 @@ static void print_option(FILE *out, const struct option *o)
 
     used = (size_t)snprintf(line, sizeof line, "%s", o->help);
     if (o->choices) used += (size_t)snprintf(line + used, sizeof line - used, ": %s", o->choices);
-    for (size_t i = 0; option_alias(o, i, alias, sizeof alias); i++)
-        if (alias[0] != '-') used += (size_t)snprintf(line + used, sizeof line - used, "; also --%s", alias);
+    const char *before = "; also";
+    for (size_t i = 0; option_alias(o, i, alias, sizeof alias); i++) {
+        if (alias[0] == '-') continue;
+        used += (size_t)snprintf(line + used, sizeof line - used, "%s --%s", before, alias);
+        before = ",";
+    }
     if (o->fallback) snprintf(line + used, sizeof line - used, " (default: %s)", o->fallback);
     print_wrapped(out, line, COLUMN);
     fputc('\n', out);
@@ -46,8 +50,10 @@ void help_print(FILE *out, const struct command *command)
             command->positional ? command->positional : "");
     if (command->details) fprintf(out, "\n%s\n", command->details);
     for (const struct option *o = command->options; o->name; o++) {
-        if (o->type == OPTION_SECTION) fprintf(out, "\n%s:\n", o->name);
-        else if (o->type != OPTION_REFUSED) print_option(out, o);
+        if (o->type == OPTION_SECTION)
+            fprintf(out, "\n%s:\n", o->name);
+        else if (o->type != OPTION_REFUSED)
+            print_option(out, o);
     }
     if (command->examples) fprintf(out, "\nExamples:\n%s", command->examples);
 }
@@ -58,6 +64,7 @@ void help_print_overview(FILE *out, const struct command *const *table)
           "usage: lorac COMMAND [options]\n\nCommands:\n",
           out);
     for (; *table; table++) fprintf(out, "  %-12s %s\n", (*table)->name, (*table)->summary);
-    fputs("\n`lorac COMMAND --help` explains a command. Exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted.\n",
-          out);
+    fputs(
+        "\n`lorac COMMAND --help` explains a command. Exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted.\n",
+        out);
 }

@@ -47,7 +47,8 @@ static void print_text(const char *text)
 static void print_scalar(const char *key, const json_t *value)
 {
     char number[32];
-    if (json_is_string(value)) print_text(json_string_value(value));
+    if (json_is_string(value))
+        print_text(json_string_value(value));
     else if (json_is_integer(value) && (ends_with(key, "bytes") || !strcmp(key, "size")))
         printf(" %s\n", format_bytes(number, sizeof number, (double)json_integer_value(value)));
     else {
@@ -83,7 +84,8 @@ static void print_value(const char *key, json_t *value, int depth)
             printf("%*s%s\n", 2 * depth + 2, "", line ? line : "");
             free(line);
         }
-    } else print_scalar(key, value);
+    } else
+        print_scalar(key, value);
 }
 
 static void print_object(json_t *object, int depth)
@@ -110,7 +112,7 @@ static int print_description(const struct inspect *i, const char *text, const ch
     return 0;
 }
 
-static int run(const struct arguments *a)
+static int run(struct arguments *a)
 {
     const struct inspect *i = a->values;
     const char *path = a->rest.items[0];
@@ -118,7 +120,8 @@ static int run(const struct arguments *a)
     lorac_error err;
     char *text;
     int status = engine_open(&e, &i->common, OPEN_RUNTIME);
-    if (!status && lorac_inspect(e.runtime, path, &text, &err)) status = fail_error(i->common.json, &err);
+    if (!status && lorac_inspect(e.runtime, path, &text, &err))
+        status = fail_error(i->common.json, &err);
     else if (!status) {
         status = print_description(i, text, path);
         lorac_free(text);

@@ -9,7 +9,7 @@
 #include <stdio.h>
 
 json_t *json_number(double value);
-json_t *json_float(float value); /* the shortest decimal that reads back as this float */
+json_t *json_float(float value);                    /* the shortest decimal that reads back as this float */
 json_t *json_text(const char *text, size_t length); /* malformed UTF-8 becomes U+FFFD */
 json_t *json_ids(const int32_t *ids, size_t count);
 

@@ -53,13 +53,13 @@ static int run_command(const struct command *command, int argc, char **argv)
     struct arguments arguments;
     struct complaint why;
     int status;
-    if (arguments_wants_help(argc, argv)) {
+    if (!arguments_init(&arguments, command, &why) || !arguments_parse(&arguments, argc, argv, &why))
+        status = fail_usage(wants_json(argc, argv), "%s", why.text);
+    else if (arguments.help) {
         help_print(stdout, command);
-        return 0;
-    }
-    if (arguments_init(&arguments, command, &why) && arguments_parse(&arguments, argc, argv, &why))
+        status = 0;
+    } else
         status = command->run(&arguments);
-    else status = fail_usage(wants_json(argc, argv), "%s", why.text);
     arguments_free(&arguments);
     return status;
 }

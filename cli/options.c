@@ -161,8 +161,10 @@ static bool set_number(const struct option *o, void *member, const char *text, s
         if (!in_bounds(o, (double)integer)) return bad_bounds(o, text, why);
         if (o->type == OPTION_COUNT && integer < 0)
             return complain(why, "--%s must not be negative, it is %s", o->name, text);
-        if (o->type == OPTION_COUNT) *(size_t *)member = (size_t)integer;
-        else *(long long *)member = integer;
+        if (o->type == OPTION_COUNT)
+            *(size_t *)member = (size_t)integer;
+        else
+            *(long long *)member = integer;
     }
     return true;
 }
@@ -257,13 +259,6 @@ static bool unknown_option(const struct command *command, const char *word, size
 
 /* ---- the command line ---------------------------------------------------------------------- */
 
-bool arguments_wants_help(int argc, char **argv)
-{
-    for (int i = 0; i < argc && strcmp(argv[i], "--"); i++)
-        if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h")) return true;
-    return false;
-}
-
 bool arguments_init(struct arguments *a, const struct command *command, struct complaint *why)
 {
     size_t count = options_count(command->options);
@@ -272,7 +267,8 @@ bool arguments_init(struct arguments *a, const struct command *command, struct c
     a->origin = calloc(count + 1, 1);
     if (!a->values || !a->origin) return complain(why, "out of memory");
     for (const struct option *o = command->options; o->name; o++)
-        if (o->fallback && o->type != OPTION_REFUSED && !option_set(a, o, o->fallback, ORIGIN_DEFAULT, why)) return false;
+        if (o->fallback && o->type != OPTION_REFUSED && !option_set(a, o, o->fallback, ORIGIN_DEFAULT, why))
+            return false;
     return true;
 }
 
@@ -288,8 +284,10 @@ static bool parse_option(struct arguments *a, int argc, char **argv, int *i, str
         length = equals ? (size_t)(equals - name) : strlen(name);
     }
     const struct option *o = option_find(a->command->options, name, length);
-    if (!o) return name == word ? complain(why, "unknown option %s", word) : unknown_option(a->command, name, length, why);
-    if (equals) text = equals + 1;
+    if (!o)
+        return name == word ? complain(why, "unknown option %s", word) : unknown_option(a->command, name, length, why);
+    if (equals)
+        text = equals + 1;
     else if (o->value) {
         if (*i + 1 >= argc) return complain(why, "%s needs a value: %s %s", word, word, o->value);
         text = argv[++*i];
@@ -301,10 +299,14 @@ bool arguments_parse(struct arguments *a, int argc, char **argv, struct complain
 {
     bool only_rest = false;
     for (int i = 0; i < argc; i++) {
-        if (!only_rest && !strcmp(argv[i], "--")) only_rest = true;
+        if (!only_rest && !strcmp(argv[i], "--"))
+            only_rest = true;
+        else if (!only_rest && (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h")))
+            return a->help = true;
         else if (!only_rest && argv[i][0] == '-' && argv[i][1]) {
             if (!parse_option(a, argc, argv, &i, why)) return false;
-        } else if (!list_append(&a->rest, argv[i])) return complain(why, "out of memory");
+        } else if (!list_append(&a->rest, argv[i]))
+            return complain(why, "out of memory");
     }
     const struct command *c = a->command;
     if (a->rest.count > c->positional_most)

@@ -41,11 +41,21 @@ struct option {
 };
 
 #define OPTION(kind, values, member, spelling, ...)                                                                    \
-    {.type = OPTION_##kind, .name = spelling, .offset = offsetof(values, member), __VA_ARGS__}
-#define SECTION(title) {.type = OPTION_SECTION, .name = title}
+    {                                                                                                                  \
+        .type = OPTION_##kind, .name = spelling, .offset = offsetof(values, member), __VA_ARGS__                       \
+    }
+#define SECTION(title)                                                                                                 \
+    {                                                                                                                  \
+        .type = OPTION_SECTION, .name = title                                                                          \
+    }
 #define REFUSED(spelling, metavar, nothing, why)                                                                       \
-    {.type = OPTION_REFUSED, .name = spelling, .value = metavar, .fallback = nothing, .help = why}
-#define OPTIONS_END {.name = NULL}
+    {                                                                                                                  \
+        .type = OPTION_REFUSED, .name = spelling, .value = metavar, .fallback = nothing, .help = why                   \
+    }
+#define OPTIONS_END                                                                                                    \
+    {                                                                                                                  \
+        .name = NULL                                                                                                   \
+    }
 
 enum origin { ORIGIN_DEFAULT, ORIGIN_CONFIG, ORIGIN_COMMAND_LINE };
 
@@ -58,13 +68,14 @@ struct command {
     const char *examples; /* lines */
     const struct option *options;
     size_t values_size;
-    int (*run)(const struct arguments *arguments); /* the exit status */
+    int (*run)(struct arguments *arguments); /* the exit status */
 };
 
 struct arguments {
     const struct command *command;
     void *values;          /* the command's struct, filled */
     unsigned char *origin; /* enum origin, one per option of the table */
+    bool help;             /* --help was there; what follows it was not looked at */
     struct text_list rest; /* positional arguments */
     struct text_list kept; /* copies that values point into */
 };
@@ -77,7 +88,6 @@ bool complain(struct complaint *why, const char *format, ...) __attribute__((for
 
 bool arguments_init(struct arguments *a, const struct command *command, struct complaint *why);
 bool arguments_parse(struct arguments *a, int argc, char **argv, struct complaint *why);
-bool arguments_wants_help(int argc, char **argv);
 void arguments_free(struct arguments *a);
 
 /* Sets one option from text, unless a stronger origin did already. A flag's text is NULL, "true" or "false". */

@@ -116,13 +116,15 @@ static void draw_axes(FILE *out, const struct axes *a)
     int decimals = a->step_y >= 1 ? 0 : (int)ceil(-log10(a->step_y) - 1e-9);
     for (int i = 0; a->y0 + i * a->step_y <= a->y1 + 1e-9; i++) {
         double value = a->y0 + i * a->step_y, y = at_y(a, value);
-        fprintf(out, "<path class=\"grid\" d=\"M%d %.1fH%d\"/><text x=\"%d\" y=\"%.1f\" text-anchor=\"end\">%.*f</text>\n",
+        fprintf(out,
+                "<path class=\"grid\" d=\"M%d %.1fH%d\"/><text x=\"%d\" y=\"%.1f\" text-anchor=\"end\">%.*f</text>\n",
                 LEFT, y, WIDTH - RIGHT, LEFT - 8, y + 4, decimals, value);
     }
     for (int i = 0; a->x0 + i * a->step_x <= a->x1 + 1e-9; i++) {
         double value = a->x0 + i * a->step_x, x = at_x(a, value);
-        fprintf(out, "<path class=\"axis\" d=\"M%.1f %dv5\"/><text x=\"%.1f\" y=\"%d\" text-anchor=\"middle\">%.0f</text>\n", x,
-                HEIGHT - BOTTOM, x, HEIGHT - BOTTOM + 20, value);
+        fprintf(out,
+                "<path class=\"axis\" d=\"M%.1f %dv5\"/><text x=\"%.1f\" y=\"%d\" text-anchor=\"middle\">%.0f</text>\n",
+                x, HEIGHT - BOTTOM, x, HEIGHT - BOTTOM + 20, value);
     }
     fprintf(out, "<path class=\"axis\" d=\"M%d %dH%d\"/>\n", LEFT, HEIGHT - BOTTOM, WIDTH - RIGHT);
     fprintf(out, "<text x=\"%d\" y=\"%d\" text-anchor=\"middle\">iteration</text>\n", (LEFT + WIDTH - RIGHT) / 2,
@@ -133,7 +135,8 @@ static void draw_axes(FILE *out, const struct axes *a)
 
 /* ---- marks --------------------------------------------------------------------------------- */
 
-static void draw_line(FILE *out, const struct axes *a, const double *x, const double *y, size_t count, const char *class)
+static void draw_line(FILE *out, const struct axes *a, const double *x, const double *y, size_t count,
+                      const char *class)
 {
     if (count < 2) return;
     fprintf(out, "<path class=\"%s\" fill=\"none\" stroke-width=\"2\" stroke-linejoin=\"round\" d=\"", class);
@@ -154,8 +157,9 @@ static void draw_legend(FILE *out, const struct series *train, const struct seri
 {
     int x = WIDTH - RIGHT - 190, y = TOP - 20;
     if (train->count)
-        fprintf(out, "<path class=\"train\" stroke-width=\"2\" d=\"M%d %dh22\"/><text x=\"%d\" y=\"%d\">training</text>\n", x,
-                y - 4, x + 28, y);
+        fprintf(out,
+                "<path class=\"train\" stroke-width=\"2\" d=\"M%d %dh22\"/><text x=\"%d\" y=\"%d\">training</text>\n",
+                x, y - 4, x + 28, y);
     if (valid->count)
         fprintf(out,
                 "<path class=\"valid\" stroke-width=\"2\" d=\"M%d %dh22\"/><circle class=\"mark\" cx=\"%d\" cy=\"%d\" "
@@ -166,9 +170,12 @@ static void draw_legend(FILE *out, const struct series *train, const struct seri
 static void draw_escaped(FILE *out, const char *text)
 {
     for (; *text; text++) {
-        if (*text == '&') fputs("&amp;", out);
-        else if (*text == '<') fputs("&lt;", out);
-        else if ((unsigned char)*text >= 0x20) fputc(*text, out);
+        if (*text == '&')
+            fputs("&amp;", out);
+        else if (*text == '<')
+            fputs("&lt;", out);
+        else if ((unsigned char)*text >= 0x20)
+            fputc(*text, out);
     }
 }
 
@@ -178,10 +185,11 @@ static bool draw(FILE *out, const struct series *train, const struct series *val
     double *smoothed = calloc(train->count + 1, sizeof *smoothed);
     if (!smoothed) return false;
     smooth(train, smoothed);
-    fprintf(out,
-            "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %d %d\" width=\"%d\" height=\"%d\" role=\"img\">\n%s"
-            "<rect class=\"page\" width=\"%d\" height=\"%d\"/>\n<text class=\"title\" x=\"%d\" y=\"32\">",
-            WIDTH, HEIGHT, WIDTH, HEIGHT, style, WIDTH, HEIGHT, LEFT);
+    fprintf(
+        out,
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %d %d\" width=\"%d\" height=\"%d\" role=\"img\">\n%s"
+        "<rect class=\"page\" width=\"%d\" height=\"%d\"/>\n<text class=\"title\" x=\"%d\" y=\"32\">",
+        WIDTH, HEIGHT, WIDTH, HEIGHT, style, WIDTH, HEIGHT, LEFT);
     draw_escaped(out, title);
     fputs("</text>\n", out);
     draw_axes(out, &a);

@@ -86,7 +86,8 @@ static int encode_message(const struct prompt *p, const lorac_tokenizer *tokeniz
     messages_add(messages, "user", text, length);
     if (p->variables && !json_is_object(variables))
         status = fail_usage(json, "--chat-template-config needs a JSON object, not '%s'", p->variables);
-    else status = chat_encode(tokenizer, messages, variables, p->response, json, ids);
+    else
+        status = chat_encode(tokenizer, messages, variables, p->response, json, ids);
     json_decref(messages);
     json_decref(variables);
     return status;
@@ -115,7 +116,8 @@ int prompt_encode(const struct prompt *p, const lorac_tokenizer *tokenizer, bool
         char *text = read_whole(json, "-", &length);
         status = text ? encode_text(p, tokenizer, text, length, json, ids) : 1;
         free(text);
-    } else status = encode_text(p, tokenizer, p->text, strlen(p->text), json, ids);
+    } else
+        status = encode_text(p, tokenizer, p->text, strlen(p->text), json, ids);
     if (!status && !ids->count) status = fail_usage(json, "the prompt has no tokens");
     return status;
 }

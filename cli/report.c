@@ -92,21 +92,30 @@ void report_close(struct report *r)
     json_decref(r->events);
 }
 
-/* To the log, and to standard output with --json; takes the value over. */
-static void emit(struct report *r, json_t *event)
+static void log_event(struct report *r, json_t *event)
 {
     char *line = json_line(event);
     json_array_append(r->events, event);
-    if (line && r->log && !r->log_failed) {
+    if (line && !r->log_failed) {
         fprintf(r->log, "%s\n", line);
         r->log_failed = fflush(r->log) != 0;
         if (r->log_failed) terminal_print(&r->terminal, "lorac: warning: train.jsonl: %s", strerror(errno));
     }
-    if (r->json) {
-        terminal_clear(&r->terminal);
-        json_print_line(stdout, json_incref(event));
-    }
     free(line);
+}
+
+static void print_event(struct report *r, json_t *event)
+{
+    if (!r->json) return;
+    terminal_clear(&r->terminal);
+    json_print_line(stdout, json_incref(event));
+}
+
+/* To the log, and to standard output with --json; takes the value over. */
+static void emit(struct report *r, json_t *event)
+{
+    log_event(r, event);
+    print_event(r, event);
     json_decref(event);
 }
 
@@ -118,7 +127,8 @@ static void print_plan(struct report *r, const lorac_trainer_info *info, const l
     terminal_print(&r->terminal, "training %s parameters in layers %zu to %zu, scale %g",
                    format_count(parameters, sizeof parameters, (double)info->trainable_parameters), info->first_layer,
                    info->layers ? info->layers - 1 : 0, info->scale);
-    terminal_print(&r->terminal, "memory: %s weights + %s adapter + %s activations + %s process = %s (recomputation: %s)",
+    terminal_print(&r->terminal,
+                   "memory: %s weights + %s adapter + %s activations + %s process = %s (recomputation: %s)",
                    format_bytes(weights, sizeof weights, (double)plan->weights),
                    format_bytes(adapter, sizeof adapter, (double)plan->adapter),
                    format_bytes(activations, sizeof activations, (double)plan->activations),
@@ -137,8 +147,11 @@ void report_plan(struct report *r, const lorac_trainer *trainer)
     json_t *bytes = json_pack("{s:I,s:I,s:I,s:I,s:I}", "weights", (json_int_t)plan.weights, "adapter",
                               (json_int_t)plan.adapter, "activations", (json_int_t)plan.activations, "process",
                               (json_int_t)plan.process, "total", (json_int_t)plan.total);
-    emit(r, json_pack("{s:s,s:I,s:o}", "event", "start", "trainable_parameters",
-                      (json_int_t)info.trainable_parameters, "memory_bytes", bytes));
+    json_t *event = json_pack("{s:s,s:I,s:o}", "event", "start", "trainable_parameters",
+                              (json_int_t)info.trainable_parameters, "memory_bytes", bytes);
+    if (!json_array_size(r->events)) log_event(r, event); /* a resumed log starts with it already */
+    print_event(r, event);
+    json_decref(event);
     r->start = seconds_now();
 }
 
@@ -155,17 +168,16 @@ static void show_step(struct report *r, const lorac_event *e)
     double seconds = e->seconds > 0 ? e->seconds : 1;
     if (r->peak_flops > 0) snprintf(peak, sizeof peak, "  %.0f %% of peak", 100 * e->flops / seconds / r->peak_flops);
     terminal_progress(&r->terminal, (double)e->iteration / (double)e->iterations,
-                      "%s left  %zu/%zu  loss %.3f  %.0f tokens/s%s  %s",
-                      format_duration(left, sizeof left, remaining), e->iteration, e->iterations, r->loss,
-                      (double)e->target_tokens / seconds, peak,
+                      "%s left  %zu/%zu  loss %.3f  %.0f tokens/s%s  %s", format_duration(left, sizeof left, remaining),
+                      e->iteration, e->iterations, r->loss, (double)e->target_tokens / seconds, peak,
                       format_bytes(memory, sizeof memory, (double)e->peak_rss_bytes));
 }
 
 static void show_train(struct report *r, const lorac_event *e)
 {
     char memory[32];
-    terminal_print(&r->terminal, "iteration %zu: loss %.4f, learning rate %.3g, %.0f tokens/s, %s", e->iteration, e->loss,
-                   e->learning_rate, e->tokens_per_second,
+    terminal_print(&r->terminal, "iteration %zu: loss %.4f, learning rate %.3g, %.0f tokens/s, %s", e->iteration,
+                   e->loss, e->learning_rate, e->tokens_per_second,
                    format_bytes(memory, sizeof memory, (double)e->peak_rss_bytes));
     emit(r, json_pack("{s:s,s:I,s:o,s:o,s:I,s:o,s:I}", "event", "train", "iteration", (json_int_t)e->iteration, "loss",
                       json_number(e->loss), "learning_rate", json_number(e->learning_rate), "target_tokens",

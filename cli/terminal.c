@@ -104,7 +104,9 @@ const char *format_count(char *text, size_t size, double count)
 const char *format_duration(char *text, size_t size, double seconds)
 {
     long whole = seconds > 0 && seconds < 1e9 ? (long)(seconds + 0.5) : 0;
-    if (whole >= 3600) snprintf(text, size, "%ld:%02ld:%02ld", whole / 3600, whole / 60 % 60, whole % 60);
-    else snprintf(text, size, "%ld:%02ld", whole / 60, whole % 60);
+    if (whole >= 3600)
+        snprintf(text, size, "%ld:%02ld:%02ld", whole / 3600, whole / 60 % 60, whole % 60);
+    else
+        snprintf(text, size, "%ld:%02ld", whole / 60, whole % 60);
     return text;
 }

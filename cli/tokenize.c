@@ -84,8 +84,10 @@ static int decode(const struct tokenize *t, const lorac_tokenizer *tokenizer)
     lorac_status failed = lorac_tokenizer_decode(tokenizer, ids, count, 0, &text, &length, &err);
     free(ids);
     if (failed) return fail_error(t->common.json, &err);
-    if (t->common.json) json_print_line(stdout, json_pack("{s:o}", "text", json_text(text, length)));
-    else printf("%s\n", text);
+    if (t->common.json)
+        json_print_line(stdout, json_pack("{s:o}", "text", json_text(text, length)));
+    else
+        printf("%s\n", text);
     lorac_free(text);
     return 0;
 }
@@ -113,7 +115,7 @@ static int encode_lines(const struct tokenize *t, const lorac_tokenizer *tokeniz
     return status;
 }
 
-static int run(const struct arguments *a)
+static int run(struct arguments *a)
 {
     const struct tokenize *t = a->values;
     struct engine e;
@@ -121,10 +123,14 @@ static int run(const struct arguments *a)
     if (given != 1) return fail_usage(t->common.json, "give one of --text, --chat, --tokens and --lines");
     status = engine_open(&e, &t->common, OPEN_TOKENIZER);
     if (!status) {
-        if (t->text) status = encode(t, e.tokenizer, t->text, strlen(t->text), NULL);
-        else if (t->chat) status = encode_chat(t, e.tokenizer);
-        else if (t->tokens) status = decode(t, e.tokenizer);
-        else status = encode_lines(t, e.tokenizer);
+        if (t->text)
+            status = encode(t, e.tokenizer, t->text, strlen(t->text), NULL);
+        else if (t->chat)
+            status = encode_chat(t, e.tokenizer);
+        else if (t->tokens)
+            status = decode(t, e.tokenizer);
+        else
+            status = encode_lines(t, e.tokenizer);
     }
     engine_close(&e);
     return status;

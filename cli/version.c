@@ -12,11 +12,13 @@ static const struct option option_table[] = {
     OPTIONS_END,
 };
 
-static int run(const struct arguments *a)
+static int run(struct arguments *a)
 {
     const struct version *version = a->values;
-    if (version->json) json_print_line(stdout, json_pack("{s:s}", "version", lorac_version()));
-    else printf("lorac %s\n", lorac_version());
+    if (version->json)
+        json_print_line(stdout, json_pack("{s:s}", "version", lorac_version()));
+    else
+        printf("lorac %s\n", lorac_version());
     return 0;
 }
 
