@@ -91,7 +91,7 @@ void manual_print(FILE *out, const struct command *const *table)
 {
     fputs(
         ".\\\" Printed by `lorac help --man`.\n"
-        ".Dd $Mdocdate$\n.Dt LORAC 1\n.Os\n"
+        ".Dd November 23, 2026\n.Dt LORAC 1\n.Os\n"
         ".Sh NAME\n.Nm lorac\n.Nd fine-tune, combine and run LoRA adapters for local language models\n"
         ".Sh SYNOPSIS\n.Nm\n.Ar command\n.Op Ar options\n"
         ".Sh DESCRIPTION\n"
