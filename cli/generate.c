@@ -70,7 +70,7 @@ struct output {
     bool json;
     json_t *tokens, *logprobs;
     char *text;
-    size_t length, capacity;
+    size_t length, capacity, draws; /* draws: tokens that were drawn, a stop token included */
     bool failed;
 };
 
@@ -102,6 +102,7 @@ static void keep_text(struct output *out, const char *text, size_t length)
 static int on_token(void *user, const lorac_generated *token)
 {
     struct output *out = user;
+    out->draws++;
     if (!out->json) {
         fwrite(token->text, 1, token->text_length, stdout);
         fflush(stdout);
@@ -177,7 +178,7 @@ static void print_result(const struct generate *g, const struct token_list *ids,
                          const lorac_generate_result *r)
 {
     double prefill = per_second(r->prompt_tokens, r->prefill_seconds);
-    double decode = per_second(r->tokens, r->decode_seconds);
+    double decode = per_second(out->draws ? out->draws - 1 : 0, r->decode_seconds); /* the first is the prefill's */
     if (out->json) {
         json_t *object =
             json_pack("{s:o,s:O,s:o,s:O,s:s,s:o,s:o}", "prompt_tokens", json_ids(ids->items, ids->count), "tokens",
