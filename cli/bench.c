@@ -214,6 +214,7 @@ static int run(struct arguments *a)
         b->layers = -2;
     else if (b->layers == 0 || b->layers < -1 || b->layers > 100000)
         return fail_usage(b->common.json, "--num-layers must be -1 (all) or at least 1, not %lld", b->layers);
+    if (!(r.phases & DECODE) && !b->common.adapters.count) b->generation = 0;
     signals_install();
     if (r.phases & OPEN) status = measure_open(b, &r.open_ms);
     if (!status) status = engine_open(&e, &b->common, OPEN_MODEL | OPEN_ADAPTERS);

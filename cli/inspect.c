@@ -11,9 +11,7 @@ struct inspect {
 };
 
 static const struct option option_table[] = {
-    SECTION("Output"),
-    JSON_OPTION(struct inspect),
-    OPTIONS_END,
+    SECTION("Model"), MODEL_OPTIONS(struct inspect), SECTION("Output"), JSON_OPTION(struct inspect), OPTIONS_END,
 };
 
 /* "weight_bytes" reads better as "weight bytes". */
@@ -115,10 +113,12 @@ static int print_description(const struct inspect *i, const char *text, const ch
 static int run(struct arguments *a)
 {
     const struct inspect *i = a->values;
-    const char *path = a->rest.items[0];
+    char buffer[4096];
+    const char *path = a->rest.count ? a->rest.items[0] : model_path(&i->common, buffer, sizeof buffer);
     struct engine e;
     lorac_error err;
     char *text;
+    if (!path) return 1;
     int status = engine_open(&e, &i->common, OPEN_RUNTIME);
     if (!status && lorac_inspect(e.runtime, path, &text, &err))
         status = fail_error(i->common.json, &err);
@@ -132,9 +132,9 @@ static int run(struct arguments *a)
 
 const struct command command_inspect = {
     .name = "inspect",
-    .summary = "say what a file or folder is",
-    .positional = "FILE|DIR",
-    .positional_least = 1,
+    .summary = "say what a file or folder is: a model, an adapter, a tokenizer",
+    .details = "Without an argument, the model is described.",
+    .positional = "[FILE|DIR]",
     .positional_most = 1,
     .examples = "  lorac inspect model.gguf\n  lorac inspect adapters --json\n",
     .options = option_table,

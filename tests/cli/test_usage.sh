@@ -63,8 +63,10 @@ run eval --split best --data "$work/data"
 expect 2 "no such split" "train|valid|test"
 run eval
 expect 2 "no data" "needs --data"
-run inspect
-expect 2 "nothing to inspect" "needs FILE|DIR"
+run inspect a b
+expect 2 "two files to inspect" "does not take the argument 'b'"
+run completions
+expect 2 "no shell" "needs bash|zsh|fish"
 run tokenize --json
 expect 2 "nothing to tokenize"
 run tokenize --text a --tokens 1
