@@ -300,14 +300,14 @@ double prefill_flops(const struct bench *b, const lorac_model *model, const stru
     return products + head + attention;
 }
 
-/* Every weight once (an untied embedding is not read), every adapter (f32) once, and each row's mean cache. */
+/* Every weight once (an untied embedding is not read), every adapter (f32) once, and each row's mean cache (f32). */
 double decode_bytes(const struct bench *b, const lorac_model *model, const struct rows *rows)
 {
     lorac_model_info m = {.struct_size = sizeof m};
     lorac_model_get_info(model, &m);
     double table = (double)m.vocab_size * (double)m.hidden_size;
     double weights = (double)m.weight_bytes * (m.tied_head ? 1 : 1 - table / (double)m.parameters);
-    double cached = (double)b->prompt + (double)b->generation / 2, element = b->common.precision == LORAC_EXACT ? 4 : 2;
-    double cache = cached * (double)(m.layers * 2 * m.kv_heads * m.head_dim) * element;
+    double cached = (double)b->prompt + (double)b->generation / 2;
+    double cache = cached * (double)(m.layers * 2 * m.kv_heads * m.head_dim) * sizeof(float);
     return weights + 4 * (double)rows->adapter_parameters + cache * (double)rows->count;
 }
