@@ -59,11 +59,11 @@ def trained(model):
     return {n.replace(".default", ""): p for n, p in model.named_parameters() if p.requires_grad}
 
 
-def learning_rate(case, s):
+def learning_rate(case, s, steps=STEPS):
     peak, warm = case["learning_rate"], case["warmup"]
     if warm and s <= warm: return peak * s / warm
     if case["schedule"] == "constant": return peak
-    t, length = s - (warm + 1 if warm else 0), STEPS - warm
+    t, length = s - (warm + 1 if warm else 0), steps - warm
     return peak / 2 * (1 + math.cos(math.pi * min(t, length) / length))
 
 

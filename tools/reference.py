@@ -1,11 +1,13 @@
 """What the golden scripts and the live judges share: reference models, goldens' bookkeeping, and running the command."""
 import hashlib, importlib.metadata, json, os, subprocess, sys
 import torch
-from transformers import AutoTokenizer, LlamaForCausalLM
+import transformers
+from transformers import LlamaForCausalLM
 import gguf_llama
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 torch.manual_seed(0)
+transformers.logging.set_verbosity_error(); transformers.logging.disable_progress_bar()
 LINEARS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 GOLDEN = os.path.join(ROOT, "tests", "golden")
@@ -18,13 +20,17 @@ def load(path):
 
 
 def default_model():
-    """The default model: $LORAC_MODEL, else where `make demo` or the peers cached it."""
+    """The default model: $LORAC_MODEL, else where `make demo` cached it."""
     cache = os.environ.get("LORAC_CACHE") or os.path.join(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "lorac")
-    names = [os.environ.get("LORAC_MODEL", ""), *(os.path.join(d, "SmolLM2-135M-Instruct.Q4_1.gguf") for d in (cache, os.path.join(cache, "models"))),
-             os.path.expanduser("~/.cache/lorac-peers/models/smollm2-q4_1.gguf")]
+    names = [os.environ.get("LORAC_MODEL", ""), *(os.path.join(d, "SmolLM2-135M-Instruct.Q4_1.gguf") for d in (cache, os.path.join(cache, "models")))]
     found = next((n for n in names if n and os.path.exists(n)), None)
     if not found: sys.exit("no default model: run `make demo` once or set LORAC_MODEL")
     return found
+
+
+def wikisql():
+    """The WikiSQL rows: $LORAC_WIKISQL, else beside the checkout."""
+    return os.environ.get("LORAC_WIKISQL") or os.path.join(os.path.dirname(ROOT), "shared", "data", "wikisql")
 
 
 def ragged_loss(model, rows, targets):
@@ -79,6 +85,11 @@ class Report:
         self.count += 1; self.bad += not ok
         print(f"{'ok  ' if ok else 'FAIL'} {what}{': ' + str(why) if why and not ok else ''}", flush=True)
         return ok
+
+    def attempt(self, what, f, *args):
+        """f(*args); what the command refused or answered wrongly is a failure of this line, and the judge goes on."""
+        try: f(*args)
+        except (RuntimeError, AssertionError, KeyError, ValueError, OSError) as e: self.holds(what, False, f"{type(e).__name__}: {e}")
 
     def end(self):
         print(f"{self.count - self.bad} of {self.count} hold"); sys.exit(bool(self.bad))
