@@ -65,6 +65,8 @@ static void test_reads_what_jansson_refuses(void **state)
     assert_prints("\"\\\\ud800 NaN \\\" Infinity 99999999999999999999\"", (struct json_style){0},
                   "\"\\\\ud800 NaN \\\" Infinity 99999999999999999999\"");
     assert_prints("{\"a\": 1, \"a\": 2}", (struct json_style){0}, "{\"a\": 2}");
+    json_t *value;
+    assert_int_equal(json_read_unique(&memory, "{\"a\": 1, \"a\": 2}", 16, "t", &value, &err), LORAC_FORMAT);
     assert_prints("\"a\\u0000b\"", (struct json_style){0}, "\"a\\u0000b\"");
 }
 
