@@ -54,10 +54,10 @@ static lorac_status write_folder(struct lorac_trainer *t, const char *name, lora
     lorac_status status = temporary ? LORAC_OK : fail_memory(err, "a path", strlen(name));
     if (status == LORAC_OK) {
         sprintf(temporary, "%s.tmp", path);
-        status = os_remove_tree(m, temporary, err);
+        if (os_is_folder(temporary)) status = os_remove_tree(m, temporary, err);
     }
     if (status == LORAC_OK) status = write_adapter(t, temporary, err);
-    if (status == LORAC_OK) status = os_remove_tree(m, path, err);
+    if (status == LORAC_OK && os_is_folder(path)) status = os_remove_tree(m, path, err);
     if (status == LORAC_OK) status = os_rename(temporary, path, err);
     mem_free(m, path);
     mem_free(m, temporary);
