@@ -101,14 +101,15 @@ INLINE void product_rows(struct operands o, size_t depth, bool accumulate, size_
 static __attribute__((noinline)) void product(struct operands o, size_t rows, size_t cols, size_t depth,
                                               bool accumulate)
 {
-    size_t left = cols, width;
-    for (; left; left -= width, o.c += width, o.b += width, o.soon += o.soon ? width : 0) {
-        if (left >= TILE_COLS)
-            product_rows(o, depth, accumulate, width = TILE_COLS, rows, TILE_VECTORS);
-        else if (TILE_VECTORS > 2 && left >= 2 * LANES)
-            product_rows(o, depth, accumulate, width = 2 * LANES, rows, 2);
+    size_t width;
+    for (size_t left = cols; left; left -= width, o.c += width, o.b += width, o.soon += o.soon ? width : 0) {
+        width = left >= TILE_COLS ? TILE_COLS : left >= 2 * LANES ? 2 * LANES : smaller(left, LANES);
+        if (width == TILE_COLS)
+            product_rows(o, depth, accumulate, LANES, rows, TILE_VECTORS);
+        else if (width == 2 * LANES)
+            product_rows(o, depth, accumulate, LANES, rows, 2);
         else
-            product_rows(o, depth, accumulate, width = smaller(left, LANES), rows, 1);
+            product_rows(o, depth, accumulate, width, rows, 1);
     }
 }
 
