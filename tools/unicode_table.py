@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""Writes src/text/unicode_classes.h and src/text/unicode_words.h: character classes as the reference (the `tokenizers` package) sees them.
+"""Writes src/text/unicode_{classes,words,nfc}.h: characters as the reference (the `tokenizers` package) sees them.
 
 Each class is what PCRE2 calls it plus the code points that only the reference's newer Unicode knows; a class
 from which PCRE2 would have to lose code points is written out in full. The word characters are those that
 keep a `single_word` added token from matching. usage: unicode_table.py src/text"""
 import ctypes
 import sys
+import unicodedata
 import tokenizers
 from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers
 
@@ -33,6 +34,51 @@ def words():
         if token not in t.encode(chr(c) + "q@q").ids:
             out.add(c)
     return out
+
+
+class Utf8proc:
+    STABLE, DECOMPOSE, COMPOSE = 2, 16, 8
+
+    def __init__(self):
+        self.lib = ctypes.CDLL("libutf8proc.so.2")
+        self.lib.utf8proc_map.restype = ctypes.c_ssize_t
+        self.lib.utf8proc_map.argtypes = [ctypes.c_char_p, ctypes.c_ssize_t, ctypes.c_void_p, ctypes.c_int]
+        self.lib.utf8proc_unicode_version.restype = ctypes.c_char_p
+        self.free = ctypes.CDLL(None).free
+        self.free.argtypes = [ctypes.c_void_p]
+
+    def map(self, text, option):
+        out, raw = ctypes.c_void_p(), text.encode()
+        size = self.lib.utf8proc_map(raw, len(raw), ctypes.byref(out), self.STABLE | option)
+        result = ctypes.string_at(out, size).decode()
+        self.free(out)
+        return result
+
+
+def inert():
+    """The marks that the reference's normaliser does not know: it neither reorders nor composes them.
+
+    A mark moves before U+0345 (class 240) or behind U+0334 (class 1) if its own class lies between. Marks that
+    every Unicode since 14 leaves in class 0 as well need no entry, unless they compose."""
+    nfc, nfd, ours = normalizers.NFC(), normalizers.NFD(), Utf8proc()
+    def probe(f, c):
+        return [f(s) for s in (f"\u0345{chr(c)}", f"{chr(c)}\u0334")]
+    known_parts, found = set(), set()
+    for c in CODES:
+        theirs, mine = nfd.normalize_str(chr(c)), ours.map(chr(c), Utf8proc.DECOMPOSE)
+        if theirs != chr(c):
+            known_parts |= set(map(ord, theirs))
+        if theirs != mine:
+            found |= {c} | set(map(ord, mine))
+    for c in reference(r"\p{M}"):
+        theirs = probe(nfc.normalize_str, c)
+        still = theirs == [f"\u0345{chr(c)}", f"{chr(c)}\u0334"]
+        settled = unicodedata.category(chr(c)) != "Cn" and theirs == probe(lambda s: ours.map(s, Utf8proc.COMPOSE), c)
+        if still and not settled and c not in known_parts:
+            found.add(c)
+        elif not still and theirs != probe(lambda s: ours.map(s, Utf8proc.COMPOSE), c):
+            sys.exit(f"U+{c:04X}: the reference knows it and utf8proc does not")
+    return found
 
 
 class Pcre2:
@@ -104,9 +150,9 @@ def write_classes(out, pcre):
     out.write("};\n/* clang-format on */\n")
 
 
-def write_words(out):
-    out.write("static const struct {\n    uint32_t first, last;\n} word_ranges[] = {\n")
-    items = [f"{{0x{a:X}, 0x{b:X}}}" for a, b in ranges(words())]
+def write_ranges(out, name, codes):
+    out.write(f"static const struct {{\n    uint32_t first, last;\n}} {name}[] = {{\n")
+    items = [f"{{0x{a:X}, 0x{b:X}}}" for a, b in ranges(codes)]
     for i in range(0, len(items), 6):
         out.write("    " + ", ".join(items[i:i + 6]) + ",\n")
     out.write("};\n/* clang-format on */\n")
@@ -120,7 +166,10 @@ def main():
         write_classes(out, pcre)
     with open(f"{folder}/unicode_words.h", "w") as out:
         out.write(HEAD.format(name="unicode_words.h", what="what counts as part of a word", user="added.c", **facts))
-        write_words(out)
+        write_ranges(out, "word_ranges", words())
+    with open(f"{folder}/unicode_nfc.h", "w") as out:
+        out.write(HEAD.format(name="unicode_nfc.h", what="characters that the normaliser leaves alone", user="normalize.c", **facts))
+        write_ranges(out, "inert_ranges", inert())
 
 
 main()

@@ -13,6 +13,7 @@
 #include "base/os.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -79,13 +80,16 @@ static void give(struct pool *p)
     pthread_mutex_unlock(&p->lock);
 }
 
-/* Until *word is no longer `seen`, at most SPIN seconds. */
+/* Until *word is no longer `seen`, at most SPIN seconds. Yields between: where the program has more threads than
+ * processors, the one that is waited for may stand behind this one. */
 static void spin(const atomic_uint *word, unsigned seen)
 {
     double end = os_seconds() + SPIN;
     for (unsigned i = 1; atomic_load_explicit(word, memory_order_acquire) == seen; i++) {
         relax();
-        if (i % PAUSES_PER_CLOCK == 0 && os_seconds() >= end) return;
+        if (i % PAUSES_PER_CLOCK) continue;
+        if (os_seconds() >= end) return;
+        sched_yield();
     }
 }
 

@@ -1,4 +1,6 @@
-/* decode.c — ids to text, at once or streamed. A character is never cut: bytes that may become one are held back. */
+/* decode.c — ids to text, at once or streamed. A character is never cut: bytes that may become one are held back.
+ * An added token gives its content as it is. (The reference sends it through the byte alphabet, which damages
+ * content such as U+00C5; the two agree on ASCII and on everything from U+0144.) */
 #include "text/tokenizer.h"
 
 #include "text/utf8.h"

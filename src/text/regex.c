@@ -51,21 +51,28 @@ static void put_class(struct rewrite *r, const char *name, size_t length, bool n
 /* \p{X}, \pX, \P{X}: r->p is after the letter. */
 static void rewrite_property(struct rewrite *r, bool negated)
 {
-    if (r->p == r->end) return (void)(r->refused = "an unfinished \\p");
-    const char *name = r->p, *close = r->p + 1;
-    if (*name == '{') {
-        close = memchr(++name, '}', (size_t)(r->end - name));
-        if (!close) return (void)(r->refused = "an unfinished \\p{");
-        if (name < close && *name == '^') name++, negated = !negated;
+    const char *name = r->p, *close = name + 1, *after = close;
+    if (name < r->end && *name == '{') {
+        name++;
+        close = memchr(name, '}', (size_t)(r->end - name));
+        after = close ? close + 1 : NULL;
+        if (close && *name == '^') name++, negated = !negated;
+    }
+    if (r->p == r->end || !close) {
+        r->refused = "an unfinished \\p";
+        return;
     }
     put_class(r, name, (size_t)(close - name), negated);
-    r->p = close + (name != r->p);
+    r->p = after;
 }
 
 /* r->p is after the backslash. */
 static void rewrite_escape(struct rewrite *r)
 {
-    if (r->p == r->end) return (void)(r->refused = "a backslash at the end");
+    if (r->p == r->end) {
+        r->refused = "a backslash at the end";
+        return;
+    }
     char c = *r->p++;
     bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'), digit = c >= '0' && c <= '9';
     if (c == 's' || c == 'd')

@@ -9,19 +9,35 @@ static bool uncomparable(struct render *r, struct value a, struct value b)
 bool truth(struct value v)
 {
     switch (v.kind) {
-    case V_ABSENT: case V_UNDEFINED: case V_NONE: return false;
-    case V_BOOL: return v.boolean;
-    case V_INT: return v.integer != 0;
-    case V_FLOAT: return v.real != 0;
-    case V_STR: return v.text.length;
-    case V_LIST: case V_TUPLE: case V_VIEW: return v.items->count;
-    case V_RANGE: return v.range->count;
-    case V_DICT: return v.dict->count;
-    default: return true;
+    case V_ABSENT:
+    case V_UNDEFINED:
+    case V_NONE:
+        return false;
+    case V_BOOL:
+        return v.boolean;
+    case V_INT:
+        return v.integer != 0;
+    case V_FLOAT:
+        return v.real != 0;
+    case V_STR:
+        return v.text.length;
+    case V_LIST:
+    case V_TUPLE:
+    case V_VIEW:
+        return v.items->count;
+    case V_RANGE:
+        return v.range->count;
+    case V_DICT:
+        return v.dict->count;
+    default:
+        return true;
     }
 }
 
-static bool is_sequence(enum value_kind kind) { return kind == V_LIST || kind == V_TUPLE; }
+static bool is_sequence(enum value_kind kind)
+{
+    return kind == V_LIST || kind == V_TUPLE;
+}
 
 /* -1, 0, 1; 2 if one is no number. */
 static int number_order(struct value a, struct value b)
@@ -62,23 +78,33 @@ static bool equal_inside(struct render *r, struct value a, struct value b, bool 
     *result = false;
     if (a.kind != b.kind) return true;
     switch (a.kind) {
-    case V_UNDEFINED: case V_NONE: return *result = true;
-    case V_STR: return *result = str_equal(a.text, b.text), work_bytes(r, a.text.length);
-    case V_LIST: case V_TUPLE: return items_equal(r, a.items, b.items, result);
-    case V_DICT: return dicts_equal(r, a.dict, b.dict, result);
+    case V_UNDEFINED:
+    case V_NONE:
+        return *result = true;
+    case V_STR:
+        return *result = str_equal(a.text, b.text), work_bytes(r, a.text.length);
+    case V_LIST:
+    case V_TUPLE:
+        return items_equal(r, a.items, b.items, result);
+    case V_DICT:
+        return dicts_equal(r, a.dict, b.dict, result);
     case V_RANGE:
         *result = a.range->count == b.range->count &&
-                  (!a.range->count || (a.range->start == b.range->start && (a.range->count == 1 || a.range->step == b.range->step)));
+                  (!a.range->count ||
+                   (a.range->start == b.range->start && (a.range->count == 1 || a.range->step == b.range->step)));
         return true;
-    case V_FUNCTION: return *result = a.bound->function == b.bound->function, true;
-    default: return *result = a.items == b.items, true; /* the same object */
+    case V_FUNCTION:
+        return *result = a.bound->function == b.bound->function, true;
+    default:
+        return *result = a.items == b.items, true; /* the same object */
     }
 }
 
 bool equal(struct render *r, struct value a, struct value b, bool *result)
 {
     if (!work(r, 1)) return false;
-    if (r->depth >= EVAL_DEPTH + VALUE_DEPTH) return host_fail(&r->host, LORAC_UNSUPPORTED, "values nest too deep to be compared");
+    if (r->depth >= EVAL_DEPTH + VALUE_DEPTH)
+        return host_fail(&r->host, LORAC_UNSUPPORTED, "values nest too deep to be compared");
     r->depth++;
     bool ok = equal_inside(r, a, b, result);
     r->depth--;
@@ -105,7 +131,8 @@ bool less(struct render *r, struct value a, struct value b, bool *result)
     if (a.kind != b.kind) return uncomparable(r, a, b);
     if (a.kind == V_STR) return *result = str_compare(a.text, b.text) < 0, work_bytes(r, a.text.length);
     if (!is_sequence(a.kind)) return uncomparable(r, a, b);
-    if (r->depth >= EVAL_DEPTH + VALUE_DEPTH) return host_fail(&r->host, LORAC_UNSUPPORTED, "values nest too deep to be compared");
+    if (r->depth >= EVAL_DEPTH + VALUE_DEPTH)
+        return host_fail(&r->host, LORAC_UNSUPPORTED, "values nest too deep to be compared");
     r->depth++;
     bool ok = items_less(r, a.items, b.items, result);
     r->depth--;
@@ -117,7 +144,11 @@ static bool compare_order(struct render *r, enum operator op, struct value a, st
     bool same, swap = op == OP_GT || op == OP_GE;
     if (is_number(a) && is_number(b)) { /* nothing is true of NaN */
         int order = number_order(a, b);
-        *result = order == 2 ? false : op == OP_LT ? order < 0 : op == OP_LE ? order <= 0 : op == OP_GT ? order > 0 : order >= 0;
+        *result = order == 2    ? false
+                  : op == OP_LT ? order < 0
+                  : op == OP_LE ? order <= 0
+                  : op == OP_GT ? order > 0
+                                : order >= 0;
         return true;
     }
     if (!(swap ? less(r, b, a, result) : less(r, a, b, result))) return false;
@@ -131,11 +162,18 @@ bool compare(struct render *r, enum operator op, struct value a, struct value b,
 {
     bool ok;
     switch (op) {
-    case OP_EQ: return equal(r, a, b, result);
-    case OP_NE: ok = equal(r, a, b, result); break;
-    case OP_IN: return contains(r, b, a, result);
-    case OP_NOT_IN: ok = contains(r, b, a, result); break;
-    default: return compare_order(r, op, a, b, result);
+    case OP_EQ:
+        return equal(r, a, b, result);
+    case OP_NE:
+        ok = equal(r, a, b, result);
+        break;
+    case OP_IN:
+        return contains(r, b, a, result);
+    case OP_NOT_IN:
+        ok = contains(r, b, a, result);
+        break;
+    default:
+        return compare_order(r, op, a, b, result);
     }
     *result = ok && !*result;
     return ok;
@@ -158,7 +196,8 @@ bool contains(struct render *r, struct value container, struct value v, bool *re
     size_t at;
     *result = false;
     if (container.kind == V_STR) {
-        if (v.kind != V_STR) return host_fail(&r->host, LORAC_FORMAT, "'in <string>' requires a string, not %s", type_name(v));
+        if (v.kind != V_STR)
+            return host_fail(&r->host, LORAC_FORMAT, "'in <string>' requires a string, not %s", type_name(v));
         *result = str_find(container.text, v.text, 0, &at);
         return work_bytes(r, container.text.length);
     }
@@ -179,13 +218,22 @@ bool contains(struct render *r, struct value container, struct value v, bool *re
 bool length_of(struct render *r, struct value v, size_t *length)
 {
     switch (v.kind) {
-    case V_UNDEFINED: return *length = 0, true;
-    case V_STR: return *length = str_characters(v.text), work_bytes(r, v.text.length);
-    case V_LIST: case V_TUPLE: case V_VIEW: return *length = v.items->count, true;
-    case V_RANGE: return *length = v.range->count, true;
-    case V_DICT: return *length = v.dict->count, true;
-    case V_LOOP: return *length = v.loop->items->count, true;
-    default: return host_fail(&r->host, LORAC_FORMAT, "object of type '%s' has no length", type_name(v));
+    case V_UNDEFINED:
+        return *length = 0, true;
+    case V_STR:
+        return *length = str_characters(v.text), work_bytes(r, v.text.length);
+    case V_LIST:
+    case V_TUPLE:
+    case V_VIEW:
+        return *length = v.items->count, true;
+    case V_RANGE:
+        return *length = v.range->count, true;
+    case V_DICT:
+        return *length = v.dict->count, true;
+    case V_LOOP:
+        return *length = v.loop->items->count, true;
+    default:
+        return host_fail(&r->host, LORAC_FORMAT, "object of type '%s' has no length", type_name(v));
     }
 }
 
@@ -210,8 +258,10 @@ bool iterate(struct render *r, struct value v, struct items **items)
     if (v.kind == V_LIST || v.kind == V_TUPLE || v.kind == V_VIEW) return *items = v.items, true;
     if (!is_iterable(v)) return host_fail(&r->host, LORAC_FORMAT, "'%s' object is not iterable", type_name(v));
     size_t count = 0;
-    if (v.kind == V_ITERATOR) count = v.items->count - v.items->next;
-    else if (!length_of(r, v, &count)) return false;
+    if (v.kind == V_ITERATOR)
+        count = v.items->count - v.items->next;
+    else if (!length_of(r, v, &count))
+        return false;
     if (!(*items = items_new(r, count))) return false;
     if (v.kind == V_STR) return iterate_text(r, v.text, *items);
     for (size_t i = 0; i < count; i++) {

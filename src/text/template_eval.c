@@ -33,7 +33,8 @@ bool lookup(struct render *r, int symbol, struct value *result)
 
 static bool add_argument(struct render *r, struct call *c, struct value v)
 {
-    if (c->count == CALL_ARGUMENTS) return host_fail(&r->host, LORAC_UNSUPPORTED, "more than %d arguments", CALL_ARGUMENTS);
+    if (c->count == CALL_ARGUMENTS)
+        return host_fail(&r->host, LORAC_UNSUPPORTED, "more than %d arguments", CALL_ARGUMENTS);
     c->arguments[c->count++] = v;
     return true;
 }
@@ -43,7 +44,8 @@ static bool add_keyword(struct render *r, struct call *c, struct str name, struc
     for (size_t i = 0; i < c->keyword_count; i++)
         if (str_equal(c->keywords[i].name, name))
             return host_fail(&r->host, LORAC_FORMAT, "the argument '%.*s' is given twice", STR_ARG(name));
-    if (c->keyword_count == CALL_ARGUMENTS) return host_fail(&r->host, LORAC_UNSUPPORTED, "more than %d arguments", CALL_ARGUMENTS);
+    if (c->keyword_count == CALL_ARGUMENTS)
+        return host_fail(&r->host, LORAC_UNSUPPORTED, "more than %d arguments", CALL_ARGUMENTS);
     c->keywords[c->keyword_count++] = (struct keyword){name, v};
     return true;
 }
@@ -52,9 +54,11 @@ static bool spread(struct render *r, struct call *c, enum operator op, struct va
 {
     struct items *items;
     if (op == OP_POW) {
-        if (v.kind != V_DICT) return host_fail(&r->host, LORAC_FORMAT, "what follows ** must be a dict, not %s", type_name(v));
+        if (v.kind != V_DICT)
+            return host_fail(&r->host, LORAC_FORMAT, "what follows ** must be a dict, not %s", type_name(v));
         for (size_t i = 0; i < v.dict->count; i++) {
-            if (v.dict->at[i].key.kind != V_STR) return host_fail(&r->host, LORAC_FORMAT, "names of arguments must be strings");
+            if (v.dict->at[i].key.kind != V_STR)
+                return host_fail(&r->host, LORAC_FORMAT, "names of arguments must be strings");
             if (!add_keyword(r, c, v.dict->at[i].key.text, v.dict->at[i].value)) return false;
         }
         return true;
@@ -79,7 +83,9 @@ bool eval_call(struct render *r, const struct node *list, struct call *c)
     for (const struct node *n = list; n; n = n->next) {
         struct value v;
         if (!eval(r, n->a, &v)) return false;
-        bool ok = n->op ? spread(r, c, n->op, v) : n->text.length ? add_keyword(r, c, n->text, v) : add_argument(r, c, v);
+        bool ok = n->op            ? spread(r, c, n->op, v)
+                  : n->text.length ? add_keyword(r, c, n->text, v)
+                                   : add_argument(r, c, v);
         if (!ok) return false;
     }
     return true;
@@ -107,17 +113,22 @@ bool call_function(struct render *r, struct call *c, struct value *result)
 {
     const struct function *f = c->function;
     if (!f->parameters) return f->body(r, c, result);
-    int count = parameter_count(f->parameters);
-    if (c->count > (size_t)count) return host_fail(&r->host, LORAC_FORMAT, "%s takes at most %d arguments", f->name, count);
+    bool unnamed = *f->parameters == '/';
+    const char *parameters = f->parameters + unnamed;
+    int count = parameter_count(parameters);
+    if (c->count > (size_t)count)
+        return host_fail(&r->host, LORAC_FORMAT, "%s takes at most %d arguments", f->name, count);
     for (size_t i = 0; i < c->count; i++) c->arg[i] = c->arguments[i];
     for (size_t i = 0; i < c->keyword_count; i++) {
-        int place = parameter_place(f->parameters, c->keywords[i].name);
+        int place = unnamed ? -1 : parameter_place(parameters, c->keywords[i].name);
         if (place < 0 || c->arg[place].kind != V_ABSENT)
-            return host_fail(&r->host, LORAC_FORMAT, "%s takes no argument '%.*s' here", f->name, STR_ARG(c->keywords[i].name));
+            return host_fail(&r->host, LORAC_FORMAT, "%s takes no argument '%.*s' here", f->name,
+                             STR_ARG(c->keywords[i].name));
         c->arg[place] = c->keywords[i].value;
     }
     for (int i = 0; i < f->required; i++)
-        if (c->arg[i].kind == V_ABSENT) return host_fail(&r->host, LORAC_FORMAT, "%s needs %d arguments", f->name, f->required);
+        if (c->arg[i].kind == V_ABSENT)
+            return host_fail(&r->host, LORAC_FORMAT, "%s needs %d arguments", f->name, f->required);
     return f->body(r, c, result);
 }
 
@@ -150,7 +161,8 @@ static bool eval_applied(struct render *r, const struct node *n, struct value *r
     if (!eval(r, n->a, &c.self) || !eval_call(r, n->list, &c)) return false;
     r->host.line = n->line;
     if (c.function) return call_function(r, &c, result);
-    return host_fail(&r->host, LORAC_UNSUPPORTED, "lorac does not know the %s '%.*s'", n->kind == N_FILTER ? "filter" : "test", STR_ARG(n->text));
+    return host_fail(&r->host, LORAC_UNSUPPORTED, "lorac does not know the %s '%.*s'",
+                     n->kind == N_FILTER ? "filter" : "test", STR_ARG(n->text));
 }
 
 /* ---- expressions ------------------------------------------------------------------------- */
@@ -217,7 +229,8 @@ static bool eval_concat(struct render *r, const struct node *n, struct value *re
     struct value a, b;
     struct str left, right;
     *result = v_str((struct str){0});
-    return eval_pair(r, n, &a, &b) && to_str(r, a, &left) && to_str(r, b, &right) && str_join2(r, left, right, &result->text);
+    return eval_pair(r, n, &a, &b) && to_str(r, a, &left) && to_str(r, b, &right) &&
+           str_join2(r, left, right, &result->text);
 }
 
 static bool eval_if_else(struct render *r, const struct node *n, struct value *result)
@@ -226,7 +239,8 @@ static bool eval_if_else(struct render *r, const struct node *n, struct value *r
     if (!eval(r, n->b, &condition)) return false;
     if (truth(condition)) return eval(r, n->a, result);
     if (n->c) return eval(r, n->c, result);
-    return v_undefined(r, result, "the inline if-expression on line %u evaluated to false and no else section was defined.", n->line);
+    return v_undefined(
+        r, result, "the inline if-expression on line %u evaluated to false and no else section was defined.", n->line);
 }
 
 static bool eval_logic(struct render *r, const struct node *n, struct value *result)
@@ -247,24 +261,46 @@ static bool eval_inside(struct render *r, const struct node *n, struct value *re
 {
     struct value a, b;
     switch (n->kind) {
-    case N_CONST: return *result = n->constant, true;
-    case N_NAME: return lookup(r, n->symbol, result);
-    case N_INPUT: return *result = r->input, true;
-    case N_TUPLE: case N_LIST: return eval_items(r, n, result);
-    case N_DICT: return eval_dict(r, n, result);
-    case N_ATTRIBUTE: return eval_attribute(r, n, result);
-    case N_ITEM: return eval_pair(r, n, &a, &b) && get_item(r, a, b, result);
-    case N_SLICE: return eval_slice(r, n, result);
-    case N_CALL: return eval_call_node(r, n, result);
-    case N_FILTER: case N_TEST: return eval_applied(r, n, result);
-    case N_NOT: return eval(r, n->a, &a) && (*result = v_bool(!truth(a)), true);
-    case N_NEGATE: case N_PLUS: return eval(r, n->a, &a) && negate(r, a, n->kind == N_NEGATE, result);
-    case N_AND: case N_OR: return eval_logic(r, n, result);
-    case N_IF_ELSE: return eval_if_else(r, n, result);
-    case N_COMPARE: return eval_compare(r, n, result);
-    case N_BINARY: return eval_pair(r, n, &a, &b) && operate(r, n->op, a, b, result);
-    case N_CONCAT: return eval_concat(r, n, result);
-    default: return host_fail(&r->host, LORAC_FORMAT, "a statement where an expression belongs");
+    case N_CONST:
+        return *result = n->constant, true;
+    case N_NAME:
+        return lookup(r, n->symbol, result);
+    case N_INPUT:
+        return *result = r->input, true;
+    case N_TUPLE:
+    case N_LIST:
+        return eval_items(r, n, result);
+    case N_DICT:
+        return eval_dict(r, n, result);
+    case N_ATTRIBUTE:
+        return eval_attribute(r, n, result);
+    case N_ITEM:
+        return eval_pair(r, n, &a, &b) && get_item(r, a, b, result);
+    case N_SLICE:
+        return eval_slice(r, n, result);
+    case N_CALL:
+        return eval_call_node(r, n, result);
+    case N_FILTER:
+    case N_TEST:
+        return eval_applied(r, n, result);
+    case N_NOT:
+        return eval(r, n->a, &a) && (*result = v_bool(!truth(a)), true);
+    case N_NEGATE:
+    case N_PLUS:
+        return eval(r, n->a, &a) && negate(r, a, n->kind == N_NEGATE, result);
+    case N_AND:
+    case N_OR:
+        return eval_logic(r, n, result);
+    case N_IF_ELSE:
+        return eval_if_else(r, n, result);
+    case N_COMPARE:
+        return eval_compare(r, n, result);
+    case N_BINARY:
+        return eval_pair(r, n, &a, &b) && operate(r, n->op, a, b, result);
+    case N_CONCAT:
+        return eval_concat(r, n, result);
+    default:
+        return host_fail(&r->host, LORAC_FORMAT, "a statement where an expression belongs");
     }
 }
 
@@ -272,7 +308,8 @@ bool eval(struct render *r, const struct node *n, struct value *result)
 {
     r->host.line = n->line;
     if (!work(r, 1)) return false;
-    if (r->depth >= EVAL_DEPTH) return host_fail(&r->host, LORAC_UNSUPPORTED, "evaluation nests deeper than %d levels", EVAL_DEPTH);
+    if (r->depth >= EVAL_DEPTH)
+        return host_fail(&r->host, LORAC_UNSUPPORTED, "evaluation nests deeper than %d levels", EVAL_DEPTH);
     r->depth++;
     bool ok = eval_inside(r, n, result);
     r->depth--;

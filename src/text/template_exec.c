@@ -11,7 +11,8 @@ static bool print_out(struct render *r, struct str s)
     if (r->out->length - r->out_start + s.length > OUTPUT_LIMIT)
         return host_fail(&r->host, LORAC_UNSUPPORTED, "the output exceeds %zu MiB", OUTPUT_LIMIT >> 20);
     text_add(r->out, s.at, s.length);
-    return work_bytes(r, s.length) && (!r->out->failed || host_fail(&r->host, LORAC_OUT_OF_MEMORY, "no memory for the output"));
+    return work_bytes(r, s.length) &&
+           (!r->out->failed || host_fail(&r->host, LORAC_OUT_OF_MEMORY, "no memory for the output"));
 }
 
 static bool print_result(struct render *r, struct value v)
@@ -64,8 +65,10 @@ static bool assign_attribute(struct render *r, const struct node *target, struct
 {
     struct value space;
     if (!lookup(r, target->symbol, &space)) return false;
-    if (space.kind != V_NAMESPACE) return host_fail(&r->host, LORAC_FORMAT, "cannot assign attribute on non-namespace object");
-    if (target->text.at[0] == '_') return host_fail(&r->host, LORAC_FORMAT, "a namespace's attributes must not begin with an underscore");
+    if (space.kind != V_NAMESPACE)
+        return host_fail(&r->host, LORAC_FORMAT, "cannot assign attribute on non-namespace object");
+    if (target->text.at[0] == '_')
+        return host_fail(&r->host, LORAC_FORMAT, "a namespace's attributes must not begin with an underscore");
     return dict_set(r, space.dict, v_str(target->text), v);
 }
 
@@ -106,7 +109,8 @@ static bool filter_string(struct render *r, const struct node *filters, struct v
 static bool exec_set_block(struct render *r, const struct node *n)
 {
     struct value v;
-    return capture(r, scope_new(r, r->scope), n->list, &v) && (!n->b || filter_string(r, n->b, &v)) && assign(r, n->a, v);
+    return capture(r, scope_new(r, r->scope), n->list, &v) && (!n->b || filter_string(r, n->b, &v)) &&
+           assign(r, n->a, v);
 }
 
 static bool exec_filter_block(struct render *r, const struct node *n)
@@ -231,11 +235,14 @@ static bool bind_parameter(struct render *r, struct call *c, const struct node *
 {
     struct value v;
     struct keyword *k = place < c->count ? NULL : take_keyword(c, p->text);
-    if (place < c->count) v = c->arguments[place];
-    else if (k) v = k->value;
+    if (place < c->count)
+        v = c->arguments[place];
+    else if (k)
+        v = k->value;
     else if (p->a) {
         if (!eval(r, p->a, &v)) return false;
-    } else if (!v_undefined(r, &v, "parameter '%.*s' was not provided", STR_ARG(p->text))) return false;
+    } else if (!v_undefined(r, &v, "parameter '%.*s' was not provided", STR_ARG(p->text)))
+        return false;
     if (k) *k = c->keywords[--c->keyword_count];
     return bind(r, p->symbol, v);
 }
@@ -247,8 +254,10 @@ static bool bind_rest(struct render *r, struct macro *m, struct call *c, size_t 
     const struct node *n = m->node;
     struct keyword *caller = take_keyword(c, STR("caller"));
     if (n->uses & USES_CALLER) {
-        if (caller) v = caller->value;
-        else if (!v_undefined(r, &v, "No caller defined")) return false;
+        if (caller)
+            v = caller->value;
+        else if (!v_undefined(r, &v, "No caller defined"))
+            return false;
         if (caller) *caller = c->keywords[--c->keyword_count];
         if (!bind(r, SYMBOL_CALLER, v)) return false;
     }
@@ -258,7 +267,8 @@ static bool bind_rest(struct render *r, struct macro *m, struct call *c, size_t 
             if (!dict_set(r, d, v_str(c->keywords[i].name), c->keywords[i].value)) return false;
         if (!d || !bind(r, SYMBOL_KWARGS, (struct value){.kind = V_DICT, .dict = d})) return false;
     } else if (c->keyword_count) {
-        return host_fail(&r->host, LORAC_FORMAT, "macro '%.*s' takes no keyword argument '%.*s'", STR_ARG(n->text), STR_ARG(c->keywords[0].name));
+        return host_fail(&r->host, LORAC_FORMAT, "macro '%.*s' takes no keyword argument '%.*s'", STR_ARG(n->text),
+                         STR_ARG(c->keywords[0].name));
     }
     size_t extra = c->count > taken ? c->count - taken : 0;
     if (n->uses & USES_VARARGS) {
@@ -266,7 +276,8 @@ static bool bind_rest(struct render *r, struct macro *m, struct call *c, size_t 
         if (!items || !bind(r, SYMBOL_VARARGS, v_items(V_TUPLE, items))) return false;
         if (extra) memcpy(items->at, c->arguments + taken, extra * sizeof *items->at);
     } else if (extra) {
-        return host_fail(&r->host, LORAC_FORMAT, "macro '%.*s' takes not more than %zu argument(s)", STR_ARG(n->text), taken);
+        return host_fail(&r->host, LORAC_FORMAT, "macro '%.*s' takes not more than %zu argument(s)", STR_ARG(n->text),
+                         taken);
     }
     return true;
 }
@@ -330,20 +341,36 @@ static enum flow exec_generation(struct render *r, const struct node *n)
 static enum flow exec_node(struct render *r, const struct node *n)
 {
     switch (n->kind) {
-    case N_DATA: return print_out(r, n->text) ? FLOW_ON : FLOW_FAILED;
-    case N_PRINT: return exec_print(r, n) ? FLOW_ON : FLOW_FAILED;
-    case N_SET: return exec_set(r, n) ? FLOW_ON : FLOW_FAILED;
-    case N_SET_BLOCK: return exec_set_block(r, n) ? FLOW_ON : FLOW_FAILED;
-    case N_FILTER_BLOCK: return exec_filter_block(r, n) ? FLOW_ON : FLOW_FAILED;
-    case N_MACRO: return exec_macro(r, n) ? FLOW_ON : FLOW_FAILED;
-    case N_CALL_BLOCK: return exec_call_block(r, n) ? FLOW_ON : FLOW_FAILED;
-    case N_IF: return exec_if(r, n);
-    case N_FOR: return exec_for(r, n);
-    case N_WITH: return exec_with(r, n);
-    case N_GENERATION: return exec_generation(r, n);
-    case N_BREAK: return FLOW_BREAK;
-    case N_CONTINUE: return FLOW_CONTINUE;
-    default: return host_fail(&r->host, LORAC_FORMAT, "an expression where a statement belongs"), FLOW_FAILED;
+    case N_DATA:
+        return print_out(r, n->text) ? FLOW_ON : FLOW_FAILED;
+    case N_PRINT:
+        return exec_print(r, n) ? FLOW_ON : FLOW_FAILED;
+    case N_SET:
+        return exec_set(r, n) ? FLOW_ON : FLOW_FAILED;
+    case N_SET_BLOCK:
+        return exec_set_block(r, n) ? FLOW_ON : FLOW_FAILED;
+    case N_FILTER_BLOCK:
+        return exec_filter_block(r, n) ? FLOW_ON : FLOW_FAILED;
+    case N_MACRO:
+        return exec_macro(r, n) ? FLOW_ON : FLOW_FAILED;
+    case N_CALL_BLOCK:
+        return exec_call_block(r, n) ? FLOW_ON : FLOW_FAILED;
+    case N_SEQUENCE:
+        return exec(r, n->list);
+    case N_IF:
+        return exec_if(r, n);
+    case N_FOR:
+        return exec_for(r, n);
+    case N_WITH:
+        return exec_with(r, n);
+    case N_GENERATION:
+        return exec_generation(r, n);
+    case N_BREAK:
+        return FLOW_BREAK;
+    case N_CONTINUE:
+        return FLOW_CONTINUE;
+    default:
+        return host_fail(&r->host, LORAC_FORMAT, "an expression where a statement belongs"), FLOW_FAILED;
     }
 }
 
@@ -351,7 +378,8 @@ enum flow exec(struct render *r, const struct node *body)
 {
     enum flow flow = FLOW_ON;
     if (r->depth >= EVAL_DEPTH)
-        return host_fail(&r->host, LORAC_UNSUPPORTED, "evaluation nests deeper than %d levels", EVAL_DEPTH), FLOW_FAILED;
+        return host_fail(&r->host, LORAC_UNSUPPORTED, "evaluation nests deeper than %d levels", EVAL_DEPTH),
+               FLOW_FAILED;
     r->depth++;
     for (const struct node *n = body; n && flow == FLOW_ON; n = n->next) {
         r->host.line = n->line;
@@ -387,7 +415,8 @@ static bool render_body(struct render *r, const json_t *variables)
 {
     if (!load_globals(r, variables) || !(r->scope = scope_new(r, NULL))) return false;
     enum flow flow = exec(r, r->template->body);
-    if (flow == FLOW_BREAK || flow == FLOW_CONTINUE) return host_fail(&r->host, LORAC_FORMAT, "break or continue outside of a loop");
+    if (flow == FLOW_BREAK || flow == FLOW_CONTINUE)
+        return host_fail(&r->host, LORAC_FORMAT, "break or continue outside of a loop");
     return flow == FLOW_ON;
 }
 
@@ -397,8 +426,9 @@ lorac_status template_render(const struct chat_template *t, json_t *variables, s
                        .template = t,
                        .out = out,
                        .out_start = out->length};
-    bool ok = json_is_object(variables) ? render_body(&r, variables)
-                                        : host_fail(&r.host, LORAC_INVALID_ARGUMENT, "the variables are no JSON object");
+    bool ok = json_is_object(variables)
+                  ? render_body(&r, variables)
+                  : host_fail(&r.host, LORAC_INVALID_ARGUMENT, "the variables are no JSON object");
     arena_free(&r.host.arena);
     if (ok) return LORAC_OK;
     out->length = r.out_start;

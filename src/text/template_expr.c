@@ -10,7 +10,10 @@ struct token *token_at(struct parser *p, size_t ahead)
     return (struct token *)p->tokens.items + at;
 }
 
-bool token_is(struct parser *p, enum operator op) { return token_at(p, 0)->kind == T_OPERATOR && token_at(p, 0)->op == op; }
+bool token_is(struct parser *p, enum operator op)
+{
+    return token_at(p, 0)->kind == T_OPERATOR && token_at(p, 0)->op == op;
+}
 
 bool token_names(struct parser *p, const char *name)
 {
@@ -38,7 +41,10 @@ bool parse_unexpected(struct parser *p, const char *expected)
     return host_fail(&p->host, LORAC_FORMAT, "expected %s, found '%.*s'", expected, STR_ARG(t->text));
 }
 
-bool expect_op(struct parser *p, enum operator op, const char *what) { return skip_op(p, op) || parse_unexpected(p, what); }
+bool expect_op(struct parser *p, enum operator op, const char *what)
+{
+    return skip_op(p, op) || parse_unexpected(p, what);
+}
 
 struct node *node_new(struct parser *p, enum node_kind kind, unsigned line)
 {
@@ -210,7 +216,8 @@ static struct node *parse_argument(struct parser *p)
         n->op = OP_MUL;
     } else if (skip_op(p, OP_POW)) {
         n->op = OP_POW;
-    } else if (token_at(p, 0)->kind == T_NAME && token_at(p, 1)->kind == T_OPERATOR && token_at(p, 1)->op == OP_ASSIGN) {
+    } else if (token_at(p, 0)->kind == T_NAME && token_at(p, 1)->kind == T_OPERATOR &&
+               token_at(p, 1)->op == OP_ASSIGN) {
         n->text = token_at(p, 0)->text;
         p->at += 2;
     }
@@ -232,7 +239,8 @@ static bool parse_arguments(struct parser *p, struct node **list)
         p->host.line = n->line;
         if (rank == 0 ? last_rank > 0 : rank > 1 && rank <= last_rank)
             return host_fail(&p->host, LORAC_FORMAT, "an argument without a name follows a named one");
-        if (++count > CALL_ARGUMENTS) return host_fail(&p->host, LORAC_UNSUPPORTED, "more than %d arguments", CALL_ARGUMENTS);
+        if (++count > CALL_ARGUMENTS)
+            return host_fail(&p->host, LORAC_UNSUPPORTED, "more than %d arguments", CALL_ARGUMENTS);
         if (rank > last_rank) last_rank = rank;
         *list = n;
         list = &n->next;
@@ -297,10 +305,14 @@ static struct node *parse_item(struct parser *p, struct node *object)
 static struct node *parse_postfix(struct parser *p, struct node *n)
 {
     while (n) {
-        if (skip_op(p, OP_DOT)) n = parse_attribute(p, n);
-        else if (skip_op(p, OP_LBRACKET)) n = parse_item(p, n);
-        else if (token_is(p, OP_LPAREN)) n = parse_call(p, n);
-        else break;
+        if (skip_op(p, OP_DOT))
+            n = parse_attribute(p, n);
+        else if (skip_op(p, OP_LBRACKET))
+            n = parse_item(p, n);
+        else if (token_is(p, OP_LPAREN))
+            n = parse_call(p, n);
+        else
+            break;
     }
     return n;
 }
@@ -342,7 +354,8 @@ static bool test_takes_argument(struct parser *p)
 {
     struct token *t = token_at(p, 0);
     if (t->kind == T_NAME) return !token_names(p, "else") && !token_names(p, "or") && !token_names(p, "and");
-    return t->kind == T_STRING || t->kind == T_INT || t->kind == T_FLOAT || token_is(p, OP_LBRACKET) || token_is(p, OP_LBRACE);
+    return t->kind == T_STRING || t->kind == T_INT || t->kind == T_FLOAT || token_is(p, OP_LBRACKET) ||
+           token_is(p, OP_LBRACE);
 }
 
 static struct node *parse_test(struct parser *p, struct node *object)
@@ -378,10 +391,14 @@ static struct node *parse_unary(struct parser *p, bool with_filters)
     }
     n = parse_postfix(p, n);
     while (n && with_filters) {
-        if (skip_op(p, OP_PIPE)) n = parse_filter(p, n);
-        else if (skip_name(p, "is")) n = parse_test(p, n);
-        else if (token_is(p, OP_LPAREN)) n = parse_call(p, n);
-        else break;
+        if (skip_op(p, OP_PIPE))
+            n = parse_filter(p, n);
+        else if (skip_name(p, "is"))
+            n = parse_test(p, n);
+        else if (token_is(p, OP_LPAREN))
+            n = parse_call(p, n);
+        else
+            break;
     }
     return n;
 }
@@ -393,11 +410,20 @@ static int binding_of(const struct token *t)
 {
     if (t->kind != T_OPERATOR) return -1;
     switch (t->op) {
-    case OP_POW: return 3;
-    case OP_MUL: case OP_DIV: case OP_FLOORDIV: case OP_MOD: return 2;
-    case OP_TILDE: return 1;
-    case OP_ADD: case OP_SUB: return 0;
-    default: return -1;
+    case OP_POW:
+        return 3;
+    case OP_MUL:
+    case OP_DIV:
+    case OP_FLOORDIV:
+    case OP_MOD:
+        return 2;
+    case OP_TILDE:
+        return 1;
+    case OP_ADD:
+    case OP_SUB:
+        return 0;
+    default:
+        return -1;
     }
 }
 
@@ -498,7 +524,8 @@ static bool at_tuple_end(struct parser *p, int flags)
     struct token *t = token_at(p, 0);
     if (t->kind == T_PRINT_END || t->kind == T_BLOCK_END || token_is(p, OP_RPAREN)) return true;
     if (flags & EXPR_BRACKETS && token_is(p, OP_RBRACKET)) return true;
-    return (flags & EXPR_UNTIL_IN && token_names(p, "in")) || (flags & EXPR_UNTIL_RECURSIVE && token_names(p, "recursive"));
+    return (flags & EXPR_UNTIL_IN && token_names(p, "in")) ||
+           (flags & EXPR_UNTIL_RECURSIVE && token_names(p, "recursive"));
 }
 
 static struct node *parse_tuple_part(struct parser *p, int flags)

@@ -32,7 +32,10 @@ static bool filter_safe(struct render *r, struct call *c, struct value *result)
     return result->safe = true;
 }
 
-static bool filter_escape(struct render *r, struct call *c, struct value *result) { return escape_html(r, c->self, result); }
+static bool filter_escape(struct render *r, struct call *c, struct value *result)
+{
+    return escape_html(r, c->self, result);
+}
 
 static bool filter_forceescape(struct render *r, struct call *c, struct value *result)
 {
@@ -51,14 +54,23 @@ static bool change_case(struct render *r, struct call *c, enum letter_case to, s
     return true;
 }
 
-static bool filter_upper(struct render *r, struct call *c, struct value *result) { return change_case(r, c, CASE_UPPER, result); }
-static bool filter_lower(struct render *r, struct call *c, struct value *result) { return change_case(r, c, CASE_LOWER, result); }
+static bool filter_upper(struct render *r, struct call *c, struct value *result)
+{
+    return change_case(r, c, CASE_UPPER, result);
+}
+static bool filter_lower(struct render *r, struct call *c, struct value *result)
+{
+    return change_case(r, c, CASE_LOWER, result);
+}
 static bool filter_capitalize(struct render *r, struct call *c, struct value *result)
 {
     return change_case(r, c, CASE_CAPITAL, result);
 }
 
-static bool begins_word(char c) { return c && strchr("-({[<", c); }
+static bool begins_word(char c)
+{
+    return c && strchr("-({[<", c);
+}
 
 /* Each word with a capital; words begin after space and after - ( { [ <. */
 static bool filter_title(struct render *r, struct call *c, struct value *result)
@@ -100,7 +112,8 @@ static bool filter_replace(struct render *r, struct call *c, struct value *resul
     struct str s, old, new;
     int64_t count = -1;
     if (c->arg[2].kind != V_NONE && !integer_argument(r, c, 2, -1, &count)) return false;
-    return to_str(r, c->self, &s) && to_str(r, c->arg[0], &old) && to_str(r, c->arg[1], &new) && replace_text(r, s, old, new, count, result);
+    return to_str(r, c->self, &s) && to_str(r, c->arg[0], &old) && to_str(r, c->arg[1], &new) &&
+           replace_text(r, s, old, new, count, result);
 }
 
 /* Every line but the first moves in; empty ones do not, unless `blank`. */
@@ -108,7 +121,8 @@ static bool filter_indent(struct render *r, struct call *c, struct value *result
 {
     struct value width = c->arg[0], first = c->arg[1], blank = c->arg[2], spaces = v_str(STR("    "));
     if (c->self.kind != V_STR) return wants(r, c, "a string", c->self);
-    if (width.kind == V_STR) spaces = width;
+    if (width.kind == V_STR)
+        spaces = width;
     else if (width.kind != V_ABSENT && (!is_integer(width) || !operate(r, OP_MUL, v_str(STR(" ")), width, &spaces)))
         return wants(r, c, "an integer", width);
     struct str s = c->self.text;
@@ -122,7 +136,8 @@ static bool filter_indent(struct render *r, struct call *c, struct value *result
         if (last) text_puts(&t, "\n");
         if (last && truth(blank)) text_add(&t, spaces.text.at, spaces.text.length);
         at = next;
-        if (t.length > OUTPUT_LIMIT) return text_free(&t), host_fail(&r->host, LORAC_UNSUPPORTED, "a text exceeds %zu MiB", OUTPUT_LIMIT >> 20);
+        if (t.length > OUTPUT_LIMIT)
+            return text_free(&t), host_fail(&r->host, LORAC_UNSUPPORTED, "a text exceeds %zu MiB", OUTPUT_LIMIT >> 20);
     }
     return builder_end(r, &t, result);
 }
@@ -144,7 +159,8 @@ static bool filter_wordcount(struct render *r, struct call *c, struct value *res
 static bool filter_format(struct render *r, struct call *c, struct value *result)
 {
     struct str s;
-    if (c->count && c->keyword_count) return host_fail(&r->host, LORAC_FORMAT, "format takes either plain or named arguments");
+    if (c->count && c->keyword_count)
+        return host_fail(&r->host, LORAC_FORMAT, "format takes either plain or named arguments");
     struct items items = {.count = c->count, .at = c->arguments};
     struct value arguments = v_items(V_TUPLE, &items);
     if (c->keyword_count) {
@@ -197,7 +213,8 @@ static bool filter_int(struct render *r, struct call *c, struct value *result)
     if (is_integer(c->self)) return *result = v_int(integer_of(c->self)), true;
     if (c->self.kind == V_FLOAT && isfinite(c->self.real)) return truncate_float(r, c->self.real, result);
     if (c->self.kind == V_STR && parse_int(c->self.text, (int)base, &whole)) return *result = v_int(whole), true;
-    if (c->self.kind == V_STR && parse_float(r->host.arena.memory, c->self.text, &v) && isfinite(v)) return truncate_float(r, v, result);
+    if (c->self.kind == V_STR && parse_float(r->host.arena.memory, c->self.text, &v) && isfinite(v))
+        return truncate_float(r, v, result);
     *result = c->arg[0].kind == V_ABSENT ? v_int(0) : c->arg[0];
     return true;
 }
@@ -232,7 +249,8 @@ static bool filter_round(struct render *r, struct call *c, struct value *result)
         return is_integer(c->self) ? truncate_float(r, v, result) : (*result = v_float(v), true);
     }
     bool up = str_is(method, "ceil");
-    if (!up && !str_is(method, "floor")) return host_fail(&r->host, LORAC_FORMAT, "method must be common, ceil or floor");
+    if (!up && !str_is(method, "floor"))
+        return host_fail(&r->host, LORAC_FORMAT, "method must be common, ceil or floor");
     double unit = pow(10, (double)digits);
     return *result = v_float((up ? ceil(v * unit) : floor(v * unit)) / unit), true;
 }
@@ -244,7 +262,8 @@ static bool json_separators(struct render *r, struct call *c, struct json_form *
     struct value v = c->arg[2];
     if (v.kind <= V_NONE) return true;
     bool pair = (v.kind == V_TUPLE || v.kind == V_LIST) && v.items->count == 2;
-    if (!pair || v.items->at[0].kind != V_STR || v.items->at[1].kind != V_STR) return wants(r, c, "two strings as separators", v);
+    if (!pair || v.items->at[0].kind != V_STR || v.items->at[1].kind != V_STR)
+        return wants(r, c, "two strings as separators", v);
     form->item_separator = v.items->at[0].text;
     form->key_separator = v.items->at[1].text;
     return true;
@@ -256,7 +275,8 @@ static bool filter_tojson(struct render *r, struct call *c, struct value *result
     struct value indent = c->arg[1], spaces = v_str(STR(""));
     form.pretty = indent.kind > V_NONE;
     form.item_separator = form.pretty ? STR(",") : STR(", ");
-    if (indent.kind == V_STR) spaces = indent;
+    if (indent.kind == V_STR)
+        spaces = indent;
     else if (form.pretty && (!is_integer(indent) || !operate(r, OP_MUL, v_str(STR(" ")), indent, &spaces)))
         return wants(r, c, "an integer as indent", indent);
     form.indent = spaces.text;
@@ -276,7 +296,8 @@ static bool filter_default(struct render *r, struct call *c, struct value *resul
 static bool filter_attr(struct render *r, struct call *c, struct value *result)
 {
     if (c->arg[0].kind != V_STR) return wants(r, c, "a name", c->arg[0]);
-    if (c->self.kind == V_DICT) return v_undefined(r, result, "'dict object' has no attribute '%.*s'", STR_ARG(c->arg[0].text));
+    if (c->self.kind == V_DICT)
+        return v_undefined(r, result, "'dict object' has no attribute '%.*s'", STR_ARG(c->arg[0].text));
     return get_attribute(r, c->self, c->arg[0].text, result);
 }
 

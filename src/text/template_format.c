@@ -8,7 +8,10 @@
 #include <string.h>
 #include <time.h>
 
-static bool bad_format(struct render *r, const char *what) { return host_fail(&r->host, LORAC_FORMAT, "a format %s", what); }
+static bool bad_format(struct render *r, const char *what)
+{
+    return host_fail(&r->host, LORAC_FORMAT, "a format %s", what);
+}
 
 /* ---- percent ----------------------------------------------------------------------------- */
 
@@ -68,17 +71,25 @@ static bool format_number(struct render *r, struct text *t, const struct directi
     const char *sign = d->plus ? "+" : d->space ? " " : "";
     int n;
     if (real) {
-        snprintf(pattern, sizeof pattern, "%%%s%s.%d%c", sign, d->alternate ? "#" : "", d->precision < 0 ? 6 : d->precision, d->kind);
+        snprintf(pattern, sizeof pattern, "%%%s%s.%d%c", sign, d->alternate ? "#" : "",
+                 d->precision < 0 ? 6 : d->precision, d->kind);
         n = snprintf(number, sizeof number, pattern, real_of(v));
         for (char *c = number; *c; c++)
             if (*c == ',') *c = '.'; /* some locales have a comma */
     } else {
-        if (v.kind == V_FLOAT && !(real_of(v) > -0x1p63 && real_of(v) < 0x1p63)) return bad_format(r, "of an integer exceeds 64 bits");
+        if (v.kind == V_FLOAT && !(real_of(v) > -0x1p63 && real_of(v) < 0x1p63))
+            return bad_format(r, "of an integer exceeds 64 bits");
         int64_t i = v.kind == V_FLOAT ? (int64_t)v.real : integer_of(v);
         bool negative = i < 0;
         uint64_t size = negative ? 0 - (uint64_t)i : (uint64_t)i;
-        snprintf(pattern, sizeof pattern, "%%s%s%%.*ll%c", d->alternate && whole ? (d->kind == 'o' ? "0o" : d->kind == 'x' ? "0x" : "0X") : "", whole ? d->kind : 'u');
-        n = snprintf(number, sizeof number, pattern, negative ? "-" : sign, d->precision < 0 ? 1 : d->precision, (unsigned long long)size);
+        snprintf(pattern, sizeof pattern, "%%s%s%%.*ll%c",
+                 d->alternate && whole ? (d->kind == 'o'   ? "0o"
+                                          : d->kind == 'x' ? "0x"
+                                                           : "0X")
+                                       : "",
+                 whole ? d->kind : 'u');
+        n = snprintf(number, sizeof number, pattern, negative ? "-" : sign, d->precision < 0 ? 1 : d->precision,
+                     (unsigned long long)size);
     }
     if (n < 0 || (size_t)n >= sizeof number) return bad_format(r, "gives too many digits");
     add_padded(t, d, (struct str){number, (size_t)n});
@@ -89,10 +100,13 @@ static bool format_text(struct render *r, struct text *t, const struct directive
 {
     struct value s;
     struct text part = builder(r);
-    if (d->kind == 'r') print_repr(r, &part, v);
-    else print_str(r, &part, v);
+    if (d->kind == 'r')
+        print_repr(r, &part, v);
+    else
+        print_str(r, &part, v);
     if (!builder_end(r, &part, &s)) return false;
-    if (d->kind == 'c' && (v.kind != V_STR || str_characters(v.text) != 1)) return bad_format(r, "%c requires one character");
+    if (d->kind == 'c' && (v.kind != V_STR || str_characters(v.text) != 1))
+        return bad_format(r, "%c requires one character");
     if (d->precision >= 0) s.text = str_slice(s.text, 0, str_offset(s.text, (size_t)d->precision));
     add_padded(t, d, s.text);
     return true;
@@ -111,7 +125,8 @@ static bool take_name(struct render *r, struct str s, size_t *at, struct value a
     return found || host_fail(&r->host, LORAC_FORMAT, "a format names '%.*s', which is not given", STR_ARG(name));
 }
 
-static bool format_directive(struct render *r, struct text *t, struct str s, size_t *at, struct value arguments, size_t *used)
+static bool format_directive(struct render *r, struct text *t, struct str s, size_t *at, struct value arguments,
+                             size_t *used)
 {
     struct directive d;
     struct value v = arguments;
@@ -120,7 +135,8 @@ static bool format_directive(struct render *r, struct text *t, struct str s, siz
     if (!take_directive(r, s, at, &d)) return false;
     if (d.kind == '%') return text_puts(t, "%"), true;
     if (!named) {
-        if (*used >= (tuple ? arguments.items->count : 1)) return bad_format(r, "has more places than there are arguments");
+        if (*used >= (tuple ? arguments.items->count : 1))
+            return bad_format(r, "has more places than there are arguments");
         if (tuple) v = arguments.items->at[*used];
         ++*used;
     }
@@ -131,7 +147,9 @@ static bool format_directive(struct render *r, struct text *t, struct str s, siz
 
 static bool percent(struct render *r, struct text *t, struct str s, struct value arguments)
 {
-    size_t used = 0, want = arguments.kind == V_TUPLE ? arguments.items->count : arguments.kind == V_DICT || arguments.kind == V_LIST ? 0 : 1;
+    size_t used = 0, want = arguments.kind == V_TUPLE                              ? arguments.items->count
+                            : arguments.kind == V_DICT || arguments.kind == V_LIST ? 0
+                                                                                   : 1;
     for (size_t at = 0, hit; at < s.length;) {
         if (!str_find(s, STR("%"), at, &hit)) hit = s.length;
         text_add(t, s.at + at, hit - at);
@@ -154,8 +172,10 @@ bool format_percent(struct render *r, struct str format, struct value arguments,
 static bool braces_first(struct render *r, struct call *c, struct str name, size_t *automatic, struct value *v)
 {
     int64_t place = -1;
-    if (!name.length) place = (int64_t)(*automatic)++;
-    else if (name.at[0] >= '0' && name.at[0] <= '9' && !parse_int(name, 10, &place)) return bad_format(r, "has a wrong number");
+    if (!name.length)
+        place = (int64_t)(*automatic)++;
+    else if (name.at[0] >= '0' && name.at[0] <= '9' && !parse_int(name, 10, &place))
+        return bad_format(r, "has a wrong number");
     if (place >= 0) {
         if ((uint64_t)place >= c->count) return bad_format(r, "has more places than there are arguments");
         return *v = c->arguments[place], true;
@@ -184,12 +204,14 @@ static bool braces_field(struct render *r, struct call *c, struct text *t, struc
         int64_t number;
         bool digits = name.length && name.at[0] >= '0' && name.at[0] <= '9' && parse_int(name, 10, &number);
         if (item && end == field.length) return bad_format(r, "lacks a ']'");
-        if (!(item ? get_item(r, v, digits ? v_int(number) : v_str(name), &v) : get_attribute(r, v, name, &v))) return false;
+        if (!(item ? get_item(r, v, digits ? v_int(number) : v_str(name), &v) : get_attribute(r, v, name, &v)))
+            return false;
         at = end + item;
     }
     struct str rest = str_slice(field, at, field.length);
     if (str_is(rest, "!r")) return print_repr(r, t, v);
-    if (rest.length && !str_is(rest, "!s") && !str_is(rest, ":")) return bad_format(r, "has a specification that lorac does not know");
+    if (rest.length && !str_is(rest, "!s") && !str_is(rest, ":"))
+        return bad_format(r, "has a specification that lorac does not know");
     return print_str(r, t, v);
 }
 
@@ -207,7 +229,8 @@ static bool braces(struct render *r, struct call *c, struct text *t)
             continue;
         }
         size_t end = until(s, at, "{}");
-        if (s.at[hit] == '}' || end == s.length || s.at[end] == '{') return bad_format(r, "has a brace without its other half");
+        if (s.at[hit] == '}' || end == s.length || s.at[end] == '{')
+            return bad_format(r, "has a brace without its other half");
         if (!braces_field(r, c, t, str_slice(s, at, end), &automatic)) return false;
         at = end + 1;
     }
@@ -228,7 +251,10 @@ static const char *const months[] = {"January", "February", "March",     "April"
                                      "July",    "August",   "September", "October", "November", "December"};
 
 /* The weeks of a year that began, when weeks begin at `first` (0: Sunday, 1: Monday). */
-static int week_of(const struct tm *w, int first) { return (w->tm_yday + 7 - (w->tm_wday + 7 - first) % 7) / 7; }
+static int week_of(const struct tm *w, int first)
+{
+    return (w->tm_yday + 7 - (w->tm_wday + 7 - first) % 7) / 7;
+}
 
 static void add_name(struct text *t, const char *const *names, int count, int number, bool brief)
 {
@@ -238,48 +264,82 @@ static void add_name(struct text *t, const char *const *names, int count, int nu
 
 static void add_field(struct text *t, int number, int width, char flag)
 {
-    int twelve = flag == '-' ? 1 : width;
-    text_printf(t, flag == '_' ? "%*d" : "%0*d", twelve, number);
+    text_printf(t, flag == '_' ? "%*d" : "%0*d", flag == '-' ? 1 : width, number);
+}
+
+/* The directives that are numbers: value, width, and what fills it when no flag says otherwise. */
+static bool add_number(struct text *t, char c, char flag, const struct tm *w)
+{
+    int hour = w->tm_hour % 12 ? w->tm_hour % 12 : 12, year = w->tm_year + 1900;
+    const struct {
+        char name;
+        int value, width;
+        char fill;
+    } numbers[] = {
+        {'d', w->tm_mday, 2, 0},
+        {'e', w->tm_mday, 2, '_'},
+        {'m', w->tm_mon + 1, 2, 0},
+        {'y', year % 100, 2, 0},
+        {'Y', year, 1, 0},
+        {'C', year / 100, 2, 0},
+        {'H', w->tm_hour, 2, 0},
+        {'k', w->tm_hour, 2, '_'},
+        {'I', hour, 2, 0},
+        {'l', hour, 2, '_'},
+        {'M', w->tm_min, 2, 0},
+        {'S', w->tm_sec, 2, 0},
+        {'j', w->tm_yday + 1, 3, 0},
+        {'w', w->tm_wday, 1, 0},
+        {'U', week_of(w, 0), 2, 0},
+        {'W', week_of(w, 1), 2, 0},
+        {'u', w->tm_wday ? w->tm_wday : 7, 1, 0},
+    };
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+        if (numbers[i].name == c)
+            return add_field(t, numbers[i].value, numbers[i].width, flag ? flag : numbers[i].fill), true;
+    return false;
+}
+
+/* The directives that stand for others. */
+static const char *directive_pattern(char c)
+{
+    switch (c) {
+    case 'F':
+        return "%Y-%m-%d";
+    case 'D':
+    case 'x':
+        return "%m/%d/%y";
+    case 'T':
+    case 'X':
+        return "%H:%M:%S";
+    case 'R':
+        return "%H:%M";
+    case 'r':
+        return "%I:%M:%S %p";
+    case 'c':
+        return "%a %b %e %H:%M:%S %Y";
+    case 'n':
+        return "\n";
+    case 't':
+        return "\t";
+    case 'z':
+    case 'Z':
+        return ""; /* datetime.now() knows no zone */
+    default:
+        return NULL;
+    }
 }
 
 static bool add_directive(struct text *t, char c, char flag, const struct tm *w, long microseconds)
 {
-    int hour = w->tm_hour % 12 ? w->tm_hour % 12 : 12;
-    const char *pattern = NULL;
-    switch (c) {
-    case 'a': case 'A': return add_name(t, days, 7, w->tm_wday, c == 'a'), true;
-    case 'b': case 'h': case 'B': return add_name(t, months, 12, w->tm_mon, c != 'B'), true;
-    case 'd': return add_field(t, w->tm_mday, 2, flag), true;
-    case 'e': return add_field(t, w->tm_mday, 2, flag ? flag : '_'), true;
-    case 'm': return add_field(t, w->tm_mon + 1, 2, flag), true;
-    case 'y': return add_field(t, w->tm_year % 100, 2, flag), true;
-    case 'Y': return add_field(t, w->tm_year + 1900, 1, flag), true;
-    case 'C': return add_field(t, (w->tm_year + 1900) / 100, 2, flag), true;
-    case 'H': return add_field(t, w->tm_hour, 2, flag), true;
-    case 'k': return add_field(t, w->tm_hour, 2, flag ? flag : '_'), true;
-    case 'I': return add_field(t, hour, 2, flag), true;
-    case 'l': return add_field(t, hour, 2, flag ? flag : '_'), true;
-    case 'M': return add_field(t, w->tm_min, 2, flag), true;
-    case 'S': return add_field(t, w->tm_sec, 2, flag), true;
-    case 'f': return text_printf(t, "%06ld", microseconds), true;
-    case 'j': return add_field(t, w->tm_yday + 1, 3, flag), true;
-    case 'p': return text_puts(t, w->tm_hour < 12 ? "AM" : "PM"), true;
-    case 'P': return text_puts(t, w->tm_hour < 12 ? "am" : "pm"), true;
-    case 'u': return add_field(t, w->tm_wday ? w->tm_wday : 7, 1, flag), true;
-    case 'w': return add_field(t, w->tm_wday, 1, flag), true;
-    case 'U': return add_field(t, week_of(w, 0), 2, flag), true;
-    case 'W': return add_field(t, week_of(w, 1), 2, flag), true;
-    case 'z': case 'Z': return true; /* datetime.now() knows no zone */
-    case 'n': return text_puts(t, "\n"), true;
-    case 't': return text_puts(t, "\t"), true;
-    case '%': return text_puts(t, "%"), true;
-    case 'F': pattern = "%Y-%m-%d"; break;
-    case 'D': case 'x': pattern = "%m/%d/%y"; break;
-    case 'T': case 'X': pattern = "%H:%M:%S"; break;
-    case 'R': pattern = "%H:%M"; break;
-    case 'r': pattern = "%I:%M:%S %p"; break;
-    case 'c': pattern = "%a %b %e %H:%M:%S %Y"; break;
-    }
+    if (add_number(t, c, flag, w)) return true;
+    if (c == 'a' || c == 'A') return add_name(t, days, 7, w->tm_wday, c == 'a'), true;
+    if (c == 'b' || c == 'B' || c == 'h') return add_name(t, months, 12, w->tm_mon, c != 'B'), true;
+    if (c == 'f') return text_printf(t, "%06ld", microseconds), true;
+    if (c == 'p') return text_puts(t, w->tm_hour < 12 ? "AM" : "PM"), true;
+    if (c == 'P') return text_puts(t, w->tm_hour < 12 ? "am" : "pm"), true;
+    if (c == '%') return text_puts(t, "%"), true;
+    const char *pattern = directive_pattern(c);
     return pattern && format_time(t, (struct str){pattern, strlen(pattern)}, w, microseconds);
 }
 

@@ -18,16 +18,16 @@
 /* ---- limits ------------------------------------------------------------------------------ */
 
 enum {
-    PARSE_DEPTH = 200,       /* nested brackets, blocks and operator chains */
-    EVAL_DEPTH = 600,        /* nested evaluations, macro calls included */
-    VALUE_DEPTH = 600,       /* nested containers that are compared, printed or converted */
-    RANGE_LIMIT = 100000,    /* items of a range(): the reference's sandbox has the same */
-    STEP_LIMIT = 10000000,   /* evaluations, and 64 bytes of text or 8 items handled */
-    CALL_ARGUMENTS = 64,     /* arguments of one call */
+    PARSE_DEPTH = 200,     /* nested brackets, blocks and operator chains */
+    EVAL_DEPTH = 600,      /* nested evaluations, macro calls included */
+    VALUE_DEPTH = 600,     /* nested containers that are compared, printed or converted */
+    RANGE_LIMIT = 100000,  /* items of a range(): the reference's sandbox has the same */
+    STEP_LIMIT = 10000000, /* evaluations, and 64 bytes of text or 8 items handled */
+    CALL_ARGUMENTS = 64,   /* arguments of one call */
 };
 #define SOURCE_LIMIT ((size_t)1 << 20)
 #define OUTPUT_LIMIT ((size_t)64 << 20)
-#define ARENA_LIMIT ((size_t)256 << 20)
+#define ARENA_LIMIT  ((size_t)256 << 20)
 
 /* ---- arena and errors -------------------------------------------------------------------- */
 
@@ -60,7 +60,7 @@ struct str {
     size_t length;  /* bytes */
 };
 #define STR(literal) ((struct str){literal, sizeof(literal) - 1})
-#define STR_ARG(s) (int)((s).length < 200 ? (s).length : 200), (s).at /* for %.*s */
+#define STR_ARG(s)   (int)((s).length < 200 ? (s).length : 200), (s).at /* for %.*s */
 
 enum value_kind {
     V_ABSENT, /* an argument that was not given */
@@ -101,8 +101,8 @@ struct value {
 struct items {
     size_t count;
     struct value *at;
-    size_t next;          /* V_ITERATOR: the first item not yet taken */
-    const char *type;     /* V_VIEW: "dict_items" ... */
+    size_t next;      /* V_ITERATOR: the first item not yet taken */
+    const char *type; /* V_VIEW: "dict_items" ... */
 };
 struct range {
     int64_t start, stop, step;
@@ -117,9 +117,9 @@ struct dict {
 };
 struct loop {
     struct items *items;
-    size_t index; /* from 0 */
-    int depth;    /* from 0, of a recursive loop */
-    struct value changed; /* the last arguments of loop.changed, a tuple */
+    size_t index;            /* from 0 */
+    int depth;               /* from 0, of a recursive loop */
+    struct value changed;    /* the last arguments of loop.changed, a tuple */
     const struct node *node; /* set if the loop is recursive */
     struct scope *scope;     /* of the loop's statement */
 };
@@ -159,7 +159,8 @@ struct function {
     const char *name;
     function_body body;
     int required;           /* how many parameters must be given */
-    const char *parameters; /* names with a space between; NULL: the body reads arguments and keywords itself */
+    const char *parameters; /* names with a space between, '/' before them if they cannot be named in a call; NULL: the
+                               body reads arguments and keywords itself */
 };
 struct bound {
     const struct function *function;
@@ -181,7 +182,7 @@ enum token_kind {
     T_FLOAT,
     T_OPERATOR,
 };
-enum operator {
+enum operator{
     OP_NONE,
     OP_ADD,
     OP_SUB,
@@ -223,11 +224,11 @@ struct token {
 
 enum node_kind {
     /* expressions */
-    N_CONST,    /* constant */
-    N_NAME,     /* symbol */
-    N_TUPLE,    /* list: items */
-    N_LIST,     /* list: items */
-    N_DICT,     /* list: N_PAIR a: b */
+    N_CONST, /* constant */
+    N_NAME,  /* symbol */
+    N_TUPLE, /* list: items */
+    N_LIST,  /* list: items */
+    N_DICT,  /* list: N_PAIR a: b */
     N_PAIR,
     N_ATTRIBUTE, /* a.text */
     N_ITEM,      /* a[b] */
@@ -241,24 +242,25 @@ enum node_kind {
     N_PLUS,
     N_AND,
     N_OR,
-    N_IF_ELSE,  /* a if b else c */
-    N_COMPARE,  /* a op (list: N_OPERAND op a) */
+    N_IF_ELSE, /* a if b else c */
+    N_COMPARE, /* a op (list: N_OPERAND op a) */
     N_OPERAND,
-    N_BINARY,   /* a op b */
-    N_CONCAT,   /* list */
-    N_INPUT,    /* what a filter block or block set hands to its filters */
+    N_BINARY, /* a op b */
+    N_CONCAT, /* list */
+    N_INPUT,  /* what a filter block or block set hands to its filters */
     /* statements; bodies are lists */
-    N_DATA,       /* text */
-    N_PRINT,      /* a */
-    N_SET,        /* a = b */
-    N_SET_BLOCK,  /* a, b: filters or NULL, list: body */
-    N_NS_TARGET,  /* symbol.text, only as a target */
-    N_IF,         /* list: N_BRANCH */
-    N_BRANCH,     /* a: condition or NULL, list: body */
-    N_FOR,        /* a in b if c; list: body; other: else; op: OP_POW if recursive */
-    N_MACRO,      /* symbol, parameters, list: body */
-    N_PARAMETER,  /* symbol, text, a: default or NULL */
-    N_CALL_BLOCK, /* a: N_CALL; b: the N_MACRO that is its caller */
+    N_DATA,         /* text */
+    N_PRINT,        /* a */
+    N_SEQUENCE,     /* list */
+    N_SET,          /* a = b */
+    N_SET_BLOCK,    /* a, b: filters or NULL, list: body */
+    N_NS_TARGET,    /* symbol.text, only as a target */
+    N_IF,           /* list: N_BRANCH */
+    N_BRANCH,       /* a: condition or NULL, list: body */
+    N_FOR,          /* a in b if c; list: body; other: else; op: OP_POW if recursive */
+    N_MACRO,        /* symbol, parameters, list: body */
+    N_PARAMETER,    /* symbol, text, a: default or NULL */
+    N_CALL_BLOCK,   /* a: N_CALL; b: the N_MACRO that is its caller */
     N_FILTER_BLOCK, /* a: filters, list: body */
     N_WITH,         /* parameters: N_SET, list: body */
     N_GENERATION,   /* list: body */
@@ -271,7 +273,7 @@ struct node {
     enum node_kind kind;
     enum operator op;
     unsigned line;
-    int depth; /* height of the tree below */
+    int depth;        /* height of the tree below */
     int symbol, uses; /* uses: macro_use flags of N_MACRO */
     struct str text;
     struct value constant;
@@ -316,7 +318,14 @@ bool parse_unexpected(struct parser *p, const char *expected);
 int parse_symbol(struct parser *p, struct str name); /* -1 after a failure */
 struct node *node_new(struct parser *p, enum node_kind kind, unsigned line);
 struct node *node_join(struct parser *p, struct node *n); /* computes the height of n from its parts */
-enum { EXPR_NO_IF = 1, EXPR_UNTIL_IN = 2, EXPR_NAMES_ONLY = 4, EXPR_ATTRIBUTES = 8, EXPR_BRACKETS = 16, EXPR_UNTIL_RECURSIVE = 32 };
+enum {
+    EXPR_NO_IF = 1,
+    EXPR_UNTIL_IN = 2,
+    EXPR_NAMES_ONLY = 4,
+    EXPR_ATTRIBUTES = 8,
+    EXPR_BRACKETS = 16,
+    EXPR_UNTIL_RECURSIVE = 32
+};
 struct node *parse_tuple(struct parser *p, int flags);
 struct node *parse_expression(struct parser *p);
 struct node *parse_filters(struct parser *p, struct node *input); /* | a | b ... */
@@ -369,20 +378,50 @@ bool get_path(struct render *r, struct value object, struct value path, struct v
 bool compare(struct render *r, enum operator op, struct value a, struct value b, bool *result);
 
 /* values */
-static inline struct value v_none(void) { return (struct value){.kind = V_NONE}; }
-static inline struct value v_bool(bool b) { return (struct value){.kind = V_BOOL, .boolean = b}; }
-static inline struct value v_int(int64_t i) { return (struct value){.kind = V_INT, .integer = i}; }
-static inline struct value v_float(double f) { return (struct value){.kind = V_FLOAT, .real = f}; }
-static inline struct value v_str(struct str s) { return (struct value){.kind = V_STR, .text = s}; }
+static inline struct value v_none(void)
+{
+    return (struct value){.kind = V_NONE};
+}
+static inline struct value v_bool(bool b)
+{
+    return (struct value){.kind = V_BOOL, .boolean = b};
+}
+static inline struct value v_int(int64_t i)
+{
+    return (struct value){.kind = V_INT, .integer = i};
+}
+static inline struct value v_float(double f)
+{
+    return (struct value){.kind = V_FLOAT, .real = f};
+}
+static inline struct value v_str(struct str s)
+{
+    return (struct value){.kind = V_STR, .text = s};
+}
 static inline struct value v_items(enum value_kind kind, struct items *items)
 {
     return (struct value){.kind = kind, .items = items};
 }
-static inline bool is_integer(struct value v) { return v.kind == V_INT || v.kind == V_BOOL; }
-static inline int64_t integer_of(struct value v) { return v.kind == V_BOOL ? v.boolean : v.integer; }
-static inline bool is_number(struct value v) { return is_integer(v) || v.kind == V_FLOAT; }
-static inline double real_of(struct value v) { return v.kind == V_FLOAT ? v.real : (double)integer_of(v); }
-static inline bool is_missing(struct value v) { return v.kind == V_ABSENT || v.kind == V_UNDEFINED; }
+static inline bool is_integer(struct value v)
+{
+    return v.kind == V_INT || v.kind == V_BOOL;
+}
+static inline int64_t integer_of(struct value v)
+{
+    return v.kind == V_BOOL ? v.boolean : v.integer;
+}
+static inline bool is_number(struct value v)
+{
+    return is_integer(v) || v.kind == V_FLOAT;
+}
+static inline double real_of(struct value v)
+{
+    return v.kind == V_FLOAT ? v.real : (double)integer_of(v);
+}
+static inline bool is_missing(struct value v)
+{
+    return v.kind == V_ABSENT || v.kind == V_UNDEFINED;
+}
 
 bool str_equal(struct str a, struct str b);
 bool str_is(struct str a, const char *b);
@@ -448,6 +487,7 @@ bool replace_text(struct render *r, struct str s, struct str old, struct str wit
 bool format_percent(struct render *r, struct str format, struct value arguments, struct value *result);
 bool format_braces(struct render *r, struct call *c, struct value *result);
 struct tm;
-bool format_time(struct text *t, struct str format, const struct tm *when, long microseconds); /* false: unknown directive */
+bool format_time(struct text *t, struct str format, const struct tm *when,
+                 long microseconds); /* false: unknown directive */
 
 #endif

@@ -15,7 +15,10 @@ struct lexer {
     char closers[PARSE_DEPTH];
 };
 
-static bool lex_fail(struct lexer *x, const char *message) { return host_fail(&x->p->host, LORAC_FORMAT, "%s", message); }
+static bool lex_fail(struct lexer *x, const char *message)
+{
+    return host_fail(&x->p->host, LORAC_FORMAT, "%s", message);
+}
 
 static bool looking_at(const struct lexer *x, size_t at, const char *word)
 {
@@ -171,14 +174,16 @@ static bool lex_number(struct lexer *x)
         struct str digits = base == 10 ? t->text : str_slice(x->s, begin + 2, end);
         bool leading_zero = base == 10 && digits.at[0] == '0' && str_strip(digits, &STR("0_"), true, false).length;
         if (leading_zero || !parse_int(digits, base, &t->integer))
-            return host_fail(&x->p->host, LORAC_UNSUPPORTED, "the integer %.*s is not one of 64 bits", STR_ARG(t->text));
+            return host_fail(&x->p->host, LORAC_UNSUPPORTED, "the integer %.*s is not one of 64 bits",
+                             STR_ARG(t->text));
     }
     return move_to(x, end), true;
 }
 
 static bool add_code(struct lexer *x, char **to, uint32_t code)
 {
-    if (code > 0x10FFFF || (code >= 0xD800 && code < 0xE000)) return lex_fail(x, "a string holds an escape that is no character");
+    if (code > 0x10FFFF || (code >= 0xD800 && code < 0xE000))
+        return lex_fail(x, "a string holds an escape that is no character");
     *to += utf8_encode(code, *to);
     return true;
 }
@@ -231,8 +236,10 @@ static bool lex_string(struct lexer *x)
     if (!text) return false;
     for (size_t i = 0; i < body.length;) {
         char c = body.at[i++];
-        if (c != '\\') *to++ = c;
-        else if (!unescape(x, body, &i, &to)) return false;
+        if (c != '\\')
+            *to++ = c;
+        else if (!unescape(x, body, &i, &to))
+            return false;
     }
     if (!add_token(x, T_STRING, (struct str){text, (size_t)(to - text)})) return false;
     return move_to(x, end + 1), true;
@@ -244,11 +251,11 @@ static const struct {
     char text[3];
     enum operator op;
 } operators[] = {
-    {"**", OP_POW},      {"//", OP_FLOORDIV}, {"==", OP_EQ},       {"!=", OP_NE},       {">=", OP_GE},    {"<=", OP_LE},
-    {"+", OP_ADD},       {"-", OP_SUB},       {"*", OP_MUL},       {"/", OP_DIV},       {"%", OP_MOD},    {"~", OP_TILDE},
-    {"<", OP_LT},        {">", OP_GT},        {"=", OP_ASSIGN},    {".", OP_DOT},       {":", OP_COLON},  {"|", OP_PIPE},
-    {",", OP_COMMA},     {";", OP_SEMICOLON}, {"(", OP_LPAREN},    {")", OP_RPAREN},    {"[", OP_LBRACKET}, {"]", OP_RBRACKET},
-    {"{", OP_LBRACE},    {"}", OP_RBRACE},
+    {"**", OP_POW},   {"//", OP_FLOORDIV}, {"==", OP_EQ},    {"!=", OP_NE},    {">=", OP_GE},      {"<=", OP_LE},
+    {"+", OP_ADD},    {"-", OP_SUB},       {"*", OP_MUL},    {"/", OP_DIV},    {"%", OP_MOD},      {"~", OP_TILDE},
+    {"<", OP_LT},     {">", OP_GT},        {"=", OP_ASSIGN}, {".", OP_DOT},    {":", OP_COLON},    {"|", OP_PIPE},
+    {",", OP_COMMA},  {";", OP_SEMICOLON}, {"(", OP_LPAREN}, {")", OP_RPAREN}, {"[", OP_LBRACKET}, {"]", OP_RBRACKET},
+    {"{", OP_LBRACE}, {"}", OP_RBRACE},
 };
 
 static bool balance(struct lexer *x, char c)
@@ -278,7 +285,10 @@ static bool lex_operator(struct lexer *x)
     return host_fail(&x->p->host, LORAC_FORMAT, "unexpected character U+%04X in a tag", (unsigned)code);
 }
 
-static bool is_word(char c) { return c == '_' || (digit_of(c) < 36); }
+static bool is_word(char c)
+{
+    return c == '_' || (digit_of(c) < 36);
+}
 
 static bool lex_token(struct lexer *x)
 {
@@ -313,7 +323,8 @@ static bool lex_tag(struct lexer *x, bool prints)
 static bool lex_piece(struct lexer *x)
 {
     size_t tag = x->at;
-    while (tag < x->s.length && !looking_at(x, tag, "{{") && !looking_at(x, tag, "{%") && !looking_at(x, tag, "{#")) tag++;
+    while (tag < x->s.length && !looking_at(x, tag, "{{") && !looking_at(x, tag, "{%") && !looking_at(x, tag, "{#"))
+        tag++;
     struct str text = str_slice(x->s, x->at, tag);
     if (tag == x->s.length) {
         if (text.length && !add_token(x, T_DATA, text)) return false;

@@ -19,11 +19,26 @@ static bool change_case(struct render *r, struct call *c, enum letter_case to, s
     return builder_end(r, &t, result);
 }
 
-static bool str_upper(struct render *r, struct call *c, struct value *result) { return change_case(r, c, CASE_UPPER, result); }
-static bool str_lower(struct render *r, struct call *c, struct value *result) { return change_case(r, c, CASE_LOWER, result); }
-static bool str_title(struct render *r, struct call *c, struct value *result) { return change_case(r, c, CASE_TITLE, result); }
-static bool str_capitalize(struct render *r, struct call *c, struct value *result) { return change_case(r, c, CASE_CAPITAL, result); }
-static bool str_swapcase(struct render *r, struct call *c, struct value *result) { return change_case(r, c, CASE_SWAP, result); }
+static bool str_upper(struct render *r, struct call *c, struct value *result)
+{
+    return change_case(r, c, CASE_UPPER, result);
+}
+static bool str_lower(struct render *r, struct call *c, struct value *result)
+{
+    return change_case(r, c, CASE_LOWER, result);
+}
+static bool str_title(struct render *r, struct call *c, struct value *result)
+{
+    return change_case(r, c, CASE_TITLE, result);
+}
+static bool str_capitalize(struct render *r, struct call *c, struct value *result)
+{
+    return change_case(r, c, CASE_CAPITAL, result);
+}
+static bool str_swapcase(struct render *r, struct call *c, struct value *result)
+{
+    return change_case(r, c, CASE_SWAP, result);
+}
 
 static bool strip(struct render *r, struct call *c, bool left, bool right, struct value *result)
 {
@@ -33,9 +48,18 @@ static bool strip(struct render *r, struct call *c, bool left, bool right, struc
     return work_bytes(r, c->self.text.length);
 }
 
-static bool str_strip_both(struct render *r, struct call *c, struct value *result) { return strip(r, c, true, true, result); }
-static bool str_lstrip(struct render *r, struct call *c, struct value *result) { return strip(r, c, true, false, result); }
-static bool str_rstrip(struct render *r, struct call *c, struct value *result) { return strip(r, c, false, true, result); }
+static bool str_strip_both(struct render *r, struct call *c, struct value *result)
+{
+    return strip(r, c, true, true, result);
+}
+static bool str_lstrip(struct render *r, struct call *c, struct value *result)
+{
+    return strip(r, c, true, false, result);
+}
+static bool str_rstrip(struct render *r, struct call *c, struct value *result)
+{
+    return strip(r, c, false, true, result);
+}
 
 static bool str_isupper(struct render *r, struct call *c, struct value *result)
 {
@@ -54,10 +78,22 @@ static bool all_are(struct render *r, struct str s, bool (*kind)(uint32_t), stru
     return *result = v_bool(all), work_bytes(r, s.length);
 }
 
-static bool str_isspace(struct render *r, struct call *c, struct value *result) { return all_are(r, c->self.text, is_space, result); }
-static bool str_isalpha(struct render *r, struct call *c, struct value *result) { return all_are(r, c->self.text, is_alphabetic, result); }
-static bool str_isalnum(struct render *r, struct call *c, struct value *result) { return all_are(r, c->self.text, is_alphanumeric, result); }
-static bool str_isdigit(struct render *r, struct call *c, struct value *result) { return all_are(r, c->self.text, is_decimal, result); }
+static bool str_isspace(struct render *r, struct call *c, struct value *result)
+{
+    return all_are(r, c->self.text, is_space, result);
+}
+static bool str_isalpha(struct render *r, struct call *c, struct value *result)
+{
+    return all_are(r, c->self.text, is_alphabetic, result);
+}
+static bool str_isalnum(struct render *r, struct call *c, struct value *result)
+{
+    return all_are(r, c->self.text, is_alphanumeric, result);
+}
+static bool str_isdigit(struct render *r, struct call *c, struct value *result)
+{
+    return all_are(r, c->self.text, is_decimal, result);
+}
 
 /* ---- str: parts -------------------------------------------------------------------------- */
 
@@ -95,8 +131,14 @@ static bool affix(struct render *r, struct call *c, bool at_end, struct value *r
     return *result = v_bool(found), true;
 }
 
-static bool str_startswith(struct render *r, struct call *c, struct value *result) { return affix(r, c, false, result); }
-static bool str_endswith(struct render *r, struct call *c, struct value *result) { return affix(r, c, true, result); }
+static bool str_startswith(struct render *r, struct call *c, struct value *result)
+{
+    return affix(r, c, false, result);
+}
+static bool str_endswith(struct render *r, struct call *c, struct value *result)
+{
+    return affix(r, c, true, result);
+}
 
 static bool remove_affix(struct render *r, struct call *c, bool at_end, struct value *result)
 {
@@ -106,8 +148,14 @@ static bool remove_affix(struct render *r, struct call *c, bool at_end, struct v
     return *result = v_str(at_end ? str_slice(s, 0, s.length - n) : str_slice(s, n, s.length)), true;
 }
 
-static bool str_removeprefix(struct render *r, struct call *c, struct value *result) { return remove_affix(r, c, false, result); }
-static bool str_removesuffix(struct render *r, struct call *c, struct value *result) { return remove_affix(r, c, true, result); }
+static bool str_removeprefix(struct render *r, struct call *c, struct value *result)
+{
+    return remove_affix(r, c, false, result);
+}
+static bool str_removesuffix(struct render *r, struct call *c, struct value *result)
+{
+    return remove_affix(r, c, true, result);
+}
 
 static bool str_rfind_bytes(struct str s, struct str part, size_t *at)
 {
@@ -125,7 +173,8 @@ static bool find(struct render *r, struct call *c, bool last, bool must, struct 
     size_t at = 0, offset;
     bool possible;
     if (c->arg[0].kind != V_STR) return wants(r, c, "a string", c->arg[0]);
-    if (!work_bytes(r, c->self.text.length * (last ? 64 : 1)) || !search_range(r, c, &s, &offset, &possible)) return false;
+    if (!work_bytes(r, c->self.text.length * (last ? 64 : 1)) || !search_range(r, c, &s, &offset, &possible))
+        return false;
     bool found = possible && (last ? str_rfind_bytes(s, c->arg[0].text, &at) : str_find(s, c->arg[0].text, 0, &at));
     if (!found && must) return host_fail(&r->host, LORAC_FORMAT, "substring not found");
     if (found && !s.length) at = 0;
@@ -133,10 +182,22 @@ static bool find(struct render *r, struct call *c, bool last, bool must, struct 
     return true;
 }
 
-static bool str_find_method(struct render *r, struct call *c, struct value *result) { return find(r, c, false, false, result); }
-static bool str_rfind(struct render *r, struct call *c, struct value *result) { return find(r, c, true, false, result); }
-static bool str_index(struct render *r, struct call *c, struct value *result) { return find(r, c, false, true, result); }
-static bool str_rindex(struct render *r, struct call *c, struct value *result) { return find(r, c, true, true, result); }
+static bool str_find_method(struct render *r, struct call *c, struct value *result)
+{
+    return find(r, c, false, false, result);
+}
+static bool str_rfind(struct render *r, struct call *c, struct value *result)
+{
+    return find(r, c, true, false, result);
+}
+static bool str_index(struct render *r, struct call *c, struct value *result)
+{
+    return find(r, c, false, true, result);
+}
+static bool str_rindex(struct render *r, struct call *c, struct value *result)
+{
+    return find(r, c, true, true, result);
+}
 
 static bool str_count(struct render *r, struct call *c, struct value *result)
 {
@@ -165,7 +226,8 @@ bool replace_text(struct render *r, struct str s, struct str old, struct str new
         } else {
             at = from;
         }
-        if (t.length > OUTPUT_LIMIT) return text_free(&t), host_fail(&r->host, LORAC_UNSUPPORTED, "a text exceeds %zu MiB", OUTPUT_LIMIT >> 20);
+        if (t.length > OUTPUT_LIMIT)
+            return text_free(&t), host_fail(&r->host, LORAC_UNSUPPORTED, "a text exceeds %zu MiB", OUTPUT_LIMIT >> 20);
     }
     if (from < s.length) text_add(&t, s.at + from, s.length - from);
     return builder_end(r, &t, result) && work_bytes(r, s.length);
@@ -174,9 +236,11 @@ bool replace_text(struct render *r, struct str s, struct str old, struct str new
 static bool str_replace(struct render *r, struct call *c, struct value *result)
 {
     struct value count = c->arg[2];
-    if (c->arg[0].kind != V_STR || c->arg[1].kind != V_STR) return wants(r, c, "strings", c->arg[c->arg[0].kind == V_STR]);
+    if (c->arg[0].kind != V_STR || c->arg[1].kind != V_STR)
+        return wants(r, c, "strings", c->arg[c->arg[0].kind == V_STR]);
     if (count.kind != V_ABSENT && !is_integer(count)) return wants(r, c, "an integer", count);
-    return replace_text(r, c->self.text, c->arg[0].text, c->arg[1].text, count.kind == V_ABSENT ? -1 : integer_of(count), result);
+    return replace_text(r, c->self.text, c->arg[0].text, c->arg[1].text,
+                        count.kind == V_ABSENT ? -1 : integer_of(count), result);
 }
 
 /* ---- str: lists -------------------------------------------------------------------------- */
@@ -208,7 +272,7 @@ static void split_space(struct render *r, struct list *parts, struct str s, int6
         if (!add_part(r, parts, str_slice(s, 0, end))) return;
         s = str_strip(str_slice(s, end, s.length), NULL, true, false);
     }
-    if (s.length) add_part(r, parts, str_strip(s, NULL, false, true));
+    if (s.length) add_part(r, parts, s);
 }
 
 static void rsplit_space(struct render *r, struct list *parts, struct str s, int64_t most)
@@ -221,7 +285,7 @@ static void rsplit_space(struct render *r, struct list *parts, struct str s, int
         if (!work_bytes(r, s.length * 8) || !add_part(r, parts, str_slice(s, end, s.length))) return;
         s = str_strip(str_slice(s, 0, end), NULL, false, true);
     }
-    if (s.length) add_part(r, parts, str_strip(s, NULL, true, false));
+    if (s.length) add_part(r, parts, s);
 }
 
 static void split_at(struct render *r, struct list *parts, struct str s, struct str by, int64_t most)
@@ -258,8 +322,14 @@ static bool split(struct render *r, struct call *c, bool backwards, struct value
     return parts_end(r, &parts, backwards, result);
 }
 
-static bool str_split(struct render *r, struct call *c, struct value *result) { return split(r, c, false, result); }
-static bool str_rsplit(struct render *r, struct call *c, struct value *result) { return split(r, c, true, result); }
+static bool str_split(struct render *r, struct call *c, struct value *result)
+{
+    return split(r, c, false, result);
+}
+static bool str_rsplit(struct render *r, struct call *c, struct value *result)
+{
+    return split(r, c, true, result);
+}
 
 static bool str_splitlines(struct render *r, struct call *c, struct value *result)
 {
@@ -294,8 +364,14 @@ static bool partition(struct render *r, struct call *c, bool last, struct value 
     return *result = v_items(V_TUPLE, items), true;
 }
 
-static bool str_partition(struct render *r, struct call *c, struct value *result) { return partition(r, c, false, result); }
-static bool str_rpartition(struct render *r, struct call *c, struct value *result) { return partition(r, c, true, result); }
+static bool str_partition(struct render *r, struct call *c, struct value *result)
+{
+    return partition(r, c, false, result);
+}
+static bool str_rpartition(struct render *r, struct call *c, struct value *result)
+{
+    return partition(r, c, true, result);
+}
 
 static bool str_join(struct render *r, struct call *c, struct value *result)
 {
@@ -305,11 +381,13 @@ static bool str_join(struct render *r, struct call *c, struct value *result)
     for (size_t i = 0; i < items->count; i++) {
         if (items->at[i].kind != V_STR) {
             text_free(&t);
-            return host_fail(&r->host, LORAC_FORMAT, "sequence item %zu: expected str instance, %s found", i, type_name(items->at[i]));
+            return host_fail(&r->host, LORAC_FORMAT, "sequence item %zu: expected str instance, %s found", i,
+                             type_name(items->at[i]));
         }
         if (i) text_add(&t, c->self.text.at, c->self.text.length);
         text_add(&t, items->at[i].text.at, items->at[i].text.length);
-        if (t.length > OUTPUT_LIMIT) return text_free(&t), host_fail(&r->host, LORAC_UNSUPPORTED, "a text exceeds %zu MiB", OUTPUT_LIMIT >> 20);
+        if (t.length > OUTPUT_LIMIT)
+            return text_free(&t), host_fail(&r->host, LORAC_UNSUPPORTED, "a text exceeds %zu MiB", OUTPUT_LIMIT >> 20);
     }
     return builder_end(r, &t, result);
 }
@@ -320,9 +398,11 @@ static bool pad(struct render *r, struct call *c, bool left, bool right, struct 
     struct str fill = c->arg[1].kind == V_STR ? c->arg[1].text : STR(" ");
     size_t count = str_characters(c->self.text);
     if (!is_integer(c->arg[0])) return wants(r, c, "an integer", c->arg[0]);
-    if ((c->arg[1].kind != V_ABSENT && c->arg[1].kind != V_STR) || str_characters(fill) != 1) return wants(r, c, "one character to fill with", c->arg[1]);
+    if ((c->arg[1].kind != V_ABSENT && c->arg[1].kind != V_STR) || str_characters(fill) != 1)
+        return wants(r, c, "one character to fill with", c->arg[1]);
     int64_t width = integer_of(c->arg[0]);
-    if (width > (int64_t)OUTPUT_LIMIT / 4) return host_fail(&r->host, LORAC_UNSUPPORTED, "a text exceeds %zu MiB", OUTPUT_LIMIT >> 20);
+    if (width > (int64_t)OUTPUT_LIMIT / 4)
+        return host_fail(&r->host, LORAC_UNSUPPORTED, "a text exceeds %zu MiB", OUTPUT_LIMIT >> 20);
     size_t room = width > (int64_t)count ? (size_t)width - count : 0;
     size_t before = !left ? 0 : !right ? room : room / 2 + (room & (size_t)width & 1);
     struct text t = builder(r);
@@ -332,9 +412,18 @@ static bool pad(struct render *r, struct call *c, bool left, bool right, struct 
     return builder_end(r, &t, result);
 }
 
-static bool str_ljust(struct render *r, struct call *c, struct value *result) { return pad(r, c, false, true, result); }
-static bool str_rjust(struct render *r, struct call *c, struct value *result) { return pad(r, c, true, false, result); }
-static bool str_center(struct render *r, struct call *c, struct value *result) { return pad(r, c, true, true, result); }
+static bool str_ljust(struct render *r, struct call *c, struct value *result)
+{
+    return pad(r, c, false, true, result);
+}
+static bool str_rjust(struct render *r, struct call *c, struct value *result)
+{
+    return pad(r, c, true, false, result);
+}
+static bool str_center(struct render *r, struct call *c, struct value *result)
+{
+    return pad(r, c, true, true, result);
+}
 
 static bool str_zfill(struct render *r, struct call *c, struct value *result)
 {
@@ -342,7 +431,9 @@ static bool str_zfill(struct render *r, struct call *c, struct value *result)
     bool sign = s.length && (s.at[0] == '-' || s.at[0] == '+');
     struct value digits, zero = v_str(STR("0"));
     if (!is_integer(c->arg[0])) return wants(r, c, "an integer", c->arg[0]);
-    struct call inner = {.function = c->function, .self = v_str(str_slice(s, sign, s.length)), .arg = {v_int(integer_of(c->arg[0]) - (integer_of(c->arg[0]) > 0 && sign)), zero}};
+    struct call inner = {.function = c->function,
+                         .self = v_str(str_slice(s, sign, s.length)),
+                         .arg = {v_int(integer_of(c->arg[0]) - (integer_of(c->arg[0]) > 0 && sign)), zero}};
     if (!pad(r, &inner, true, false, &digits)) return false;
     *result = v_str(str_slice(s, 0, sign));
     return operate(r, OP_ADD, *result, digits, result);
@@ -353,7 +444,8 @@ static bool str_zfill(struct render *r, struct call *c, struct value *result)
 static bool dict_get_method(struct render *r, struct call *c, struct value *result)
 {
     bool found;
-    if (!is_hashable(c->arg[0])) return host_fail(&r->host, LORAC_FORMAT, "unhashable type: '%s'", type_name(c->arg[0]));
+    if (!is_hashable(c->arg[0]))
+        return host_fail(&r->host, LORAC_FORMAT, "unhashable type: '%s'", type_name(c->arg[0]));
     if (!dict_get(r, c->self.dict, c->arg[0], result, &found)) return false;
     if (!found) *result = c->arg[1].kind == V_ABSENT ? v_none() : c->arg[1];
     return true;
@@ -377,11 +469,23 @@ static bool view(struct render *r, struct call *c, const char *type, bool keys, 
     return *result = v_items(V_VIEW, items), true;
 }
 
-static bool dict_items_method(struct render *r, struct call *c, struct value *result) { return view(r, c, "dict_items", true, true, result); }
-static bool dict_keys(struct render *r, struct call *c, struct value *result) { return view(r, c, "dict_keys", true, false, result); }
-static bool dict_values(struct render *r, struct call *c, struct value *result) { return view(r, c, "dict_values", false, true, result); }
+static bool dict_items_method(struct render *r, struct call *c, struct value *result)
+{
+    return view(r, c, "dict_items", true, true, result);
+}
+static bool dict_keys(struct render *r, struct call *c, struct value *result)
+{
+    return view(r, c, "dict_keys", true, false, result);
+}
+static bool dict_values(struct render *r, struct call *c, struct value *result)
+{
+    return view(r, c, "dict_values", false, true, result);
+}
 
-static bool copy_self(struct render *r, struct call *c, struct value *result) { return *result = c->self, true; }
+static bool copy_self(struct render *r, struct call *c, struct value *result)
+{
+    return *result = c->self, true;
+}
 
 static bool list_count(struct render *r, struct call *c, struct value *result)
 {
@@ -425,52 +529,52 @@ static bool loop_changed(struct render *r, struct call *c, struct value *result)
 /* ---- tables ------------------------------------------------------------------------------ */
 
 static const struct function str_methods[] = {
-    {"strip", str_strip_both, 0, "chars"},
-    {"lstrip", str_lstrip, 0, "chars"},
-    {"rstrip", str_rstrip, 0, "chars"},
+    {"strip", str_strip_both, 0, "/chars"},
+    {"lstrip", str_lstrip, 0, "/chars"},
+    {"rstrip", str_rstrip, 0, "/chars"},
     {"split", str_split, 0, "sep maxsplit"},
     {"rsplit", str_rsplit, 0, "sep maxsplit"},
     {"splitlines", str_splitlines, 0, "keepends"},
-    {"partition", str_partition, 1, "sep"},
-    {"rpartition", str_rpartition, 1, "sep"},
-    {"startswith", str_startswith, 1, "prefix start end"},
-    {"endswith", str_endswith, 1, "suffix start end"},
-    {"removeprefix", str_removeprefix, 1, "prefix"},
-    {"removesuffix", str_removesuffix, 1, "suffix"},
+    {"partition", str_partition, 1, "/sep"},
+    {"rpartition", str_rpartition, 1, "/sep"},
+    {"startswith", str_startswith, 1, "/prefix start end"},
+    {"endswith", str_endswith, 1, "/suffix start end"},
+    {"removeprefix", str_removeprefix, 1, "/prefix"},
+    {"removesuffix", str_removesuffix, 1, "/suffix"},
     {"upper", str_upper, 0, ""},
     {"lower", str_lower, 0, ""},
     {"title", str_title, 0, ""},
     {"capitalize", str_capitalize, 0, ""},
     {"swapcase", str_swapcase, 0, ""},
-    {"replace", str_replace, 2, "old new count"},
-    {"join", str_join, 1, "iterable"},
-    {"find", str_find_method, 1, "sub start end"},
-    {"rfind", str_rfind, 1, "sub start end"},
-    {"index", str_index, 1, "sub start end"},
-    {"rindex", str_rindex, 1, "sub start end"},
-    {"count", str_count, 1, "sub start end"},
+    {"replace", str_replace, 2, "/old new count"},
+    {"join", str_join, 1, "/iterable"},
+    {"find", str_find_method, 1, "/sub start end"},
+    {"rfind", str_rfind, 1, "/sub start end"},
+    {"index", str_index, 1, "/sub start end"},
+    {"rindex", str_rindex, 1, "/sub start end"},
+    {"count", str_count, 1, "/sub start end"},
     {"isspace", str_isspace, 0, ""},
     {"isalpha", str_isalpha, 0, ""},
     {"isalnum", str_isalnum, 0, ""},
     {"isdigit", str_isdigit, 0, ""},
     {"isupper", str_isupper, 0, ""},
     {"islower", str_islower, 0, ""},
-    {"ljust", str_ljust, 1, "width fillchar"},
-    {"rjust", str_rjust, 1, "width fillchar"},
-    {"center", str_center, 1, "width fillchar"},
-    {"zfill", str_zfill, 1, "width"},
+    {"ljust", str_ljust, 1, "/width fillchar"},
+    {"rjust", str_rjust, 1, "/width fillchar"},
+    {"center", str_center, 1, "/width fillchar"},
+    {"zfill", str_zfill, 1, "/width"},
     {"format", format_braces, 0, NULL},
 };
 static const struct function dict_methods[] = {
-    {"get", dict_get_method, 1, "key default"},
+    {"get", dict_get_method, 1, "/key default"},
     {"items", dict_items_method, 0, ""},
     {"keys", dict_keys, 0, ""},
     {"values", dict_values, 0, ""},
     {"copy", copy_self, 0, ""},
 };
 static const struct function list_methods[] = {
-    {"index", list_index, 1, "value"},
-    {"count", list_count, 1, "value"},
+    {"index", list_index, 1, "/value"},
+    {"count", list_count, 1, "/value"},
     {"copy", copy_self, 0, ""},
 };
 static const struct function loop_methods[] = {
@@ -480,7 +584,8 @@ static const struct function loop_methods[] = {
 
 /* Methods that Python has, but this interpreter or the reference's sandbox does not give. */
 static const char *const refused[V_FUNCTION + 1] = {
-    [V_STR] = " casefold encode expandtabs format_map isascii isdecimal isidentifier isnumeric isprintable istitle maketrans translate ",
+    [V_STR] = " casefold encode expandtabs format_map isascii isdecimal isidentifier isnumeric isprintable istitle "
+              "maketrans translate ",
     [V_DICT] = " clear fromkeys pop popitem setdefault update ",
     [V_LIST] = " append clear extend insert pop remove reverse sort ",
 };
@@ -514,7 +619,8 @@ bool find_method(struct render *r, struct value object, struct str name, struct 
     *found = f;
     if (!f && is_refused(object, name)) {
         *found = true;
-        return v_undefined(r, result, "the method '%.*s' of '%s' cannot be used in a template", STR_ARG(name), type_name(object));
+        return v_undefined(r, result, "the method '%.*s' of '%s' cannot be used in a template", STR_ARG(name),
+                           type_name(object));
     }
     if (!f) return true;
     struct bound *bound = host_take(&r->host, sizeof *bound);

@@ -11,8 +11,14 @@ static bool no_operator(struct render *r, const char *sign, struct value a, stru
     return host_fail(&r->host, LORAC_FORMAT, "'%s' and '%s' have no operator %s", type_name(a), type_name(b), sign);
 }
 
-static bool overflow(struct render *r) { return host_fail(&r->host, LORAC_UNSUPPORTED, "an integer exceeds 64 bits"); }
-static bool zero_division(struct render *r) { return host_fail(&r->host, LORAC_FORMAT, "division by zero"); }
+static bool overflow(struct render *r)
+{
+    return host_fail(&r->host, LORAC_UNSUPPORTED, "an integer exceeds 64 bits");
+}
+static bool zero_division(struct render *r)
+{
+    return host_fail(&r->host, LORAC_FORMAT, "division by zero");
+}
 
 /* ---- numbers ----------------------------------------------------------------------------- */
 
@@ -69,7 +75,8 @@ static double float_floordiv(double a, double b)
 static bool power_float(struct render *r, double a, double b, struct value *result)
 {
     if (a == 0 && b < 0) return zero_division(r);
-    if (a < 0 && isfinite(b) && b != floor(b)) return host_fail(&r->host, LORAC_UNSUPPORTED, "the power is a complex number");
+    if (a < 0 && isfinite(b) && b != floor(b))
+        return host_fail(&r->host, LORAC_UNSUPPORTED, "the power is a complex number");
     double v = pow(a, b);
     if (isinf(v) && isfinite(a) && isfinite(b)) return host_fail(&r->host, LORAC_FORMAT, "the power is out of range");
     return *result = v_float(v), true;
@@ -83,13 +90,20 @@ static bool operate_numbers(struct render *r, enum operator op, struct value a, 
     double x = real_of(a), y = real_of(b);
     if (y == 0 && (op == OP_DIV || op == OP_FLOORDIV || op == OP_MOD)) return zero_division(r);
     switch (op) {
-    case OP_ADD: return *result = v_float(x + y), true;
-    case OP_SUB: return *result = v_float(x - y), true;
-    case OP_MUL: return *result = v_float(x * y), true;
-    case OP_DIV: return *result = v_float(x / y), true;
-    case OP_FLOORDIV: return *result = v_float(float_floordiv(x, y)), true;
-    case OP_MOD: return *result = v_float(float_mod(x, y)), true;
-    default: return power_float(r, x, y, result);
+    case OP_ADD:
+        return *result = v_float(x + y), true;
+    case OP_SUB:
+        return *result = v_float(x - y), true;
+    case OP_MUL:
+        return *result = v_float(x * y), true;
+    case OP_DIV:
+        return *result = v_float(x / y), true;
+    case OP_FLOORDIV:
+        return *result = v_float(float_floordiv(x, y)), true;
+    case OP_MOD:
+        return *result = v_float(float_mod(x, y)), true;
+    default:
+        return power_float(r, x, y, result);
     }
 }
 
@@ -142,7 +156,10 @@ static bool repeat(struct render *r, struct value a, int64_t times, struct value
     return *result = v_items(a.kind, items), true;
 }
 
-static bool repeats(struct value v) { return v.kind == V_STR || v.kind == V_LIST || v.kind == V_TUPLE; }
+static bool repeats(struct value v)
+{
+    return v.kind == V_STR || v.kind == V_LIST || v.kind == V_TUPLE;
+}
 
 bool operate(struct render *r, enum operator op, struct value a, struct value b, struct value *result)
 {
@@ -186,7 +203,8 @@ static bool find_item(struct render *r, struct value object, struct value key, s
     if (object.kind == V_LIST || object.kind == V_TUPLE) {
         if ((*found = place(key, object.items->count, &at))) *result = object.items->at[at];
     } else if (object.kind == V_RANGE) {
-        if ((*found = place(key, object.range->count, &at))) *result = v_int(object.range->start + (int64_t)at * object.range->step);
+        if ((*found = place(key, object.range->count, &at)))
+            *result = v_int(object.range->start + (int64_t)at * object.range->step);
     }
     return true;
 }
@@ -228,7 +246,8 @@ static bool find_attribute(struct render *r, struct value object, struct str nam
     if (object.kind == V_UNDEFINED) return host_fail(&r->host, LORAC_FORMAT, "%.*s", STR_ARG(object.text));
     if (object.kind == V_NAMESPACE) return dict_get_name(r, object.dict, name, result, found);
     if (object.kind == V_MACRO) return macro_attribute(r, object.macro, name, result, found);
-    if (object.kind == V_LOOP && (!loop_attribute(r, object.loop, name, result, found) || *found)) return !r->host.status;
+    if (object.kind == V_LOOP && (!loop_attribute(r, object.loop, name, result, found) || *found))
+        return !r->host.status;
     return find_method(r, object, name, result, found);
 }
 
@@ -280,15 +299,19 @@ bool get_path(struct render *r, struct value object, struct value path, struct v
 /* ---- slices ------------------------------------------------------------------------------ */
 
 /* Python's slice.indices: start, stop clipped to `count`. */
-static bool slice_limits(struct render *r, const struct value limits[3], int64_t count, int64_t *start, int64_t *stop, int64_t *step)
+static bool slice_limits(struct render *r, const struct value limits[3], int64_t count, int64_t *start, int64_t *stop,
+                         int64_t *step)
 {
     int64_t *to[3] = {start, stop, step};
     *step = 1;
     for (int i = 2; i >= 0; i--) {
         bool given = limits[i].kind != V_ABSENT && limits[i].kind != V_NONE;
-        if (given && !is_integer(limits[i])) return host_fail(&r->host, LORAC_FORMAT, "a slice's limits must be integers or None");
-        if (given) *to[i] = integer_of(limits[i]);
-        else if (i < 2) *to[i] = (i == 0) == (*step > 0) ? 0 : count;
+        if (given && !is_integer(limits[i]))
+            return host_fail(&r->host, LORAC_FORMAT, "a slice's limits must be integers or None");
+        if (given)
+            *to[i] = integer_of(limits[i]);
+        else if (i < 2)
+            *to[i] = (i == 0) == (*step > 0) ? 0 : count;
         if (i == 2 && !*step) return host_fail(&r->host, LORAC_FORMAT, "a slice's step cannot be zero");
         if (i == 2) continue;
         if (!given && *step < 0) *to[i] = i == 0 ? count - 1 : -1;
@@ -326,10 +349,11 @@ static bool slice_text(struct render *r, struct str s, int64_t start, int64_t st
 
 bool get_slice(struct render *r, struct value object, const struct value limits[3], struct value *result)
 {
-    int64_t start, stop, step;
+    int64_t start = 0, stop = 0, step = 1;
     size_t length;
     if (object.kind == V_UNDEFINED) return host_fail(&r->host, LORAC_FORMAT, "%.*s", STR_ARG(object.text));
-    if (!repeats(object) && object.kind != V_RANGE) return host_fail(&r->host, LORAC_FORMAT, "'%s' has no slices", type_name(object));
+    if (!repeats(object) && object.kind != V_RANGE)
+        return host_fail(&r->host, LORAC_FORMAT, "'%s' has no slices", type_name(object));
     if (!length_of(r, object, &length) || !slice_limits(r, limits, (int64_t)length, &start, &stop, &step)) return false;
     size_t count = slice_count(start, stop, step);
     if (object.kind == V_STR) return slice_text(r, object.text, start, step, count, result);
@@ -338,8 +362,10 @@ bool get_slice(struct render *r, struct value object, const struct value limits[
         struct range *part = host_take(&r->host, sizeof *part);
         if (!part) return false;
         if (__builtin_mul_overflow(whole->step, step, &part->step)) return overflow(r);
-        uint64_t first = (uint64_t)whole->start, width = (uint64_t)whole->step; /* the end may wrap: it is only printed */
-        *part = (struct range){(int64_t)(first + (uint64_t)start * width), (int64_t)(first + (uint64_t)stop * width), part->step, count};
+        uint64_t first = (uint64_t)whole->start,
+                 width = (uint64_t)whole->step; /* the end may wrap: it is only printed */
+        *part = (struct range){(int64_t)(first + (uint64_t)start * width), (int64_t)(first + (uint64_t)stop * width),
+                               part->step, count};
         return *result = (struct value){.kind = V_RANGE, .range = part}, true;
     }
     struct items *items = items_new(r, count);

@@ -71,7 +71,8 @@ static bool parse_block(struct parser *p, const char *end, struct node **body)
 static bool can_assign(struct parser *p, const struct node *n)
 {
     p->host.line = n->line;
-    if (n->kind == N_NAME && n->symbol == SYMBOL_LOOP) return host_fail(&p->host, LORAC_FORMAT, "'loop' cannot be assigned to");
+    if (n->kind == N_NAME && n->symbol == SYMBOL_LOOP)
+        return host_fail(&p->host, LORAC_FORMAT, "'loop' cannot be assigned to");
     if (n->kind == N_NAME || n->kind == N_NS_TARGET) return true;
     if (n->kind != N_TUPLE) return host_fail(&p->host, LORAC_FORMAT, "only names can be assigned to");
     for (const struct node *i = n->list; i; i = i->next)
@@ -171,7 +172,8 @@ static bool parse_macro_body(struct parser *p, struct node *n, const char *end)
 
 static struct node *parse_macro(struct parser *p, struct node *n)
 {
-    return parse_name_token(p, n) && parse_parameters(p, &n->parameters) && parse_macro_body(p, n, "endmacro") ? n : NULL;
+    return parse_name_token(p, n) && parse_parameters(p, &n->parameters) && parse_macro_body(p, n, "endmacro") ? n
+                                                                                                               : NULL;
 }
 
 static struct node *parse_call_block(struct parser *p, struct node *n)
@@ -208,8 +210,21 @@ static struct node *parse_generation(struct parser *p, struct node *n)
     return parse_block(p, "endgeneration", &n->list) ? n : NULL;
 }
 
-static struct node *parse_print(struct parser *p, struct node *n) { return (n->a = parse_tuple(p, 0)) ? n : NULL; }
-static struct node *parse_plain(struct parser *p, struct node *n) { return n; }
+/* {% print a, b %} prints one after the other. */
+static struct node *parse_print(struct parser *p, struct node *n)
+{
+    for (struct node **last = &n->list; token_at(p, 0)->kind != T_BLOCK_END; last = &(*last)->next) {
+        if (n->list && !expect_op(p, OP_COMMA, "',' or '%}'")) return NULL;
+        struct node *print = node_new(p, N_PRINT, n->line);
+        if (!print || !(print->a = parse_expression(p)) || !(*last = node_join(p, print))) return NULL;
+    }
+    return n;
+}
+
+static struct node *parse_plain(struct parser *p, struct node *n)
+{
+    return n;
+}
 
 static const struct {
     const char *name;
@@ -224,7 +239,7 @@ static const struct {
     {"filter", N_FILTER_BLOCK, parse_filter_block},
     {"with", N_WITH, parse_with},
     {"generation", N_GENERATION, parse_generation},
-    {"print", N_PRINT, parse_print},
+    {"print", N_SEQUENCE, parse_print},
     {"break", N_BREAK, parse_plain},
     {"continue", N_CONTINUE, parse_plain},
 };
@@ -248,8 +263,10 @@ static struct node *parse_statement(struct parser *p)
     if (t->kind != T_NAME) return parse_unexpected(p, "a tag's name"), NULL;
     p->at++;
     struct node *n = NULL;
-    if (++p->depth <= PARSE_DEPTH) n = parse_tag(p, t);
-    else host_fail(&p->host, LORAC_UNSUPPORTED, "it nests deeper than %d levels", PARSE_DEPTH);
+    if (++p->depth <= PARSE_DEPTH)
+        n = parse_tag(p, t);
+    else
+        host_fail(&p->host, LORAC_UNSUPPORTED, "it nests deeper than %d levels", PARSE_DEPTH);
     p->depth--;
     return n;
 }
@@ -259,7 +276,8 @@ static struct node *parse_statement(struct parser *p)
 static bool parse_source(struct parser *p, struct str source, struct chat_template *t)
 {
     static const struct str fixed[SYMBOLS_FIXED] = {{"loop", 4}, {"caller", 6}, {"varargs", 7}, {"kwargs", 6}};
-    if (source.length > SOURCE_LIMIT) return host_fail(&p->host, LORAC_UNSUPPORTED, "it has more than %zu bytes", SOURCE_LIMIT);
+    if (source.length > SOURCE_LIMIT)
+        return host_fail(&p->host, LORAC_UNSUPPORTED, "it has more than %zu bytes", SOURCE_LIMIT);
     for (int i = 0; i < SYMBOLS_FIXED; i++)
         if (parse_symbol(p, fixed[i]) < 0) return false;
     if (!template_lex(p, source) || !parse_until(p, NULL, NULL, &t->body)) return false;

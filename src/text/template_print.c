@@ -8,7 +8,8 @@ static bool print_inside(struct render *r, struct text *t, struct value v, bool 
 
 static bool too_deep(struct render *r)
 {
-    return r->depth >= EVAL_DEPTH + VALUE_DEPTH && !host_fail(&r->host, LORAC_UNSUPPORTED, "a value nests too deep to be printed");
+    return r->depth >= EVAL_DEPTH + VALUE_DEPTH &&
+           !host_fail(&r->host, LORAC_UNSUPPORTED, "a value nests too deep to be printed");
 }
 
 /* ---- repr -------------------------------------------------------------------------------- */
@@ -18,9 +19,12 @@ static void print_code(struct text *t, struct str s, size_t from, size_t to, uin
     static const char escaped[] = "\\\\\nn\rr\tt";
     for (const char *e = escaped; *e; e += 2)
         if ((uint32_t)*e == c) return text_printf(t, "\\%c", e[1]);
-    if (c == (uint32_t)quote) text_printf(t, "\\%c", quote);
-    else if (is_printable(c)) text_add(t, s.at + from, to - from);
-    else text_printf(t, c < 0x100 ? "\\x%02x" : c < 0x10000 ? "\\u%04x" : "\\U%08x", (unsigned)c);
+    if (c == (uint32_t)quote)
+        text_printf(t, "\\%c", quote);
+    else if (is_printable(c))
+        text_add(t, s.at + from, to - from);
+    else
+        text_printf(t, c < 0x100 ? "\\x%02x" : c < 0x10000 ? "\\u%04x" : "\\U%08x", (unsigned)c);
 }
 
 /* In single quotes, unless it holds some and no double ones. */
@@ -38,12 +42,16 @@ static void print_quoted(struct text *t, struct str s)
 
 static void print_float(struct text *t, double value)
 {
-    if (isnan(value)) text_puts(t, "nan");
-    else if (isinf(value)) text_puts(t, value > 0 ? "inf" : "-inf");
-    else json_print_number(t, value);
+    if (isnan(value))
+        text_puts(t, "nan");
+    else if (isinf(value))
+        text_puts(t, value > 0 ? "inf" : "-inf");
+    else
+        json_print_number(t, value);
 }
 
-static bool print_items(struct render *r, struct text *t, const struct items *items, const char *open, const char *close)
+static bool print_items(struct render *r, struct text *t, const struct items *items, const char *open,
+                        const char *close)
 {
     text_puts(t, open);
     for (size_t i = 0; i < items->count; i++) {
@@ -91,41 +99,66 @@ static void print_range(struct text *t, const struct range *range)
 static bool print_value(struct render *r, struct text *t, struct value v, bool quoted)
 {
     switch (v.kind) {
-    case V_ABSENT: case V_UNDEFINED: return text_puts(t, quoted ? "Undefined" : ""), true;
-    case V_NONE: return text_puts(t, "None"), true;
-    case V_BOOL: return text_puts(t, v.boolean ? "True" : "False"), true;
-    case V_INT: return text_printf(t, "%lld", (long long)v.integer), true;
-    case V_FLOAT: return print_float(t, v.real), true;
+    case V_ABSENT:
+    case V_UNDEFINED:
+        return text_puts(t, quoted ? "Undefined" : ""), true;
+    case V_NONE:
+        return text_puts(t, "None"), true;
+    case V_BOOL:
+        return text_puts(t, v.boolean ? "True" : "False"), true;
+    case V_INT:
+        return text_printf(t, "%lld", (long long)v.integer), true;
+    case V_FLOAT:
+        return print_float(t, v.real), true;
     case V_STR:
         if (quoted && v.safe) text_puts(t, "Markup(");
-        if (quoted) print_quoted(t, v.text);
-        else text_add(t, v.text.at, v.text.length);
+        if (quoted)
+            print_quoted(t, v.text);
+        else
+            text_add(t, v.text.at, v.text.length);
         if (quoted && v.safe) text_puts(t, ")");
         return true;
-    case V_LIST: return print_items(r, t, v.items, "[", "]");
-    case V_TUPLE: return print_items(r, t, v.items, "(", v.items->count == 1 ? ",)" : ")");
-    case V_VIEW: return print_view(r, t, v.items);
-    case V_RANGE: return print_range(t, v.range), true;
-    case V_DICT: return print_dict(r, t, v.dict);
-    case V_NAMESPACE: return print_namespace(r, t, v.dict);
-    case V_LOOP: return text_printf(t, "<LoopContext %zu/%zu>", v.loop->index + 1, v.loop->items->count), true;
-    case V_MACRO: return text_puts(t, "<Macro "), print_quoted(t, v.macro->node->text), text_puts(t, ">"), true;
-    default: return host_fail(&r->host, LORAC_UNSUPPORTED, "a %s cannot be printed (is a call's '()' or a '| list' missing?)", type_name(v));
+    case V_LIST:
+        return print_items(r, t, v.items, "[", "]");
+    case V_TUPLE:
+        return print_items(r, t, v.items, "(", v.items->count == 1 ? ",)" : ")");
+    case V_VIEW:
+        return print_view(r, t, v.items);
+    case V_RANGE:
+        return print_range(t, v.range), true;
+    case V_DICT:
+        return print_dict(r, t, v.dict);
+    case V_NAMESPACE:
+        return print_namespace(r, t, v.dict);
+    case V_LOOP:
+        return text_printf(t, "<LoopContext %zu/%zu>", v.loop->index + 1, v.loop->items->count), true;
+    case V_MACRO:
+        return text_puts(t, "<Macro "), print_quoted(t, v.macro->node->text), text_puts(t, ">"), true;
+    default:
+        return host_fail(&r->host, LORAC_UNSUPPORTED,
+                         "a %s cannot be printed (is a call's '()' or a '| list' missing?)", type_name(v));
     }
 }
 
 static bool print_inside(struct render *r, struct text *t, struct value v, bool quoted)
 {
     if (!work(r, 1) || too_deep(r)) return false;
-    if (t->length > OUTPUT_LIMIT) return host_fail(&r->host, LORAC_UNSUPPORTED, "a text exceeds %zu MiB", OUTPUT_LIMIT >> 20);
+    if (t->length > OUTPUT_LIMIT)
+        return host_fail(&r->host, LORAC_UNSUPPORTED, "a text exceeds %zu MiB", OUTPUT_LIMIT >> 20);
     r->depth++;
     bool ok = print_value(r, t, v, quoted);
     r->depth--;
     return ok;
 }
 
-bool print_str(struct render *r, struct text *t, struct value v) { return print_inside(r, t, v, false); }
-bool print_repr(struct render *r, struct text *t, struct value v) { return print_inside(r, t, v, true); }
+bool print_str(struct render *r, struct text *t, struct value v)
+{
+    return print_inside(r, t, v, false);
+}
+bool print_repr(struct render *r, struct text *t, struct value v)
+{
+    return print_inside(r, t, v, true);
+}
 
 bool to_str(struct render *r, struct value v, struct str *result)
 {
@@ -152,8 +185,10 @@ bool escape_html(struct render *r, struct value v, struct value *result)
         const char *entity = NULL;
         for (size_t e = 0; e < 5 && !v.safe; e++)
             if (entities[e].c == s.at[i]) entity = entities[e].entity;
-        if (entity) text_puts(&t, entity);
-        else text_add(&t, s.at + i, 1);
+        if (entity)
+            text_puts(&t, entity);
+        else
+            text_add(&t, s.at + i, 1);
     }
     bool ok = builder_end(r, &t, result);
     result->safe = true;
@@ -172,10 +207,14 @@ static void print_json_string(struct text *t, struct str s, bool ascii)
         uint32_t c = str_next(s, &at);
         const char *e = escaped;
         while (*e && (uint32_t)*e != c) e += 2;
-        if (*e) text_printf(t, "\\%c", e[1]);
-        else if (c >= 0x10000 && ascii) text_printf(t, "\\u%04x\\u%04x", (unsigned)(0xD7C0 + (c >> 10)), (unsigned)(0xDC00 + (c & 0x3FF)));
-        else if (c < 0x20 || (c > 0x7E && ascii)) text_printf(t, "\\u%04x", (unsigned)c);
-        else text_add(t, s.at + from, at - from);
+        if (*e)
+            text_printf(t, "\\%c", e[1]);
+        else if (c >= 0x10000 && ascii)
+            text_printf(t, "\\u%04x\\u%04x", (unsigned)(0xD7C0 + (c >> 10)), (unsigned)(0xDC00 + (c & 0x3FF)));
+        else if (c < 0x20 || (c > 0x7E && ascii))
+            text_printf(t, "\\u%04x", (unsigned)c);
+        else
+            text_add(t, s.at + from, at - from);
     }
     text_puts(t, "\"");
 }
@@ -187,7 +226,8 @@ static void json_newline(struct text *t, const struct json_form *form, int level
     for (int i = 0; i < level; i++) text_add(t, form->indent.at, form->indent.length);
 }
 
-static bool json_items(struct render *r, struct text *t, const struct items *items, const struct json_form *form, int level)
+static bool json_items(struct render *r, struct text *t, const struct items *items, const struct json_form *form,
+                       int level)
 {
     if (!items->count) return text_puts(t, "[]"), true;
     text_puts(t, "[");
@@ -205,7 +245,8 @@ static bool json_items(struct render *r, struct text *t, const struct items *ite
 static bool json_key(struct render *r, struct text *t, struct value key, const struct json_form *form)
 {
     if (key.kind == V_STR) return print_json_string(t, key.text, form->ascii), true;
-    if (key.kind != V_NONE && !is_number(key)) return host_fail(&r->host, LORAC_FORMAT, "a JSON key cannot be a %s", type_name(key));
+    if (key.kind != V_NONE && !is_number(key))
+        return host_fail(&r->host, LORAC_FORMAT, "a JSON key cannot be a %s", type_name(key));
     text_puts(t, "\"");
     bool ok = json_value(r, t, key, form, 0);
     text_puts(t, "\"");
@@ -251,16 +292,26 @@ static bool json_value(struct render *r, struct text *t, struct value v, const s
 {
     if (!work(r, 1)) return false;
     if (level > VALUE_DEPTH) return host_fail(&r->host, LORAC_UNSUPPORTED, "a value nests too deep for JSON");
-    if (t->length > OUTPUT_LIMIT) return host_fail(&r->host, LORAC_UNSUPPORTED, "a text exceeds %zu MiB", OUTPUT_LIMIT >> 20);
+    if (t->length > OUTPUT_LIMIT)
+        return host_fail(&r->host, LORAC_UNSUPPORTED, "a text exceeds %zu MiB", OUTPUT_LIMIT >> 20);
     switch (v.kind) {
-    case V_NONE: return text_puts(t, "null"), true;
-    case V_BOOL: return text_puts(t, v.boolean ? "true" : "false"), true;
-    case V_INT: return text_printf(t, "%lld", (long long)v.integer), true;
-    case V_FLOAT: return json_print_number(t, v.real), true;
-    case V_STR: return print_json_string(t, v.text, form->ascii), true;
-    case V_LIST: case V_TUPLE: return json_items(r, t, v.items, form, level);
-    case V_DICT: return json_dict(r, t, v.dict, form, level);
-    default: return host_fail(&r->host, LORAC_FORMAT, "Object of type %s is not JSON serializable", type_name(v));
+    case V_NONE:
+        return text_puts(t, "null"), true;
+    case V_BOOL:
+        return text_puts(t, v.boolean ? "true" : "false"), true;
+    case V_INT:
+        return text_printf(t, "%lld", (long long)v.integer), true;
+    case V_FLOAT:
+        return json_print_number(t, v.real), true;
+    case V_STR:
+        return print_json_string(t, v.text, form->ascii), true;
+    case V_LIST:
+    case V_TUPLE:
+        return json_items(r, t, v.items, form, level);
+    case V_DICT:
+        return json_dict(r, t, v.dict, form, level);
+    default:
+        return host_fail(&r->host, LORAC_FORMAT, "Object of type %s is not JSON serializable", type_name(v));
     }
 }
 
@@ -271,7 +322,10 @@ bool print_json(struct render *r, struct text *t, struct value v, const struct j
 
 /* ---- numbers ----------------------------------------------------------------------------- */
 
-static bool is_digit(char c) { return c >= '0' && c <= '9'; }
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
 
 /* Digits without the underscores between them, appended to `t`; *at moves on. */
 static bool take_digits(struct text *t, struct str s, size_t *at)
@@ -344,13 +398,17 @@ bool parse_float(struct memory *m, struct str s, double *value)
     return ok;
 }
 
-static int digit_value(char c) { return is_digit(c) ? c - '0' : (c | 32) >= 'a' && (c | 32) <= 'z' ? (c | 32) - 'a' + 10 : 99; }
+static int digit_value(char c)
+{
+    return is_digit(c) ? c - '0' : (c | 32) >= 'a' && (c | 32) <= 'z' ? (c | 32) - 'a' + 10 : 99;
+}
 
 static bool skip_prefix(struct str *s, int base)
 {
     static const char letters[] = "b\2o\10x\20";
     for (const char *l = letters; *l; l += 2)
-        if (l[1] == base && s->length > 2 && s->at[0] == '0' && (s->at[1] | 32) == *l) return *s = str_slice(*s, 2, s->length), true;
+        if (l[1] == base && s->length > 2 && s->at[0] == '0' && (s->at[1] | 32) == *l)
+            return *s = str_slice(*s, 2, s->length), true;
     return false;
 }
 
@@ -368,7 +426,9 @@ bool parse_int(struct str s, int base, int64_t *value)
         }
         int d = digit_value(s.at[i]);
         if (d >= base || __builtin_mul_overflow(*value, (int64_t)base, value)) return false;
-        if (minus ? __builtin_sub_overflow(*value, (int64_t)d, value) : __builtin_add_overflow(*value, (int64_t)d, value)) return false;
+        if (minus ? __builtin_sub_overflow(*value, (int64_t)d, value)
+                  : __builtin_add_overflow(*value, (int64_t)d, value))
+            return false;
         digit = true;
     }
     return digit;

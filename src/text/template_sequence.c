@@ -3,7 +3,10 @@
 
 #include <string.h>
 
-static struct str argument_text(struct value v) { return v.kind == V_STR ? v.text : (struct str){"", 0}; }
+static struct str argument_text(struct value v)
+{
+    return v.kind == V_STR ? v.text : (struct str){"", 0};
+}
 
 /* ---- one result -------------------------------------------------------------------------- */
 
@@ -26,7 +29,8 @@ static bool filter_first(struct render *r, struct call *c, struct value *result)
 static bool filter_last(struct render *r, struct call *c, struct value *result)
 {
     struct items *items;
-    if (c->self.kind == V_ITERATOR) return host_fail(&r->host, LORAC_FORMAT, "a generator has no last item (use '| list' first)");
+    if (c->self.kind == V_ITERATOR)
+        return host_fail(&r->host, LORAC_FORMAT, "a generator has no last item (use '| list' first)");
     if (!iterate(r, c->self, &items)) return false;
     if (!items->count) return v_undefined(r, result, "No last item, sequence was empty.");
     return *result = items->at[items->count - 1], true;
@@ -131,7 +135,8 @@ static bool sort(struct render *r, struct keyed *a, size_t count, bool down)
 }
 
 /* The sorted items of a sequence as a list. */
-static bool sorted(struct render *r, struct value v, struct value path, bool case_matters, bool down, struct value *result)
+static bool sorted(struct render *r, struct value v, struct value path, bool case_matters, bool down,
+                   struct value *result)
 {
     struct items *items, *copy;
     if (!iterate(r, v, &items) || !(copy = items_new(r, items->count))) return false;
@@ -153,7 +158,8 @@ static bool filter_sort(struct render *r, struct call *c, struct value *result)
 
 static bool dict_items(struct render *r, struct value v, struct items **items)
 {
-    if (v.kind != V_DICT) return host_fail(&r->host, LORAC_FORMAT, "Can only get item pairs from a mapping, not %s", type_name(v));
+    if (v.kind != V_DICT)
+        return host_fail(&r->host, LORAC_FORMAT, "Can only get item pairs from a mapping, not %s", type_name(v));
     if (!(*items = items_new(r, v.dict->count))) return false;
     for (size_t i = 0; i < v.dict->count; i++) {
         struct items *pair = items_new(r, 2);
@@ -192,8 +198,14 @@ static bool extreme(struct render *r, struct call *c, bool largest, struct value
     return true;
 }
 
-static bool filter_min(struct render *r, struct call *c, struct value *result) { return extreme(r, c, false, result); }
-static bool filter_max(struct render *r, struct call *c, struct value *result) { return extreme(r, c, true, result); }
+static bool filter_min(struct render *r, struct call *c, struct value *result)
+{
+    return extreme(r, c, false, result);
+}
+static bool filter_max(struct render *r, struct call *c, struct value *result)
+{
+    return extreme(r, c, true, result);
+}
 
 /* ---- other sequences --------------------------------------------------------------------- */
 
@@ -224,7 +236,8 @@ static bool filter_unique(struct render *r, struct call *c, struct value *result
     for (size_t i = 0; seen && i < items->count; i++) {
         struct value key;
         size_t before = seen->count;
-        if (!sort_key(r, items->at[i], c->arg[1], truth(c->arg[0]), &key) || !dict_set(r, seen, key, v_none())) return false;
+        if (!sort_key(r, items->at[i], c->arg[1], truth(c->arg[0]), &key) || !dict_set(r, seen, key, v_none()))
+            return false;
         if (seen->count > before) kept->at[kept->count++] = items->at[i];
     }
     return seen && (*result = v_items(V_ITERATOR, kept), true);
@@ -233,9 +246,11 @@ static bool filter_unique(struct render *r, struct call *c, struct value *result
 static bool filter_batch(struct render *r, struct call *c, struct value *result)
 {
     struct items *items, *rows, *row;
-    if (c->arg[0].kind != V_INT || c->arg[0].integer < 1) return host_fail(&r->host, LORAC_FORMAT, "batch takes a positive integer");
+    if (c->arg[0].kind != V_INT || c->arg[0].integer < 1)
+        return host_fail(&r->host, LORAC_FORMAT, "batch takes a positive integer");
     size_t size = (size_t)c->arg[0].integer;
-    if (!iterate(r, c->self, &items) || !(rows = items_new(r, items->count ? (items->count - 1) / size + 1 : 0))) return false;
+    if (!iterate(r, c->self, &items) || !(rows = items_new(r, items->count ? (items->count - 1) / size + 1 : 0)))
+        return false;
     for (size_t i = 0; i < rows->count; i++) {
         size_t from = i * size, have = items->count - from < size ? items->count - from : size;
         if (!(row = items_new(r, c->arg[1].kind > V_NONE ? size : have))) return false;
@@ -260,7 +275,8 @@ static bool inner_call(struct render *r, const struct call *c, size_t place, boo
     struct value name = c->arguments[place];
     if (name.kind == V_STR) inner->function = filter ? find_filter(name.text) : find_test(name.text);
     if (!inner->function)
-        return host_fail(&r->host, LORAC_UNSUPPORTED, "lorac does not know the %s '%.*s'", filter ? "filter" : "test", STR_ARG(argument_text(name)));
+        return host_fail(&r->host, LORAC_UNSUPPORTED, "lorac does not know the %s '%.*s'", filter ? "filter" : "test",
+                         STR_ARG(argument_text(name)));
     inner->arguments = c->arguments + place + 1;
     inner->count = c->count - place - 1;
     inner->keywords = c->keywords;
@@ -288,7 +304,8 @@ static bool map_item(struct render *r, const struct call *c, struct value item, 
 static bool filter_map(struct render *r, struct call *c, struct value *result)
 {
     struct items *items, *mapped;
-    if (!c->count && keyword(c, "attribute").kind == V_ABSENT) return host_fail(&r->host, LORAC_FORMAT, "map requires a filter argument");
+    if (!c->count && keyword(c, "attribute").kind == V_ABSENT)
+        return host_fail(&r->host, LORAC_FORMAT, "map requires a filter argument");
     if (!c->count && c->keyword_count > 1u + (keyword(c, "default").kind != V_ABSENT))
         return host_fail(&r->host, LORAC_FORMAT, "map takes no such keyword argument");
     if (c->self.kind != V_NONE && !iterate(r, c->self, &items)) return false;
@@ -303,8 +320,10 @@ static bool choose(struct render *r, struct call *c, size_t skip, bool wanted, s
 {
     struct items *items, *kept;
     if (c->count < skip) return host_fail(&r->host, LORAC_FORMAT, "%s needs an attribute's name", c->function->name);
-    if (!truth(c->self)) items = items_new(r, 0);
-    else if (!iterate(r, c->self, &items)) return false;
+    if (!truth(c->self))
+        items = items_new(r, 0);
+    else if (!iterate(r, c->self, &items))
+        return false;
     if (!items || !(kept = items_new(r, items->count))) return false;
     kept->count = 0;
     for (size_t i = 0; i < items->count; i++) {
@@ -312,16 +331,29 @@ static bool choose(struct render *r, struct call *c, size_t skip, bool wanted, s
         struct value passes;
         if (skip && !get_path(r, inner.self, c->arguments[0], &inner.self)) return false;
         passes = inner.self;
-        if (c->count > skip && (!inner_call(r, c, skip, false, &inner) || !call_function(r, &inner, &passes))) return false;
+        if (c->count > skip && (!inner_call(r, c, skip, false, &inner) || !call_function(r, &inner, &passes)))
+            return false;
         if (truth(passes) == wanted) kept->at[kept->count++] = items->at[i];
     }
     return *result = v_items(V_ITERATOR, kept), true;
 }
 
-static bool filter_select(struct render *r, struct call *c, struct value *result) { return choose(r, c, 0, true, result); }
-static bool filter_reject(struct render *r, struct call *c, struct value *result) { return choose(r, c, 0, false, result); }
-static bool filter_selectattr(struct render *r, struct call *c, struct value *result) { return choose(r, c, 1, true, result); }
-static bool filter_rejectattr(struct render *r, struct call *c, struct value *result) { return choose(r, c, 1, false, result); }
+static bool filter_select(struct render *r, struct call *c, struct value *result)
+{
+    return choose(r, c, 0, true, result);
+}
+static bool filter_reject(struct render *r, struct call *c, struct value *result)
+{
+    return choose(r, c, 0, false, result);
+}
+static bool filter_selectattr(struct render *r, struct call *c, struct value *result)
+{
+    return choose(r, c, 1, true, result);
+}
+static bool filter_rejectattr(struct render *r, struct call *c, struct value *result)
+{
+    return choose(r, c, 1, false, result);
+}
 
 static const struct function filters[] = {
     {"length", filter_length, 0, ""},

@@ -31,8 +31,8 @@ size_t str_offset(struct str s, size_t character)
 bool is_space(uint32_t c)
 {
     if (c < 0x80) return c == ' ' || (c >= 9 && c <= 13) || (c >= 0x1C && c <= 0x1F);
-    return c == 0x85 || c == 0xA0 || c == 0x1680 || (c >= 0x2000 && c <= 0x200A) || c == 0x2028 || c == 0x2029 || c == 0x202F ||
-           c == 0x205F || c == 0x3000;
+    return c == 0x85 || c == 0xA0 || c == 0x1680 || (c >= 0x2000 && c <= 0x200A) || c == 0x2028 || c == 0x2029 ||
+           c == 0x202F || c == 0x205F || c == 0x3000;
 }
 
 /* str.isprintable: everything but the categories C and Z, and the space. */
@@ -42,8 +42,14 @@ bool is_printable(uint32_t c)
     return c == ' ' || (category != UTF8PROC_CATEGORY_CN && category < UTF8PROC_CATEGORY_ZS);
 }
 
-static bool is_upper(uint32_t c) { return utf8proc_isupper((utf8proc_int32_t)c); }
-static bool is_lower(uint32_t c) { return utf8proc_islower((utf8proc_int32_t)c); }
+static bool is_upper(uint32_t c)
+{
+    return utf8proc_isupper((utf8proc_int32_t)c);
+}
+static bool is_lower(uint32_t c)
+{
+    return utf8proc_islower((utf8proc_int32_t)c);
+}
 
 bool is_cased(uint32_t c)
 {
@@ -56,7 +62,10 @@ bool is_alphabetic(uint32_t c)
     return category >= UTF8PROC_CATEGORY_LU && category <= UTF8PROC_CATEGORY_LO;
 }
 
-bool is_decimal(uint32_t c) { return utf8proc_category((utf8proc_int32_t)c) == UTF8PROC_CATEGORY_ND; }
+bool is_decimal(uint32_t c)
+{
+    return utf8proc_category((utf8proc_int32_t)c) == UTF8PROC_CATEGORY_ND;
+}
 
 bool is_alphanumeric(uint32_t c)
 {
@@ -110,9 +119,17 @@ static const struct {
     uint32_t code;
     const char *upper, *title;
 } special[] = {
-    {0xDF, "SS", "Ss"},     {0x149, "\u02BCN", "\u02BCN"}, {0x1F0, "J\u030C", "J\u030C"}, {0xFB00, "FF", "Ff"},
-    {0xFB01, "FI", "Fi"},   {0xFB02, "FL", "Fl"},          {0xFB03, "FFI", "Ffi"},        {0xFB04, "FFL", "Ffl"},
-    {0xFB05, "ST", "St"},   {0xFB06, "ST", "St"},          {0x587, "\u0535\u0552", "\u0535\u0582"},
+    {0xDF, "SS", "Ss"},
+    {0x149, "\u02BCN", "\u02BCN"},
+    {0x1F0, "J\u030C", "J\u030C"},
+    {0xFB00, "FF", "Ff"},
+    {0xFB01, "FI", "Fi"},
+    {0xFB02, "FL", "Fl"},
+    {0xFB03, "FFI", "Ffi"},
+    {0xFB04, "FFL", "Ffl"},
+    {0xFB05, "ST", "St"},
+    {0xFB06, "ST", "St"},
+    {0x587, "\u0535\u0552", "\u0535\u0582"},
 };
 
 static void add_code(struct text *t, uint32_t code)
@@ -138,9 +155,12 @@ static void add_lower(struct text *t, struct str s, size_t at, size_t next, bool
 {
     size_t i = at;
     uint32_t c = str_next(s, &i);
-    if (c == 0x3A3) add_code(t, is_final_sigma(s, at, next, after_letter) ? 0x3C2 : 0x3C3);
-    else if (c == 0x130) text_puts(t, "i\u0307");
-    else add_code(t, (uint32_t)utf8proc_tolower((utf8proc_int32_t)c));
+    if (c == 0x3A3)
+        add_code(t, is_final_sigma(s, at, next, after_letter) ? 0x3C2 : 0x3C3);
+    else if (c == 0x130)
+        text_puts(t, "i\u0307");
+    else
+        add_code(t, (uint32_t)utf8proc_tolower((utf8proc_int32_t)c));
 }
 
 void print_case(struct text *t, struct str s, enum letter_case to)
@@ -151,9 +171,12 @@ void print_case(struct text *t, struct str s, enum letter_case to)
         uint32_t c = str_next(s, &at);
         bool first = to == CASE_TITLE ? !after_letter : to == CASE_CAPITAL && !from;
         bool upper = to == CASE_UPPER || (to == CASE_SWAP && is_lower(c));
-        if (first || upper) add_upper(t, c, first);
-        else if (to == CASE_SWAP && !is_upper(c)) add_code(t, c);
-        else add_lower(t, s, from, at, after_letter);
+        if (first || upper)
+            add_upper(t, c, first);
+        else if (to == CASE_SWAP && !is_upper(c))
+            add_code(t, c);
+        else
+            add_lower(t, s, from, at, after_letter);
         after_letter = is_cased(c);
     }
 }

@@ -65,7 +65,8 @@ bool host_fail(struct host *h, lorac_status status, const char *format, ...)
 void *host_take(struct host *h, size_t bytes)
 {
     void *block = arena_take(&h->arena, bytes);
-    if (!block) host_fail(h, LORAC_OUT_OF_MEMORY, "the template needs more memory (at most %zu MiB)", ARENA_LIMIT >> 20);
+    if (!block)
+        host_fail(h, LORAC_OUT_OF_MEMORY, "the template needs more memory (at most %zu MiB)", ARENA_LIMIT >> 20);
     return block;
 }
 
@@ -79,10 +80,14 @@ void *host_array(struct host *h, size_t count, size_t size)
 bool work(struct render *r, size_t steps)
 {
     r->steps += steps;
-    return r->steps <= STEP_LIMIT || host_fail(&r->host, LORAC_UNSUPPORTED, "the template runs longer than %d steps", STEP_LIMIT);
+    return r->steps <= STEP_LIMIT ||
+           host_fail(&r->host, LORAC_UNSUPPORTED, "the template runs longer than %d steps", STEP_LIMIT);
 }
 
-bool work_bytes(struct render *r, size_t bytes) { return work(r, bytes / 64); }
+bool work_bytes(struct render *r, size_t bytes)
+{
+    return work(r, bytes / 64);
+}
 
 /* ---- strings ----------------------------------------------------------------------------- */
 
@@ -93,8 +98,14 @@ int str_compare(struct str a, struct str b) /* bytes of UTF-8 are in the order o
     return order ? order : (a.length > b.length) - (a.length < b.length);
 }
 
-bool str_equal(struct str a, struct str b) { return a.length == b.length && !str_compare(a, b); }
-bool str_is(struct str a, const char *b) { return str_equal(a, (struct str){b, strlen(b)}); }
+bool str_equal(struct str a, struct str b)
+{
+    return a.length == b.length && !str_compare(a, b);
+}
+bool str_is(struct str a, const char *b)
+{
+    return str_equal(a, (struct str){b, strlen(b)});
+}
 
 struct str str_slice(struct str s, size_t from, size_t to)
 {
@@ -141,7 +152,10 @@ bool str_join2(struct render *r, struct str a, struct str b, struct str *result)
     return true;
 }
 
-struct text builder(struct render *r) { return (struct text){.memory = r->host.arena.memory}; }
+struct text builder(struct render *r)
+{
+    return (struct text){.memory = r->host.arena.memory};
+}
 
 bool builder_end(struct render *r, struct text *t, struct value *result)
 {
@@ -156,8 +170,9 @@ bool builder_end(struct render *r, struct text *t, struct value *result)
 
 const char *type_name(struct value v)
 {
-    static const char *const names[] = {"nothing", "Undefined", "NoneType", "bool",  "int",  "float",     "str",         "list",  "tuple",
-                                        "dict view", "generator", "range", "dict", "Namespace", "LoopContext", "Macro", "function"};
+    static const char *const names[] = {"nothing", "Undefined", "NoneType",    "bool",      "int",       "float",
+                                        "str",     "list",      "tuple",       "dict view", "generator", "range",
+                                        "dict",    "Namespace", "LoopContext", "Macro",     "function"};
     return v.kind == V_VIEW ? v.items->type : names[v.kind];
 }
 
@@ -197,7 +212,8 @@ static bool dict_find(struct render *r, const struct dict *d, struct value key, 
     if (!work(r, d->count / 8)) return false;
     for (size_t i = 0; i < d->count; i++) {
         bool same = key.kind == V_STR && d->at[i].key.kind == V_STR && str_equal(key.text, d->at[i].key.text);
-        if (!same && (key.kind != V_STR || d->at[i].key.kind != V_STR) && !equal(r, d->at[i].key, key, &same)) return false;
+        if (!same && (key.kind != V_STR || d->at[i].key.kind != V_STR) && !equal(r, d->at[i].key, key, &same))
+            return false;
         if (same) return *pair = &d->at[i], true;
     }
     return true;
@@ -264,16 +280,30 @@ static bool dict_from_json(struct render *r, const json_t *json, int depth, stru
 /* Strings stay where they are: the JSON outlives the rendering. */
 bool from_json(struct render *r, const json_t *json, int depth, struct value *result)
 {
-    if (depth > VALUE_DEPTH) return host_fail(&r->host, LORAC_UNSUPPORTED, "a variable nests deeper than %d levels", VALUE_DEPTH);
+    if (depth > VALUE_DEPTH)
+        return host_fail(&r->host, LORAC_UNSUPPORTED, "a variable nests deeper than %d levels", VALUE_DEPTH);
     switch (json_typeof(json)) {
-    case JSON_OBJECT: return dict_from_json(r, json, depth, result);
-    case JSON_ARRAY: return list_from_json(r, json, depth, result);
-    case JSON_STRING: *result = v_str((struct str){json_string_value(json), json_string_length(json)}); break;
-    case JSON_INTEGER: *result = v_int(json_integer_value(json)); break;
-    case JSON_REAL: *result = v_float(json_real_value(json)); break;
-    case JSON_TRUE: *result = v_bool(true); break;
-    case JSON_FALSE: *result = v_bool(false); break;
-    default: *result = v_none();
+    case JSON_OBJECT:
+        return dict_from_json(r, json, depth, result);
+    case JSON_ARRAY:
+        return list_from_json(r, json, depth, result);
+    case JSON_STRING:
+        *result = v_str((struct str){json_string_value(json), json_string_length(json)});
+        break;
+    case JSON_INTEGER:
+        *result = v_int(json_integer_value(json));
+        break;
+    case JSON_REAL:
+        *result = v_float(json_real_value(json));
+        break;
+    case JSON_TRUE:
+        *result = v_bool(true);
+        break;
+    case JSON_FALSE:
+        *result = v_bool(false);
+        break;
+    default:
+        *result = v_none();
     }
     return true;
 }

@@ -5,15 +5,19 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <cmocka.h>
 
 #include "base/os.h"
-#include "text/template_impl.h"
+#include "text/template_impl.h" /* before cmocka, whose fail() is a macro */
+#include <cmocka.h>
 
-static const char *text_field(const json_t *object, const char *key) { return json_string_value(json_object_get(object, key)); }
+static const char *text_field(const json_t *object, const char *key)
+{
+    return json_string_value(json_object_get(object, key));
+}
 
 /* Renders; `out` is freed by the caller. */
-static lorac_status render(struct memory *m, const char *source, size_t length, json_t *variables, struct text *out, lorac_error *err)
+static lorac_status render(struct memory *m, const char *source, size_t length, json_t *variables, struct text *out,
+                           lorac_error *err)
 {
     struct chat_template *t = NULL;
     lorac_status status = template_parse(m, source, length, "template", &t, err);
@@ -31,15 +35,23 @@ static int check_case(const json_t *one, const json_t *templates, const json_t *
     const json_t *source = json_object_get(one, "template"), *given = json_object_get(one, "variables");
     if (json_is_integer(source)) source = json_array_get(templates, json_integer_value(source));
     if (json_is_integer(given)) given = json_array_get(variables, json_integer_value(given));
-    lorac_status status = render(&m, json_string_value(source), json_string_length(source), (json_t *)given, &out, &err);
+    lorac_status status =
+        render(&m, json_string_value(source), json_string_length(source), (json_t *)given, &out, &err);
     const json_t *text = json_object_get(one, "text");
     const char *error = text_field(one, "error"), *raised = text_field(one, "raised");
     int bad = 0;
-    if (text) bad = status != LORAC_OK || out.length != json_string_length(text) || (out.length && memcmp(out.data, json_string_value(text), out.length));
-    else bad = status == LORAC_OK || out.length || (raised && !strstr(err.message, raised)) || !strstr(err.message, "line ");
+    if (text)
+        bad = status != LORAC_OK || out.length != json_string_length(text) ||
+              (out.length && memcmp(out.data, json_string_value(text), out.length));
+    else
+        bad = status == LORAC_OK || out.length || (raised && !strstr(err.message, raised)) ||
+              !strstr(err.message, "line ");
     if (bad)
-        print_error("template: %s\n  reference: %s%s\n  lorac:     %s%s\n", json_string_value(source), text ? "" : "error: ",
-                    text ? json_string_value(text) : error, status ? "error: " : "", status ? err.message : out.data ? out.data : "");
+        print_error("template: %s\n  reference: %s%s\n  lorac:     %s%s\n", json_string_value(source),
+                    text ? "" : "error: ", text ? json_string_value(text) : error, status ? "error: " : "",
+                    status     ? err.message
+                    : out.data ? out.data
+                               : "");
     text_free(&out);
     if (m.used) print_error("%zu bytes stay allocated\n", m.used);
     return bad || m.used;
@@ -59,9 +71,10 @@ static void goldens(void **state)
     json_t *file = load(&m, TEST_DATA "/templates/cases.json"), *cases = json_object_get(file, "cases");
     int bad = 0;
     for (size_t i = 0; i < json_array_size(cases); i++)
-        bad += check_case(json_array_get(cases, i), json_object_get(file, "templates"), json_object_get(file, "variables"));
-    print_message("%zu renderings of jinja2 %s (transformers %s), %d differ\n", json_array_size(cases), text_field(file, "jinja2"),
-                  text_field(file, "transformers"), bad);
+        bad += check_case(json_array_get(cases, i), json_object_get(file, "templates"),
+                          json_object_get(file, "variables"));
+    print_message("%zu renderings of jinja2 %s (transformers %s), %d differ\n", json_array_size(cases),
+                  text_field(file, "jinja2"), text_field(file, "transformers"), bad);
     assert_true(json_array_size(cases) >= 300);
     assert_int_equal(bad, 0);
     json_decref(file);
@@ -105,16 +118,27 @@ static void refuses(const char *source, lorac_status status, const char *says)
 
 static void hostile(void **state)
 {
-    refuses("{% for a in range(100000) %}{% for b in range(100000) %}{% endfor %}{% endfor %}", LORAC_UNSUPPORTED, "steps");
+    refuses("{% for a in range(100000) %}{% for b in range(100000) %}{% if 1 + 1 + 1 + 1 + 1 + 1 + 1 + 1 == 9 %}{% "
+            "endif %}{% endfor %}{% endfor %}",
+            LORAC_UNSUPPORTED, "steps");
+    refuses("{% for a in range(100000) %}{% for b in range(100000) %}{% endfor %}{% endfor %}", LORAC_OUT_OF_MEMORY,
+            "MiB");
+    refuses("{{ (-8) ** 0.5 }}", LORAC_UNSUPPORTED, "complex");
     refuses("{{ range(100001) }}", LORAC_UNSUPPORTED, "range");
     refuses("{{ 'x' * 100000000 }}", LORAC_UNSUPPORTED, "MiB");
-    refuses("{% set n = namespace(s='xxxxxxxx') %}{% for i in range(60) %}{% set n.s = n.s + n.s %}{% endfor %}", LORAC_OUT_OF_MEMORY, "MiB");
-    refuses("{% set n = namespace(s='xxxxxxxxxxxxxxxx' * 65536) %}{% for i in range(100) %}{{ n.s }}{% endfor %}", LORAC_UNSUPPORTED, "output");
+    refuses("{% set n = namespace(s='xxxxxxxx') %}{% for i in range(60) %}{% set n.s = n.s + n.s %}{% endfor %}",
+            LORAC_OUT_OF_MEMORY, "MiB");
+    refuses("{% set n = namespace(s='xxxxxxxxxxxxxxxx' * 65536) %}{% for i in range(100) %}{{ n.s }}{% endfor %}",
+            LORAC_UNSUPPORTED, "output");
     refuses("{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}", LORAC_UNSUPPORTED, "nests");
-    refuses("{% set n = namespace(x=[]) %}{% for i in range(5000) %}{% set n.x = [n.x] %}{% endfor %}{{ n.x }}", LORAC_UNSUPPORTED, "nests");
-    refuses("{% set n = namespace(x=[], y=[]) %}{% for i in range(5000) %}{% set n.x = [n.x] %}{% set n.y = [n.y] %}{% endfor %}{{ n.x == n.y }}",
+    refuses("{% set n = namespace(x=[]) %}{% for i in range(5000) %}{% set n.x = [n.x] %}{% endfor %}{{ n.x }}",
+            LORAC_UNSUPPORTED, "nests");
+    refuses("{% set n = namespace(x=[], y=[]) %}{% for i in range(5000) %}{% set n.x = [n.x] %}{% set n.y = [n.y] %}{% "
+            "endfor %}{{ n.x == n.y }}",
             LORAC_UNSUPPORTED, "nest");
-    refuses("{% set n = namespace(x={}) %}{% for i in range(5000) %}{% set n.x = {'a': n.x} %}{% endfor %}{{ n.x | tojson }}", LORAC_UNSUPPORTED, "nests");
+    refuses("{% set n = namespace(x={}) %}{% for i in range(5000) %}{% set n.x = {'a': n.x} %}{% endfor %}{{ n.x | "
+            "tojson }}",
+            LORAC_UNSUPPORTED, "nests");
     refuses("{% set n = namespace() %}{% set n.n = n %}{{ n }}", LORAC_UNSUPPORTED, "nests");
     refuses("{{ 9223372036854775807 + 1 }}", LORAC_UNSUPPORTED, "64 bits");
     refuses("{{ 9223372036854775808 }}", LORAC_UNSUPPORTED, "64 bits");
@@ -129,7 +153,8 @@ static void hostile(void **state)
 /* Nested brackets, operators and blocks, each a hundred thousand times. */
 static void nested(void **state)
 {
-    static const char *const parts[] = {"(", "[", "{1:", "-", "not ", "1+", "a.b|c(", "{% if 1 %}", "{% for a in ", "a if b else "};
+    static const char *const parts[] = {"(",      "[",          "{1:",          "-",           "not ", "1+",
+                                        "a.b|c(", "{% if 1 %}", "{% for a in ", "a if b else "};
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
         size_t n = strlen(parts[i]), count = 100000;
         char *source = malloc(n * count + 4);
@@ -149,8 +174,9 @@ static void nested(void **state)
 /* A budget refuses an allocation at each place in turn: an error, no leak. */
 static void little_memory(void **state)
 {
-    static const char source[] = "{% macro f(a, b=2) %}{{ a ~ b }}{% endmacro %}{% set x %}{{ f(1) }}{% endset %}"
-                                 "{% for m in [1, 2.5, 'x', {'a': [1]}] %}{{ m | tojson }}{{ [m] | string | upper }}{% endfor %}{{ x * 1000 }}";
+    static const char source[] =
+        "{% macro f(a, b=2) %}{{ a ~ b }}{% endmacro %}{% set x %}{{ f(1) }}{% endset %}"
+        "{% for m in [1, 2.5, 'x', {'a': [1]}] %}{{ m | tojson }}{{ [m] | string | upper }}{% endfor %}{{ x * 1000 }}";
     json_t *none = json_object();
     lorac_status status = LORAC_OUT_OF_MEMORY;
     for (size_t limit = 512; status == LORAC_OUT_OF_MEMORY && limit < 1 << 20; limit += 512) {

@@ -5,22 +5,34 @@
  * A row's lanes do not know its neighbours, so its bits do not depend on how rows are grouped.
  * Reads nothing past a row or an activation: the last blocks are loaded under masks. */
 #include "backend/cpu/unpack_avx512.h"
+#include "backend/cpu/prefetch.h"
 
 #include <float.h>
 
 enum { ROWS = 4 };
 
-/* Half of the lanes onto the other half, until one is left. */
-static ALWAYS_INLINE float sum8(__m256 v)
+/* y[r] = the sum of lanes (8) of v[r]: neighbours, then pairs, then the halves; the same for one row as for four. */
+static ALWAYS_INLINE void store_sums(float *y, const size_t rows, const __m256 *v)
 {
-    __m128 h = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
-    h = _mm_add_ps(h, _mm_movehl_ps(h, h));
-    return _mm_cvtss_f32(_mm_add_ss(h, _mm_movehdup_ps(h)));
+    __m256 low = _mm256_hadd_ps(v[0], v[rows > 1 ? 1 : 0]), high = rows > 1 ? _mm256_hadd_ps(v[2], v[3]) : low;
+    __m256 all = _mm256_hadd_ps(low, high);
+    __m128 sum = _mm_add_ps(_mm256_castps256_ps128(all), _mm256_extractf128_ps(all, 1));
+    if (rows > 1)
+        _mm_storeu_ps(y, sum);
+    else
+        _mm_store_ss(y, sum);
 }
 
-static ALWAYS_INLINE float sum16(__m512 v)
+static ALWAYS_INLINE __m256 fold(__m512 v)
 {
-    return sum8(_mm256_add_ps(_mm512_castps512_ps256(v), _mm512_extractf32x8_ps(v, 1)));
+    return _mm256_add_ps(_mm512_castps512_ps256(v), _mm512_extractf32x8_ps(v, 1));
+}
+
+static ALWAYS_INLINE void store_folded(float *y, const size_t rows, const __m512 *sum)
+{
+    __m256 v[ROWS];
+    for (size_t r = 0; r < rows; r++) v[r] = fold(sum[r]);
+    store_sums(y, rows, v);
 }
 
 /* ---- int8 activations ------------------------------------------------------------------------------------- */
@@ -97,18 +109,20 @@ static ALWAYS_INLINE __m512 dot_q4(__m512i start, __m512i nibbles, const struct 
 static ALWAYS_INLINE __m512 add_q4_0(__m512 sum, const uint8_t *w, const struct q8x4 *a, size_t count)
 {
 #define NIBBLES(b, last) 9 * b + 1, 9 * b + 2, 9 * b + 3, 9 * b + 4, 9 * b + 5, 9 * b + 6, 9 * b + 7, last
-    static const uint16_t nibble_words[32] = {NIBBLES(0, 8), NIBBLES(1, 17), NIBBLES(2, 26), 28, 29, 30, 31,
-                                              60, 61, 62, 63};
+    static const uint16_t nibble_words[32] = {
+        NIBBLES(0, 8), NIBBLES(1, 17), NIBBLES(2, 26), 28, 29, 30, 31, 60, 61, 62, 63};
 #undef NIBBLES
     static const uint16_t scale_words[16] = {0, 0, 0, 0, 9, 9, 9, 9, 18, 18, 18, 18, 27, 27, 27, 27};
     __m512i w0, w1;
-    if (count == 4) w0 = _mm512_loadu_si512(w), w1 = _mm512_loadu_si512(w + 8);
+    if (count == 4)
+        w0 = _mm512_loadu_si512(w), w1 = _mm512_loadu_si512(w + 8);
     else {
         w0 = _mm512_maskz_loadu_epi16(first32(9 * count), w);
         w1 = _mm512_setzero_si512(); /* used by the fourth block only */
     }
     __m512i nibbles = _mm512_permutex2var_epi16(w0, _mm512_loadu_si512(nibble_words), w1);
-    __m512i halves = _mm512_permutexvar_epi16(_mm512_castsi256_si512(_mm256_loadu_si256((const __m256i *)scale_words)), w0);
+    __m512i halves =
+        _mm512_permutexvar_epi16(_mm512_castsi256_si512(_mm256_loadu_si256((const __m256i *)scale_words)), w0);
     __m512 d = _mm512_cvtph_ps(_mm512_castsi512_si256(halves));
     return _mm512_fmadd_ps(dot_q4(a->offset, nibbles, a), _mm512_mul_ps(d, a->d), sum);
 }
@@ -119,15 +133,16 @@ static ALWAYS_INLINE __m512 add_q4_1(__m512 sum, __m256 *mins, const uint8_t *w,
     const __m512i nibble_words = _mm512_setr_epi32(1, 2, 3, 4, 6, 7, 8, 9, 11, 12, 13, 14, 28, 29, 30, 31);
     const __m512i scale_words = _mm512_setr_epi32(0, 5, 10, 15, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
     __m512i w0, w1;
-    if (count == 4) w0 = _mm512_loadu_si512(w), w1 = _mm512_loadu_si512(w + 16);
+    if (count == 4)
+        w0 = _mm512_loadu_si512(w), w1 = _mm512_loadu_si512(w + 16);
     else {
         w0 = _mm512_maskz_loadu_epi32(first16(5 * count), w);
         w1 = _mm512_setzero_si512(); /* used by the fourth block only */
     }
     __m512i nibbles = _mm512_permutex2var_epi32(w0, nibble_words, w1);
     __m256 dm = _mm256_cvtph_ps(_mm512_castsi512_si128(_mm512_permutexvar_epi32(scale_words, w0)));
+    *mins = _mm256_fmadd_ps(dm, a->dsum, *mins);
     dm = _mm256_mul_ps(dm, a->dsum); /* scale and minimum of block 0, of block 1 ... */
-    *mins = _mm256_add_ps(*mins, dm);
     __m512i spread = _mm512_add_epi32(spread4(), spread4());
     __m512 d = _mm512_permutexvar_ps(spread, _mm512_castps256_ps512(dm));
     return _mm512_fmadd_ps(dot_q4(_mm512_setzero_si512(), nibbles, a), d, sum);
@@ -138,8 +153,10 @@ static ALWAYS_INLINE void step_q4(enum quant_type type, const size_t rows, __m51
 {
     const struct q8x4 a = load_q8x4(type, x, b, count);
     for (size_t r = 0; r < rows; r++, w += row_bytes)
-        if (type == QUANT_Q4_0) sum[r] = add_q4_0(sum[r], w, &a, count);
-        else sum[r] = add_q4_1(sum[r], mins + r, w, &a, count);
+        if (type == QUANT_Q4_0)
+            sum[r] = add_q4_0(sum[r], w, &a, count);
+        else
+            sum[r] = add_q4_1(sum[r], mins + r, w, &a, count);
 }
 
 static ALWAYS_INLINE void rows_q4(enum quant_type type, const size_t rows, float *y, const uint8_t *w, size_t row_bytes,
@@ -150,9 +167,27 @@ static ALWAYS_INLINE void rows_q4(enum quant_type type, const size_t rows, float
     __m256 mins[ROWS]; /* the odd lanes count: minimum times sum of activations */
     for (size_t r = 0; r < rows; r++) sum[r] = _mm512_setzero_ps(), mins[r] = _mm256_setzero_ps();
     size_t b = 0;
-    for (; b + 4 <= blocks; b += 4) step_q4(type, rows, sum, mins, w + b * bytes, row_bytes, x, b, 4);
-    if (b < blocks) step_q4(type, rows, sum, mins, w + b * bytes, row_bytes, x, b, blocks - b);
-    for (size_t r = 0; r < rows; r++) y[r] = sum16(sum[r]) + sum8(_mm256_blend_ps(_mm256_setzero_ps(), mins[r], 0xAA));
+    for (; b + 4 <= blocks; b += 4) {
+        prefetch(prefetch_from(w, rows, row_bytes, rows * b * bytes), rows * 4 * bytes);
+        step_q4(type, rows, sum, mins, w + b * bytes, row_bytes, x, b, 4);
+    }
+    if (b < blocks) prefetch(prefetch_from(w, rows, row_bytes, rows * b * bytes), rows * 3 * bytes);
+    switch (blocks - b) {
+    case 3:
+        step_q4(type, rows, sum, mins, w + b * bytes, row_bytes, x, b, 3);
+        break;
+    case 2:
+        step_q4(type, rows, sum, mins, w + b * bytes, row_bytes, x, b, 2);
+        break;
+    case 1:
+        step_q4(type, rows, sum, mins, w + b * bytes, row_bytes, x, b, 1);
+        break;
+    }
+    for (size_t r = 0; r < rows; r++) {
+        __m256 v = fold(sum[r]);
+        mins[r] = type == QUANT_Q4_1 ? _mm256_mask_add_ps(v, 0xAA, v, mins[r]) : v;
+    }
+    store_sums(y, rows, mins);
 }
 
 /* ---- 8-bit rows: two blocks a step -------------------------------------------------------------------------- */
@@ -184,9 +219,12 @@ static ALWAYS_INLINE void rows_q8_0(enum quant_type type, const size_t rows, flo
     __m512 sum[ROWS];
     for (size_t r = 0; r < rows; r++) sum[r] = _mm512_setzero_ps();
     size_t b = 0;
-    for (; b + 2 <= blocks; b += 2) step_q8_0(rows, sum, w + b * 34, row_bytes, x, b, 2);
+    for (; b + 2 <= blocks; b += 2) {
+        prefetch(prefetch_from(w, rows, row_bytes, rows * b * 34), rows * 68);
+        step_q8_0(rows, sum, w + b * 34, row_bytes, x, b, 2);
+    }
     if (b < blocks) step_q8_0(rows, sum, w + b * 34, row_bytes, x, b, 1);
-    for (size_t r = 0; r < rows; r++) y[r] = sum16(sum[r]);
+    store_folded(y, rows, sum);
 }
 
 #define GEMV_Q8(name, body, type)                                                                                      \
@@ -212,6 +250,7 @@ static ALWAYS_INLINE void rows_f32(enum quant_type type, const size_t rows, floa
     for (size_t r = 0; r < rows; r++) sum[r] = _mm512_setzero_ps();
     for (size_t d = 0; d < cols; d += BLOCK) {
         size_t n = cols - d < BLOCK ? cols - d : BLOCK;
+        prefetch(prefetch_from(w, rows, row_bytes, rows * d * size), rows * BLOCK * size);
         __m512 v[2], x0 = _mm512_maskz_loadu_ps(first16(n), x + d);
         __m512 x1 = _mm512_maskz_loadu_ps(first16(n < 16 ? 0 : n - 16), x + d + 16);
         for (size_t r = 0; r < rows; r++) {
@@ -219,7 +258,7 @@ static ALWAYS_INLINE void rows_f32(enum quant_type type, const size_t rows, floa
             sum[r] = _mm512_fmadd_ps(v[1], x1, _mm512_fmadd_ps(v[0], x0, sum[r]));
         }
     }
-    for (size_t r = 0; r < rows; r++) y[r] = sum16(sum[r]);
+    store_folded(y, rows, sum);
 }
 
 #define GEMV_F32(name, type)                                                                                           \
@@ -248,12 +287,23 @@ static ALWAYS_INLINE void unpack_row(enum quant_type type, float *y, const struc
 static void dequantize(float *y, const struct cpu_matrix *w, size_t row)
 {
     switch (w->type) {
-    case QUANT_Q4_0: unpack_row(QUANT_Q4_0, y, w, row); break;
-    case QUANT_Q4_1: unpack_row(QUANT_Q4_1, y, w, row); break;
-    case QUANT_Q8_0: unpack_row(QUANT_Q8_0, y, w, row); break;
-    case QUANT_F16: unpack_row(QUANT_F16, y, w, row); break;
-    case QUANT_BF16: unpack_row(QUANT_BF16, y, w, row); break;
-    default: memcpy(y, w->data + row * w->row_bytes, w->cols * sizeof *y);
+    case QUANT_Q4_0:
+        unpack_row(QUANT_Q4_0, y, w, row);
+        break;
+    case QUANT_Q4_1:
+        unpack_row(QUANT_Q4_1, y, w, row);
+        break;
+    case QUANT_Q8_0:
+        unpack_row(QUANT_Q8_0, y, w, row);
+        break;
+    case QUANT_F16:
+        unpack_row(QUANT_F16, y, w, row);
+        break;
+    case QUANT_BF16:
+        unpack_row(QUANT_BF16, y, w, row);
+        break;
+    default:
+        memcpy(y, w->data + row * w->row_bytes, w->cols * sizeof *y);
     }
 }
 
