@@ -1,10 +1,24 @@
-# Where things go: headers, the shared and static library, the command, the pkg-config file, the CMake package.
+# Where things go: headers, the shared and static library, the command with its manual page and completions,
+# the pkg-config file, the CMake package.
 include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 install(DIRECTORY ${CMAKE_SOURCE_DIR}/include/lorac DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 install(TARGETS lorac_shared lorac_static DESTINATION ${CMAKE_INSTALL_LIBDIR})
 if(TARGET lorac_cli)
   install(TARGETS lorac_cli DESTINATION ${CMAKE_INSTALL_BINDIR})
+  install(FILES ${CMAKE_SOURCE_DIR}/docs/lorac.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
+  if(NOT CMAKE_CROSSCOMPILING)
+    foreach(completion bash/bash-completion/completions/lorac zsh/zsh/site-functions/_lorac
+                       fish/fish/vendor_completions.d/lorac.fish)
+      string(REGEX REPLACE "/.*" "" shell ${completion})
+      string(REGEX REPLACE "^[^/]*/" "" place ${completion})
+      set(script ${CMAKE_BINARY_DIR}/completions/${place})
+      get_filename_component(folder ${script} DIRECTORY)
+      file(MAKE_DIRECTORY ${folder})
+      add_custom_command(TARGET lorac_cli POST_BUILD COMMAND lorac_cli completions ${shell} > ${script} VERBATIM)
+    endforeach()
+    install(DIRECTORY ${CMAKE_BINARY_DIR}/completions/ DESTINATION ${CMAKE_INSTALL_DATADIR})
+  endif()
 endif()
 configure_file(${CMAKE_SOURCE_DIR}/cmake/lorac.pc.in ${CMAKE_BINARY_DIR}/lorac.pc @ONLY)
 install(FILES ${CMAKE_BINARY_DIR}/lorac.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)

@@ -39,14 +39,21 @@ lorac_status fail_memory(lorac_error *err, const char *what, size_t bytes)
     return fail(err, LORAC_OUT_OF_MEMORY, NULL, "no memory for %s (%zu bytes)", what, bytes);
 }
 
+/* glibc's strerror_r returns the text, which need not stand in the buffer; POSIX's returns a number. */
+static const char *describe(int number, char *buffer, size_t size)
+{
+    snprintf(buffer, size, "error %d", number);
+#if defined(__GLIBC__)
+    return strerror_r(number, buffer, size);
+#else
+    return strerror_r(number, buffer, size) == 0 ? buffer : "unknown error";
+#endif
+}
+
 lorac_status fail_errno(lorac_error *err, const char *file, const char *verb)
 {
     int number = errno;
-    char reason[128] = "";
-    if (strerror_r(number, reason, sizeof reason)) snprintf(reason, sizeof reason, "error %d", number);
-    return fail(err,
-                number == ENOMEM   ? LORAC_OUT_OF_MEMORY
-                : number == ENOENT ? LORAC_NOT_FOUND
-                                   : LORAC_IO,
-                file, "cannot %s: %s", verb, reason);
+    char reason[128];
+    lorac_status status = number == ENOMEM ? LORAC_OUT_OF_MEMORY : number == ENOENT ? LORAC_NOT_FOUND : LORAC_IO;
+    return fail(err, status, file, "cannot %s: %s", verb, describe(number, reason, sizeof reason));
 }

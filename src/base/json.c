@@ -180,13 +180,13 @@ static void pass_text(struct pass *p)
 
 /* ---- reading ----------------------------------------------------------------------------- */
 
-static lorac_status parse(struct pass *p, const char *name, json_t **value, lorac_error *err)
+static lorac_status parse(struct pass *p, const char *name, size_t flags, json_t **value, lorac_error *err)
 {
     json_error_t error;
     if (p->too_deep) return fail(err, LORAC_FORMAT, name, "the JSON is nested over %d levels deep", DEPTH_CAP);
     if (p->out.failed) return fail_memory(err, "a JSON text", p->length);
     *value = json_loadb(p->copied ? p->out.data : p->text, p->copied ? p->out.length : p->length,
-                        JSON_DECODE_ANY | JSON_ALLOW_NUL, &error);
+                        flags | JSON_DECODE_ANY | JSON_ALLOW_NUL, &error);
     if (!*value && json_error_code(&error) == json_error_out_of_memory)
         return fail_memory(err, "a JSON tree", p->length);
     if (!*value) return fail(err, LORAC_FORMAT, name, "is no valid JSON: line %d: %s", error.line, error.text);
@@ -196,15 +196,27 @@ static lorac_status parse(struct pass *p, const char *name, json_t **value, lora
     return fail(err, LORAC_UNSUPPORTED, name, "holds NaN or Infinity, which this build's jansson cannot keep");
 }
 
-lorac_status json_read(struct memory *m, const char *text, size_t length, const char *name, json_t **value,
-                       lorac_error *err)
+static lorac_status read_text(struct memory *m, const char *text, size_t length, const char *name, size_t flags,
+                              json_t **value, lorac_error *err)
 {
     struct pass p = {.text = text, .length = length, .out.memory = m};
     *value = NULL;
     pass_text(&p);
-    lorac_status status = parse(&p, name, value, err);
+    lorac_status status = parse(&p, name, flags, value, err);
     text_free(&p.out);
     return status;
+}
+
+lorac_status json_read(struct memory *m, const char *text, size_t length, const char *name, json_t **value,
+                       lorac_error *err)
+{
+    return read_text(m, text, length, name, 0, value, err);
+}
+
+lorac_status json_read_unique(struct memory *m, const char *text, size_t length, const char *name, json_t **value,
+                              lorac_error *err)
+{
+    return read_text(m, text, length, name, JSON_REJECT_DUPLICATES, value, err);
 }
 
 lorac_status json_read_file(struct memory *m, const char *path, size_t cap, json_t **value, lorac_error *err)

@@ -10,9 +10,11 @@
 #include <jansson.h>
 
 /* `name` is what errors call the text (a file name, may be NULL). The result is released with json_decref.
- * Duplicate keys: the last wins. */
+ * Duplicate keys: the last wins in json_read and are an error in json_read_unique. */
 lorac_status json_read(struct memory *m, const char *text, size_t length, const char *name, json_t **value,
                        lorac_error *err);
+lorac_status json_read_unique(struct memory *m, const char *text, size_t length, const char *name, json_t **value,
+                              lorac_error *err);
 lorac_status json_read_file(struct memory *m, const char *path, size_t cap, json_t **value, lorac_error *err);
 
 /* How to print: Python's json.dumps is the model. Numbers print shortest round-trip as Python's repr does (0.1, 1e-05, 2.0). */
@@ -25,14 +27,15 @@ struct json_style {
 void json_print(struct text *out, const json_t *value, struct json_style style);
 void json_print_number(struct text *out, double value); /* as Python's repr(float); NaN, Infinity, -Infinity */
 
-/* Fields of an object with a type. Missing gives `fallback`; a wrong type is an error naming file, key, expected, found. */
+/* Fields of an object with a type. Missing or null gives `fallback`; a wrong type is an error naming file, key, expected,
+ * found. */
 lorac_status json_get_size(const json_t *object, const char *key, size_t fallback, size_t *value, const char *file,
                            lorac_error *err); /* a non-negative integer, also written as 2.0 */
 lorac_status json_get_float(const json_t *object, const char *key, double fallback, double *value, const char *file,
                             lorac_error *err);
 lorac_status json_get_bool(const json_t *object, const char *key, bool fallback, bool *value, const char *file,
                            lorac_error *err);
-/* Borrowed from the object; null counts as missing. */
+/* Borrowed from the object. */
 lorac_status json_get_text(const json_t *object, const char *key, const char *fallback, const char **value,
                            const char *file, lorac_error *err);
 

@@ -1,7 +1,7 @@
-/* gguf.h — GGUF version 3: metadata and tensor table as views of the mapped file.
+/* gguf.h — GGUF versions 2 and 3: metadata and tensor table as views of the mapped file.
  *
  * Everything is checked on opening: counts against the bytes there are, names unique and UTF-8, alignment a
- * power of two, every tensor inside the file, none overlapping. Nothing is copied but the tables. */
+ * power of two from 8, every tensor inside the file, none overlapping. Nothing is copied but the tables. */
 #ifndef FILE_GGUF_H
 #define FILE_GGUF_H
 

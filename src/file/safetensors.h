@@ -1,8 +1,9 @@
 /* safetensors.h — safetensors files: the header checked, tensors as views of the mapped bytes; and the writer.
  *
  * Checked: header size (at most 100 MB) and JSON, dtypes, shapes against byte ranges, ranges inside the file, in
- * no overlap and without holes, names unique. The writer sorts by name, aligns the data to 8 bytes (the header is
- * padded with spaces) and writes whole or not at all: the same input gives the same bytes. */
+ * no overlap and without holes, names unique. A tensor's data need not be aligned in files of other programs. The
+ * writer sorts by element size (large first, which aligns every tensor) and then by name, aligns the data to 8 bytes
+ * (the header is padded with spaces) and writes whole or not at all: the same input gives the same bytes. */
 #ifndef FILE_SAFETENSORS_H
 #define FILE_SAFETENSORS_H
 
@@ -41,7 +42,8 @@ lorac_status safetensors_write(struct memory *m, const char *path, const struct 
                                const char *const *metadata, size_t metadata_pairs, lorac_error *err);
 
 /* A Hugging Face model folder: model.safetensors, or the shards that model.safetensors.index.json names (every shard
- * present, every tensor where the index says; file names inside the folder only). Else all *.safetensors files are refused as unknown. */
+ * present, every tensor where the index says; file names inside the folder only). Other *.safetensors files are not
+ * looked at: a folder with none of the two is refused. */
 struct st_folder {
     struct safetensors *shards;
     size_t shard_count;

@@ -1,0 +1,343 @@
+/* kernels.c — speed of the CPU's matrix kernels on one thread, as shares of peaks measured in the same run.
+ *
+ * Usage: bench_kernels [isa]   (avx2, avx512, avx512bf16; default: all that this CPU has)
+ * Owns: the timing and the table. A share of the bandwidth over 100 % means that the matrix sat in a cache. */
+#include "backend/cpu/families.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#if LORAC_X86
+#include <immintrin.h>
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* Seconds of one CALL: the best of at least 5 runs in at least 0.3 s. */
+#define BEST(seconds, CALL)                                                                                            \
+    do {                                                                                                               \
+        double begin_ = now();                                                                                         \
+        (seconds) = 1e9;                                                                                               \
+        for (int run_ = 0; run_ < 5 || now() - begin_ < 0.3; run_++) {                                                 \
+            double t_ = now();                                                                                         \
+            CALL;                                                                                                      \
+            t_ = now() - t_;                                                                                           \
+            if (t_ < (seconds)) (seconds) = t_;                                                                        \
+        }                                                                                                              \
+    } while (0)
+
+static void *need(size_t bytes)
+{
+    void *p = aligned_alloc(64, (bytes + 63) / 64 * 64);
+    if (!p) {
+        fprintf(stderr, "bench_kernels: no memory for %zu bytes\n", bytes);
+        exit(1);
+    }
+    memset(p, 0, bytes);
+    return p;
+}
+
+/* ---- peaks: 12 independent chains, so that neither latency nor memory counts ----------------------------------- */
+
+enum { CHAINS = 12, ROUNDS = 300000 };
+
+#define LINK(v, step)                                                                                                  \
+    v = step(v);                                                                                                       \
+    __asm__ volatile("" : "+v"(v));
+#define LINKS(a, b, c, d, step) LINK(a, step) LINK(b, step) LINK(c, step) LINK(d, step)
+#define CHAIN_LOOP(vector, start, step)                                                                                \
+    vector v0 = start, v1 = start, v2 = start, v3 = start, v4 = start, v5 = start;                                     \
+    vector v6 = start, v7 = start, v8 = start, v9 = start, v10 = start, v11 = start;                                   \
+    for (int n = 0; n < ROUNDS; n++) {                                                                                 \
+        LINKS(v0, v1, v2, v3, step) LINKS(v4, v5, v6, v7, step) LINKS(v8, v9, v10, v11, step)                          \
+    }
+
+__attribute__((target("avx2,fma"))) static void chain_fma256(void)
+{
+    __m256 a = _mm256_set1_ps(0.5f);
+#define STEP(v) _mm256_fmadd_ps(v, a, a)
+    CHAIN_LOOP(__m256, a, STEP)
+#undef STEP
+}
+
+__attribute__((target("avx512f"))) static void chain_fma512(void)
+{
+    __m512 a = _mm512_set1_ps(0.5f);
+#define STEP(v) _mm512_fmadd_ps(v, a, a)
+    CHAIN_LOOP(__m512, a, STEP)
+#undef STEP
+}
+
+__attribute__((target("avx512f,avx512bf16"))) static void chain_bf16(void)
+{
+    __m512bh a = (__m512bh)_mm512_set1_epi32(0x3F003F00);
+#define STEP(v) _mm512_dpbf16_ps(v, a, a)
+    CHAIN_LOOP(__m512, _mm512_setzero_ps(), STEP)
+#undef STEP
+}
+
+__attribute__((target("avx2"))) static void read_all(const uint8_t *p, size_t bytes)
+{
+    __m256i a = _mm256_setzero_si256(), b = a, c = a, d = a;
+    for (size_t i = 0; i + 128 <= bytes; i += 128) {
+        _mm_prefetch((const char *)p + i + 4096, _MM_HINT_T0);
+        _mm_prefetch((const char *)p + i + 4160, _MM_HINT_T0);
+        a = _mm256_xor_si256(a, _mm256_load_si256((const __m256i *)(p + i)));
+        b = _mm256_xor_si256(b, _mm256_load_si256((const __m256i *)(p + i + 32)));
+        c = _mm256_xor_si256(c, _mm256_load_si256((const __m256i *)(p + i + 64)));
+        d = _mm256_xor_si256(d, _mm256_load_si256((const __m256i *)(p + i + 96)));
+    }
+    a = _mm256_xor_si256(_mm256_xor_si256(a, b), _mm256_xor_si256(c, d));
+    __asm__ volatile("" : : "x"(a));
+}
+
+static struct peaks {
+    double f32, bf16, read; /* FLOP/s, FLOP/s, B/s */
+} peak;
+
+/* ---- the kernels ------------------------------------------------------------------------------------------------ */
+
+static void line(const char *isa, const char *kernel, const char *shape, double value, const char *unit, double share)
+{
+    printf("%-11s %-18s %-28s %8.2f %-12s", isa, kernel, shape, value, unit);
+    if (share > 0) printf(" %5.1f %%", 100 * share);
+    printf("\n");
+    fflush(stdout);
+}
+
+/* Random bytes whose scales are small, finite halves. */
+static struct cpu_matrix make_matrix(enum quant_type type, size_t rows, size_t cols)
+{
+    struct cpu_matrix w = {.type = type, .rows = rows, .cols = cols};
+    const struct quant_format *f = &quant_formats[type];
+    w.row_bytes = cols / f->block * f->block_bytes;
+    uint8_t *p = need(rows * w.row_bytes);
+    uint32_t state = 1;
+    for (size_t i = 0; i < rows * w.row_bytes; i++) p[i] = (uint8_t)((state = state * 1664525 + 1013904223) >> 24);
+    for (size_t b = 0; b < rows * w.row_bytes / f->block_bytes; b++) {
+        size_t halves = type == QUANT_Q4_1 ? 2 : 1;
+        for (size_t h = 0; h < halves; h++) p[b * f->block_bytes + 2 * h + 1] = 0x20;
+        if (type == QUANT_F32) p[b * 4 + 3] = 0x3C;
+    }
+    w.data = p;
+    return w;
+}
+
+static void bench_tiles(const struct cpu_kernels *t, size_t m, size_t depth, bool bf16)
+{
+    size_t cols = t->tile_cols;
+    float *x = need(m * depth * 4), *y = need(m * cols * 4), *panel = need(depth * cols * 4);
+    double s;
+    if (bf16)
+        BEST(s, t->tile_bf16(y, cols, (uint16_t *)x, depth, (uint16_t *)panel, depth, m, cols, 1, true));
+    else
+        BEST(s, t->tile_f32(y, cols, x, depth, panel, depth, m, cols, 1, true));
+    char shape[64];
+    snprintf(shape, sizeof shape, "M=%zu depth=%zu N=%zu", m, depth, cols);
+    double speed = 2.0 * (double)(m * depth * cols) / s;
+    line(t->isa, bf16 ? "tile_bf16" : "tile_f32", shape, speed * 1e-9, "GFLOP/s",
+         speed / (bf16 ? peak.bf16 : peak.f32));
+    free(x), free(y), free(panel);
+}
+
+static void product(const struct cpu_kernels *t, const struct cpu_matrix *w, const float *x, float *y, void *panel,
+                    size_t m, bool bf16)
+{
+    for (size_t n = 0; n < w->rows; n += t->tile_cols)
+        if (bf16) {
+            t->pack_bf16(panel, w, n, t->tile_cols, 0, w->cols);
+            t->tile_bf16(y + n, w->rows, (const uint16_t *)x, w->cols, panel, w->cols, m, t->tile_cols, 1, false);
+        } else {
+            t->pack_f32(panel, w, n, t->tile_cols, 0, w->cols);
+            t->tile_f32(y + n, w->rows, x, w->cols, panel, w->cols, m, t->tile_cols, 1, false);
+        }
+}
+
+static void bench_product(const struct cpu_kernels *t, enum quant_type type, size_t m, size_t n, size_t depth,
+                          bool bf16)
+{
+    struct cpu_matrix w = make_matrix(type, n, depth);
+    float *x = need(m * depth * 4), *y = need(m * n * 4);
+    void *panel = need(depth * t->tile_cols * 4);
+    double s;
+    BEST(s, product(t, &w, x, y, panel, m, bf16));
+    char shape[64];
+    snprintf(shape, sizeof shape, "%s M=%zu K=%zu N=%zu", quant_formats[type].name, m, depth, n);
+    double speed = 2.0 * (double)(m * depth * n) / s;
+    line(t->isa, bf16 ? "pack+tile bf16" : "pack+tile f32", shape, speed * 1e-9, "GFLOP/s",
+         speed / (bf16 ? peak.bf16 : peak.f32));
+    free((void *)w.data), free(x), free(y), free(panel);
+}
+
+static void pack_all(const struct cpu_kernels *t, const struct cpu_matrix *w, void *panel, bool bf16, bool transposed)
+{
+    size_t cols = t->tile_cols;
+    for (size_t n = 0; !transposed && n < w->rows; n += cols)
+        if (bf16)
+            t->pack_bf16(panel, w, n, cols, 0, w->cols);
+        else
+            t->pack_f32(panel, w, n, cols, 0, w->cols);
+    for (size_t n = 0; transposed && n < w->cols; n += cols)
+        if (bf16)
+            t->pack_bf16_t(panel, w, 0, w->rows, n, cols);
+        else
+            t->pack_f32_t(panel, w, 0, w->rows, n, cols);
+}
+
+/* Cycles of the clock that the peak of one f32 FMA vector (two, below AVX-512) a cycle implies. */
+static void bench_pack(const struct cpu_kernels *t, enum quant_type type, bool bf16, bool transposed)
+{
+    struct cpu_matrix w = make_matrix(type, 512, 576);
+    void *panel = need(1024 * t->tile_cols * 4);
+    double s;
+    BEST(s, pack_all(t, &w, panel, bf16, transposed));
+    char name[32];
+    snprintf(name, sizeof name, "pack_%s%s", bf16 ? "bf16" : "f32", transposed ? "_t" : "");
+    line(t->isa, name, quant_formats[type].name, s * peak.f32 / 32 / (double)(w.rows * w.cols), "cycle/weight", 0);
+    free((void *)w.data), free(panel);
+}
+
+static void bench_gemv(const struct cpu_kernels *t, enum quant_type type, size_t bytes, size_t cols)
+{
+    const struct quant_format *f = &quant_formats[type];
+    size_t rows = bytes / (cols / f->block * f->block_bytes);
+    struct cpu_matrix w = make_matrix(type, rows, cols);
+    float *x = need(cols * 4), *y = need(rows * 4);
+    for (size_t i = 0; i < cols; i++) x[i] = (float)(i % 13) - 6;
+    struct cpu_q8 x8 = {need(cols), need(cols / 8), need(cols / 8)};
+    t->quantize_q8(x8, x, cols);
+    double s;
+    if (t->gemv_q8[type])
+        BEST(s, t->gemv_q8[type](y, &w, 0, rows, x8));
+    else
+        BEST(s, t->gemv_f32[type](y, &w, 0, rows, x));
+    char shape[64];
+    snprintf(shape, sizeof shape, "%s %zu x %zu", f->name, rows, cols);
+    double speed = (double)(rows * w.row_bytes) / s;
+    line(t->isa, t->gemv_q8[type] ? "gemv_q8" : "gemv_f32", shape, speed * 1e-9, "GB/s", speed / peak.read);
+    free((void *)w.data), free(x), free(y), free(x8.q), free(x8.d), free(x8.sum);
+}
+
+static void bench_outer(const struct cpu_kernels *t, size_t m, size_t n, size_t k)
+{
+    float *dw = need(n * k * 4), *dy = need(m * n * 4), *x = need(m * k * 4);
+    double s;
+    BEST(s, t->outer(dw, k, dy, n, x, k, m, n, k, 1));
+    char shape[64];
+    snprintf(shape, sizeof shape, "M=%zu n=%zu k=%zu", m, n, k);
+    double speed = 2.0 * (double)(m * n * k) / s;
+    line(t->isa, "outer", shape, speed * 1e-9, "GFLOP/s", speed / peak.f32);
+    free(dw), free(dy), free(x);
+}
+
+static void bench_vectors(const struct cpu_kernels *t)
+{
+    enum { N = 4096 };
+    static float x[N], d[N / 32], sum[N / 32];
+    static int8_t q[N];
+    static uint16_t h[N];
+    for (size_t i = 0; i < N; i++) x[i] = (float)(i % 31) - 15;
+    struct cpu_q8 x8 = {q, d, sum};
+    struct cpu_matrix w = make_matrix(QUANT_Q4_1, 1, N);
+    double s;
+    BEST(s, t->quantize_q8(x8, x, N));
+    line(t->isa, "quantize_q8", "4096", s * 1e9 / N, "ns/value", 0);
+    BEST(s, t->to_bf16(h, x, N));
+    line(t->isa, "to_bf16", "4096", s * 1e9 / N, "ns/value", 0);
+    BEST(s, t->dequantize(x, &w, 0));
+    line(t->isa, "dequantize", "Q4_1 4096", s * 1e9 / N, "ns/value", 0);
+    free((void *)w.data);
+}
+
+static void bench_isa(const struct cpu_kernels *t, bool bf16)
+{
+    static const size_t depths[] = {576, 1536, 2048};
+    static const enum quant_type quantised[] = {QUANT_Q4_0, QUANT_Q4_1, QUANT_Q8_0};
+    for (size_t i = 0; i < 3; i++) bench_tiles(t, 2048, depths[i], bf16);
+    for (size_t i = 0; i < 3; i++) bench_product(t, QUANT_Q4_1, (size_t[]){32, 400, 2048}[i], 1536, 576, bf16);
+    bench_product(t, QUANT_Q4_1, 400, 576, 1536, bf16);
+    for (enum quant_type type = 0; type < QUANT_TYPES; type++) {
+        bench_pack(t, type, bf16, false);
+        bench_pack(t, type, bf16, true);
+    }
+    if (bf16) return;
+    for (size_t i = 0; i < 3; i++) {
+        bench_gemv(t, quantised[i], 100 << 20, 576);
+        bench_gemv(t, quantised[i], 100 << 20, 4096);
+        bench_gemv(t, quantised[i], 500 << 10, 576);
+        bench_gemv(t, quantised[i], 500 << 10, 4096);
+    }
+    for (enum quant_type type = 0; type <= QUANT_BF16; type++) {
+        bench_gemv(t, type, 100 << 20, 1024);
+        bench_gemv(t, type, 500 << 10, 1024);
+    }
+    bench_outer(t, 2048, 16, 1536);
+    bench_outer(t, 2048, 1536, 16);
+    bench_outer(t, 512, 8, 576);
+    bench_outer(t, 512, 576, 64);
+    bench_vectors(t);
+}
+
+static void measure_peaks(bool wide, bool bf16)
+{
+    enum { READ = 128 << 20 };
+    double s;
+    uint8_t *p = need(READ);
+    memset(p, 1, READ);
+    BEST(s, read_all(p, READ));
+    peak.read = READ / s;
+    free(p);
+    BEST(s, chain_fma256());
+    peak.f32 = 16.0 * CHAINS * ROUNDS / s;
+    if (wide) {
+        BEST(s, chain_fma512());
+        double speed = 32.0 * CHAINS * ROUNDS / s;
+        if (speed > peak.f32) peak.f32 = speed;
+    }
+    if (bf16) {
+        BEST(s, chain_bf16());
+        peak.bf16 = 64.0 * CHAINS * ROUNDS / s;
+    }
+    printf("peaks of one thread: f32 %.1f GFLOP/s, bf16 %.1f GFLOP/s, read %.1f GB/s\n", peak.f32 * 1e-9,
+           peak.bf16 * 1e-9, peak.read * 1e-9);
+}
+
+int main(int argc, char **argv)
+{
+    struct cpu_kernels t = {0};
+    bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    bool avx512 = avx2 && __builtin_cpu_supports("avx512vnni"), bf16 = avx512 && __builtin_cpu_supports("avx512bf16");
+    const char *only = argc > 1 ? argv[1] : NULL;
+    measure_peaks(avx512, bf16);
+    gemm_scalar(&t), gemv_scalar(&t);
+    if (avx2) {
+        t.isa = "avx2";
+        gemm_avx2(&t), gemv_avx2(&t);
+        if (!only || !strcmp(only, t.isa)) bench_isa(&t, false);
+    }
+    if (avx512) {
+        t.isa = "avx512";
+        gemm_avx512(&t), gemv_avx512(&t);
+        if (!only || !strcmp(only, t.isa)) bench_isa(&t, false);
+    }
+    if (bf16) {
+        t.isa = "avx512bf16";
+        gemm_avx512bf16(&t);
+        if (!only || !strcmp(only, t.isa)) bench_isa(&t, true);
+    }
+    return 0;
+}
+
+#else
+int main(void)
+{
+    printf("bench_kernels: no instruction set to measure\n");
+    return 0;
+}
+#endif

@@ -1,0 +1,91 @@
+/* eval.c — `lorac eval`: the mean loss over a split, every row of it. */
+#include "data.h"
+#include "json_out.h"
+#include "signals.h"
+#include "terminal.h"
+#include <lorac/trainer.h>
+
+#include <math.h>
+#include <string.h>
+
+struct eval {
+    struct common common;
+    struct data data;
+    int split;
+};
+
+static const struct option option_table[] = {
+    SECTION("Data"),
+    DATA_OPTIONS(struct eval),
+    OPTION(CHOICE, struct eval, split, "split", .value = "SPLIT", .choices = "train|valid|test", .fallback = "valid",
+           .help = "which file of the folder"),
+    SECTION("Model"),
+    MODEL_OPTIONS(struct eval),
+    ADAPTER_OPTION(struct eval),
+    SECTION("Output"),
+    JSON_OPTION(struct eval),
+    OPTIONS_END,
+};
+
+struct progress {
+    struct terminal terminal;
+    double start;
+};
+
+static int on_progress(void *user, size_t done, size_t total)
+{
+    struct progress *p = user;
+    char left[32];
+    double elapsed = seconds_now() - p->start, fraction = total ? (double)done / (double)total : 0;
+    if (terminal_due(&p->terminal) && done)
+        terminal_progress(&p->terminal, fraction, "%zu of %zu tokens  %.0f tokens/s  %s left", done, total,
+                          (double)done / elapsed, format_duration(left, sizeof left, elapsed * (1 / fraction - 1)));
+    return interrupted();
+}
+
+static int evaluate(const struct eval *v, const struct engine *e, const lorac_dataset *dataset)
+{
+    struct progress progress = {.start = seconds_now()};
+    lorac_evaluation result = {.struct_size = sizeof result};
+    lorac_error err;
+    terminal_open(&progress.terminal, stderr);
+    lorac_status failed = lorac_evaluate(e->model, e->set, dataset, (lorac_precision)v->common.precision, on_progress,
+                                         &progress, &result, &err);
+    terminal_clear(&progress.terminal);
+    if (interrupted()) return fail_interrupted(v->common.json, "interrupted");
+    if (failed) return fail_error(v->common.json, &err);
+    if (v->common.json)
+        json_print_line(stdout, json_pack("{s:o,s:I,s:o}", "loss", json_number(result.loss), "tokens",
+                                          (json_int_t)result.tokens, "perplexity", json_number(exp(result.loss))));
+    else
+        printf("loss %.4f, perplexity %.3f over %zu target tokens (%.1f s)\n", result.loss, exp(result.loss),
+               result.tokens, result.seconds);
+    return 0;
+}
+
+static int run(struct arguments *a)
+{
+    static const char *const splits[] = {"train", "valid", "test"};
+    const struct eval *v = a->values;
+    struct engine e;
+    lorac_dataset *dataset = NULL;
+    int status = data_check(a, &v->data, v->common.json);
+    if (status) return status;
+    signals_install();
+    status = engine_open(&e, &v->common, OPEN_ALL);
+    if (!status) status = data_open(&v->data, &e, splits[v->split], v->common.json, &dataset);
+    if (!status) status = evaluate(v, &e, dataset);
+    if (dataset) lorac_dataset_close(dataset);
+    engine_close(&e);
+    return status;
+}
+
+const struct command command_eval = {
+    .name = "eval",
+    .summary = "measure loss and perplexity on a data set",
+    .examples = "  lorac eval --data data --split valid\n"
+                "  lorac eval --data data --adapter-path adapters --json\n",
+    .options = option_table,
+    .values_size = sizeof(struct eval),
+    .run = run,
+};

@@ -1,0 +1,51 @@
+/* layout.c — where the floats of an adapter lie, and its content's hash. */
+#include "adapter/adapter.h"
+
+#include <string.h>
+
+lorac_status layout_place(struct adapter_layout *layout, lorac_error *err)
+{
+    size_t at = 0;
+    for (size_t i = 0; i < layout->count; i++) {
+        struct adapter_module *m = &layout->modules[i];
+        size_t a, b;
+        m->a = at;
+        if (!size_mul(m->rank, m->linear->weight.cols, &a) || !size_add(at, (a + 15) & ~(size_t)15, &m->b) ||
+            !size_mul(m->rank, m->linear->weight.rows, &b) || !size_add(m->b, (b + 15) & ~(size_t)15, &at))
+            return fail_memory(err, "an adapter", SIZE_MAX);
+    }
+    layout->floats = at;
+    return LORAC_OK;
+}
+
+struct lora_term layout_term(const struct adapter_module *m, struct buffer *weights, struct buffer *gradients,
+                             double factor)
+{
+    size_t in = m->linear->weight.cols, out = m->linear->weight.rows, r = m->rank;
+    struct lora_term t = {.scale = (float)(m->scale * factor)};
+    t.a = (struct qmatrix){QUANT_F32, {weights, m->a * sizeof(float)}, r, in, in * sizeof(float)};
+    t.b = (struct qmatrix){QUANT_F32, {weights, m->b * sizeof(float)}, out, r, r * sizeof(float)};
+    if (!gradients) return t;
+    t.da = (struct buf){gradients, m->a * sizeof(float)};
+    t.db = (struct buf){gradients, m->b * sizeof(float)};
+    return t;
+}
+
+lorac_status adapter_hash(const struct adapter_layout *layout, const float *floats, uint8_t digest[HASH_BYTES],
+                          lorac_error *err)
+{
+    struct hash h;
+    TRY(hash_begin(&h, err));
+    for (size_t i = 0; i < layout->count; i++) {
+        const struct adapter_module *m = &layout->modules[i];
+        uint64_t shape[3] = {m->rank, m->linear->weight.cols, m->linear->weight.rows};
+        hash_add(&h, m->linear->name, strlen(m->linear->name) + 1);
+        hash_add(&h, shape, sizeof shape);
+        hash_add(&h, &m->scale, sizeof m->scale);
+        hash_add(&h, floats + m->a, m->rank * m->linear->weight.cols * sizeof *floats);
+        for (size_t hf = 0; hf < m->linear->weight.rows; hf++) /* whatever the file's order is */
+            hash_add(&h, floats + m->b + linear_file_row(m->linear, hf) * m->rank, m->rank * sizeof *floats);
+    }
+    hash_end(&h, digest);
+    return LORAC_OK;
+}

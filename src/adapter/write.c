@@ -1,0 +1,156 @@
+/* write.c — adapter folders that PEFT and mlx-lm load unchanged: adapter_config.json with both programs' keys,
+ * adapter_model.safetensors (PEFT), adapters.safetensors (mlx-lm, A and B transposed). All in f32. */
+#include "adapter/adapter.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+/* ---- config --------------------------------------------------------------------------------- */
+
+/* The last name of each adapted module, once each: what PEFT's target_modules matches by its end. */
+static json_t *target_modules(const struct adapter_layout *layout)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < layout->count; i++) {
+        const char *name = strrchr(layout->modules[i].linear->name, '.');
+        name = name ? name + 1 : layout->modules[i].linear->name;
+        bool there = false;
+        for (size_t k = 0; k < json_array_size(list); k++) there |= !strcmp(json_string_value(json_array_get(list, k)), name);
+        if (!there) json_array_append_new(list, json_string(name));
+    }
+    return list;
+}
+
+static void add_peft(json_t *c, const struct adapter_layout *layout, const struct adapter_description *d)
+{
+    double alpha = d->scale * (d->rslora ? sqrt((double)d->rank) : (double)d->rank);
+    json_object_set_new(c, "peft_type", json_string("LORA"));
+    json_object_set_new(c, "task_type", json_string("CAUSAL_LM"));
+    json_object_set_new(c, "base_model_name_or_path", json_string(d->base));
+    json_object_set_new(c, "r", json_integer((json_int_t)d->rank));
+    json_object_set_new(c, "lora_alpha", alpha == floor(alpha) ? json_integer((json_int_t)alpha) : json_real(alpha));
+    json_object_set_new(c, "lora_dropout", json_real(d->dropout));
+    json_object_set_new(c, "use_rslora", json_boolean(d->rslora));
+    json_object_set_new(c, "use_dora", json_false());
+    json_object_set_new(c, "bias", json_string("none"));
+    json_object_set_new(c, "fan_in_fan_out", json_false());
+    json_object_set_new(c, "inference_mode", json_true());
+    json_object_set_new(c, "init_lora_weights", json_true());
+    json_object_set_new(c, "modules_to_save", json_null());
+    json_object_set_new(c, "target_modules", target_modules(layout));
+    if (!d->first_layer) return;
+    json_t *layers = json_array();
+    for (size_t i = d->first_layer; i < d->layers; i++) json_array_append_new(layers, json_integer((json_int_t)i));
+    json_object_set_new(c, "layers_to_transform", layers);
+    json_object_set_new(c, "layers_pattern", json_string("layers"));
+}
+
+/* The module names below a layer, where not all of its linears are adapted. */
+static void add_mlx_keys(json_t *parameters, const struct adapter_layout *layout)
+{
+    json_t *keys = json_array();
+    for (size_t i = 0; i < layout->count; i++) {
+        if (layout->modules[i].linear->layer != layout->modules[0].linear->layer) continue;
+        const char *name = strstr(layout->modules[i].linear->name, ".layers.");
+        name = name ? strchr(name + 8, '.') : NULL;
+        if (name) json_array_append_new(keys, json_string(name + 1));
+    }
+    json_object_set_new(parameters, "keys", keys);
+}
+
+static void add_mlx(json_t *c, const struct adapter_layout *layout, const struct adapter_description *d)
+{
+    json_t *parameters = json_object();
+    json_object_set_new(parameters, "rank", json_integer((json_int_t)d->rank));
+    json_object_set_new(parameters, "scale", json_real(d->scale));
+    json_object_set_new(parameters, "dropout", json_real(d->dropout));
+    if (strcmp(d->targets, "all-linear")) add_mlx_keys(parameters, layout);
+    json_object_set_new(c, "fine_tune_type", json_string("lora"));
+    json_object_set_new(c, "num_layers", json_integer((json_int_t)(d->layers - d->first_layer)));
+    json_object_set_new(c, "lora_parameters", parameters);
+    json_object_set_new(c, "model", json_string(d->base));
+}
+
+static lorac_status write_config(struct memory *m, const char *folder, const struct adapter_layout *layout,
+                                 const struct adapter_description *d, lorac_error *err)
+{
+    char *path = os_join(m, folder, "adapter_config.json");
+    struct text text = {.memory = m};
+    json_t *config = json_object();
+    if (d->peft) add_peft(config, layout, d);
+    if (d->mlx) add_mlx(config, layout, d);
+    json_print(&text, config, (struct json_style){.indent = 2, .sort_keys = true});
+    text_puts(&text, "\n");
+    lorac_status status = !path || text.failed ? fail_memory(err, "a config", text.length)
+                                               : os_write_whole(m, path, text.data, text.length, err);
+    json_decref(config);
+    text_free(&text);
+    mem_free(m, path);
+    return status;
+}
+
+/* ---- weights -------------------------------------------------------------------------------- */
+
+struct writing {
+    struct memory *memory;
+    const struct adapter_layout *layout;
+    const float *floats;
+    bool mlx;
+    struct st_tensor *tensors;
+    float *data; /* in file order */
+    char *names;
+};
+enum { NAME = 256 };
+
+static void describe(struct writing *w, size_t i, const char *suffix, size_t rows, size_t cols, float *data)
+{
+    char *name = w->names + i * NAME;
+    snprintf(name, NAME, "%s%s%s", w->mlx ? "" : "base_model.model.", w->layout->modules[i / 2].linear->name, suffix);
+    w->tensors[i] = (struct st_tensor){.name = name, .dtype = ST_F32, .dims = 2, .shape = {rows, cols},
+                                       .data = (const uint8_t *)data, .bytes = rows * cols * sizeof *data};
+}
+
+static void place_module(struct writing *w, size_t i)
+{
+    const struct adapter_module *m = &w->layout->modules[i];
+    size_t in = m->linear->weight.cols, out = m->linear->weight.rows, r = m->rank;
+    const float *a = w->floats + m->a, *b = w->floats + m->b;
+    float *to_a = w->data + m->a, *to_b = w->data + m->b;
+    for (size_t j = 0; j < r; j++)
+        for (size_t k = 0; k < in; k++) to_a[w->mlx ? k * r + j : j * in + k] = a[j * in + k];
+    for (size_t n = 0; n < out; n++)
+        for (size_t j = 0; j < r; j++) to_b[w->mlx ? j * out + n : n * r + j] = b[linear_file_row(m->linear, n) * r + j];
+    describe(w, 2 * i, w->mlx ? ".lora_a" : ".lora_A.weight", w->mlx ? in : r, w->mlx ? r : in, to_a);
+    describe(w, 2 * i + 1, w->mlx ? ".lora_b" : ".lora_B.weight", w->mlx ? r : out, w->mlx ? out : r, to_b);
+}
+
+static lorac_status write_weights(struct memory *m, const char *folder, const struct adapter_layout *layout,
+                                  const float *floats, bool mlx, lorac_error *err)
+{
+    struct writing w = {m, layout, floats, mlx, NULL, NULL, NULL};
+    const char *const metadata[] = {"format", mlx ? "mlx" : "pt"};
+    char *path = os_join(m, folder, mlx ? "adapters.safetensors" : "adapter_model.safetensors");
+    w.tensors = mem_array(m, layout->count * 2, sizeof *w.tensors);
+    w.data = mem_array(m, layout->floats, sizeof *w.data);
+    w.names = mem_array(m, layout->count * 2, NAME);
+    lorac_status status = path && w.tensors && w.data && w.names ? LORAC_OK : fail_memory(err, "an adapter's copy", layout->floats * 4);
+    if (status == LORAC_OK) {
+        for (size_t i = 0; i < layout->count; i++) place_module(&w, i);
+        status = safetensors_write(m, path, w.tensors, layout->count * 2, metadata, 1, err);
+    }
+    mem_free(m, path);
+    mem_free(m, w.tensors);
+    mem_free(m, w.data);
+    mem_free(m, w.names);
+    return status;
+}
+
+lorac_status adapter_write(struct memory *m, const char *folder, const struct adapter_layout *layout,
+                           const float *floats, const struct adapter_description *d, lorac_error *err)
+{
+    TRY(os_make_folder(folder, err));
+    if (d->peft) TRY(write_weights(m, folder, layout, floats, false, err));
+    if (d->mlx) TRY(write_weights(m, folder, layout, floats, true, err));
+    return write_config(m, folder, layout, d, err);
+}

@@ -1,0 +1,170 @@
+/* backend.h — what a machine that computes must offer: buffers, streams, kernels. No model is named here.
+ *
+ * A buffer is the backend's memory; a `struct buf` is a place in it. Work is issued on a stream between begin and wait;
+ * the host sees results only through readback after wait. A kernel call on a stream whose work was cancelled does nothing.
+ * Activations are f32 and row-major; ld* is the distance of rows in elements. Weights stay in their file's layout.
+ * Backends: cpu (computes), trace (the cpu, whose buffers the host cannot read between submissions),
+ * null (computes nothing, allocates nothing, counts bytes and FLOPs: the planner). */
+#ifndef BACKEND_BACKEND_H
+#define BACKEND_BACKEND_H
+
+#include "base/memory.h"
+#include "base/pool.h"
+#include "quant/format.h"
+
+struct backend;
+struct buffer {
+    size_t bytes;
+    void *host; /* the cpu's memory; NULL on null */
+    bool owned; /* false: wraps memory of somebody else (a mapped file) */
+};
+struct buf {
+    struct buffer *buffer;
+    size_t offset; /* bytes */
+};
+static inline struct buf buf_at(struct buf b, size_t floats) { return (struct buf){b.buffer, b.offset + 4 * floats}; }
+static inline bool buf_is(struct buf b) { return b.buffer != NULL; }
+
+struct qmatrix {
+    enum quant_type type;
+    struct buf data;
+    size_t rows, cols, row_bytes;
+};
+
+/* A run of work: one thread issues it. */
+struct stream {
+    struct backend *backend;
+    enum pool_priority priority;
+    const atomic_bool *cancel; /* NULL: cannot be cancelled */
+    bool cancelled;            /* set once a kernel was dropped; wait reports it */
+    double flops;              /* that the work issued so far needs: 2 per multiply-add of the products and attention */
+};
+
+enum precision { PRECISION_FAST, PRECISION_EXACT };
+
+/* yᵢ (rows, wᵢ.rows) (+)= scale · x (rows, cols) · Wᵢᵀ (+ biasᵢ); all wᵢ have cols columns: x is converted once. */
+enum { MATMUL_OUTPUTS = 4 };
+struct matmul_output {
+    const struct qmatrix *w;
+    struct buf y, bias; /* bias (w.rows) f32, or none */
+    size_t ldy;
+};
+struct matmul {
+    struct buf x;
+    size_t ldx, rows, cols, count;
+    struct matmul_output out[MATMUL_OUTPUTS];
+    float scale;
+    bool accumulate;
+    enum precision precision;
+    bool int8; /* few rows against quantised weights may use int8 activations (never in exact) */
+};
+
+/* dx (rows, cols) (+)= scale · Σᵢ dyᵢ (rows, wᵢ.rows) · Wᵢ */
+struct matmul_back {
+    struct buf dx;
+    size_t lddx, rows, cols, count;
+    struct matmul_output in[MATMUL_OUTPUTS]; /* y is dyᵢ; no bias */
+    float scale;
+    bool accumulate;
+    enum precision precision;
+};
+
+/* dw (n, k) += scale · dy (rows, n)ᵀ · x (rows, k), f32 */
+struct outer {
+    struct buf dw, dy, x;
+    size_t lddw, lddy, ldx, rows, n, k;
+    float scale;
+};
+
+/* Keys and values of one sequence in one layer. Page p holds keys p·page_tokens …; a multiple of 64 tokens, or one page. */
+struct kv_view {
+    const struct buf *k, *v; /* one per page */
+    size_t offset;           /* floats added to each */
+    size_t page_tokens, ld;
+};
+/* `rows` consecutive queries of one sequence, rows row .. row + rows of the batch, at positions position ... */
+struct attention_segment {
+    size_t row, rows, position;
+    struct kv_view kv;
+};
+struct attention {
+    struct buf q, out, lse; /* (batch rows, heads·head_dim) twice, (batch rows, heads); lse may be none */
+    size_t heads, kv_heads, head_dim;
+    float scale;
+    const struct attention_segment *segments;
+    size_t segment_count;
+    struct buf dout, dq, dk, dv; /* backward only; dk, dv (batch rows, kv_heads·head_dim): segments start at position 0, one page */
+};
+
+/* Per row: loss = −log softmax(z)[target]; with gradients, z becomes weight · (softmax(z) − onehot). */
+struct cross_entropy {
+    struct buf logits;          /* (rows, vocab) */
+    struct buf targets, weights, losses; /* i32 (rows), f32 (rows), f32 (rows) */
+    size_t rows, vocab;
+    bool gradient;
+};
+
+struct adamw {
+    struct buf p, g, m, v;
+    size_t n;
+    float lr, beta1, beta2, eps, decay, correction1, correction2, grad_scale;
+};
+
+struct backend_kernels {
+    const char *name;
+    lorac_status (*buffer_create)(struct backend *b, size_t bytes, struct buffer **buffer, lorac_error *err);
+    lorac_status (*buffer_wrap)(struct backend *b, const void *bytes, size_t size, struct buffer **buffer, lorac_error *err);
+    void (*buffer_free)(struct backend *b, struct buffer *buffer); /* NULL is allowed */
+    void (*upload)(struct stream *s, struct buf to, const void *from, size_t bytes);
+    void (*readback)(struct stream *s, void *to, struct buf from, size_t bytes); /* after wait */
+    void (*begin)(struct stream *s);
+    bool (*wait)(struct stream *s); /* false: cancelled since begin */
+    void (*destroy)(struct backend *b);
+
+    /* y (rows, table.cols) = the rows of the table named by ids (i32) */
+    void (*embed)(struct stream *s, struct buf y, const struct qmatrix *table, struct buf ids, size_t rows);
+    void (*matmul)(struct stream *s, const struct matmul *a);
+    void (*matmul_back)(struct stream *s, const struct matmul_back *a);
+    void (*outer)(struct stream *s, const struct outer *a);
+    void (*rms_norm)(struct stream *s, struct buf y, struct buf scale, struct buf x, struct buf w, size_t rows, size_t width, float eps);
+    void (*rms_norm_back)(struct stream *s, struct buf dx, struct buf dy, struct buf x, struct buf w, struct buf scale, size_t rows, size_t width);
+    /* table (rows, rotary/2, {cos, sin}) · attention factor, from positions (i32) and inverse frequencies (rotary/2 f32) */
+    void (*rope_table)(struct stream *s, struct buf table, struct buf positions, struct buf inverse, size_t rows, size_t rotary, float factor);
+    void (*rope)(struct stream *s, struct buf x, size_t ld, struct buf table, size_t rows, size_t heads, size_t head_dim, size_t rotary, bool interleaved, bool inverse);
+    void (*attention)(struct stream *s, const struct attention *a);
+    void (*attention_back)(struct stream *s, const struct attention *a);
+    void (*silu_mul)(struct stream *s, struct buf y, struct buf gate, struct buf up, size_t n);
+    void (*silu_mul_back)(struct stream *s, struct buf dgate, struct buf dup, struct buf dy, struct buf gate, struct buf up, size_t n);
+    void (*add)(struct stream *s, struct buf y, struct buf a, struct buf b, size_t n);
+    void (*axpy)(struct stream *s, struct buf y, struct buf x, float scale, size_t n); /* y += scale · x */
+    void (*fill)(struct stream *s, struct buf y, float value, size_t n);
+    /* y (+)= x · mask / (1 − p), mask from the key and the element's index: the same again in the backward */
+    void (*dropout)(struct stream *s, struct buf y, struct buf x, const uint32_t key[2], float p, size_t n, bool accumulate);
+    void (*copy_rows)(struct stream *s, struct buf y, size_t ldy, struct buf x, size_t ldx, size_t rows, size_t width);
+    /* y[i] = x[index[i]]; and back: dx[index[i]] += dy[i] (indices distinct) */
+    void (*gather_rows)(struct stream *s, struct buf y, struct buf x, struct buf index, size_t rows, size_t width);
+    void (*scatter_rows)(struct stream *s, struct buf dx, struct buf dy, struct buf index, size_t rows, size_t width);
+    void (*cross_entropy)(struct stream *s, const struct cross_entropy *a);
+    /* sums[i] (f64, one per 64 Ki elements, the last may be short) = Σ x² */
+    void (*sum_squares)(struct stream *s, struct buf sums, struct buf x, size_t n);
+    void (*adamw)(struct stream *s, const struct adamw *a);
+};
+
+struct backend {
+    const struct backend_kernels *kernels;
+    struct memory *memory;
+    const char *isa;
+};
+
+lorac_status backend_cpu_create(struct memory *m, struct pool *pool, const char *isa_cap, struct backend **b, lorac_error *err);
+lorac_status backend_trace_create(struct memory *m, struct pool *pool, const char *isa_cap, struct backend **b, lorac_error *err);
+lorac_status backend_null_create(struct memory *m, struct backend **b, lorac_error *err);
+void backend_free(struct backend *b); /* NULL is allowed */
+
+/* The FLOPs that a call needs; kept in one place for all backends. */
+double flops_matmul(const struct matmul *a);
+double flops_matmul_back(const struct matmul_back *a);
+double flops_outer(const struct outer *a);
+double flops_attention(const struct attention *a, bool backward);
+
+#endif

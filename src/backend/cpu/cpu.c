@@ -1,0 +1,142 @@
+/* cpu.c — the CPU backend: memory, streams, and the table of its drivers. */
+#include "backend/cpu/cpu.h"
+
+#include <string.h>
+
+/* ---- buffers ------------------------------------------------------------------------------- */
+
+static lorac_status create_buffer(struct backend *b, size_t bytes, struct buffer **buffer, lorac_error *err)
+{
+    struct buffer *new = mem_alloc(b->memory, sizeof *new);
+    if (new) new->host = mem_alloc(b->memory, bytes);
+    if (!new || !new->host) {
+        mem_free(b->memory, new);
+        return fail_memory(err, "a buffer", bytes);
+    }
+    new->bytes = bytes;
+    new->owned = true;
+    *buffer = new;
+    return LORAC_OK;
+}
+
+static lorac_status wrap_buffer(struct backend *b, const void *bytes, size_t size, struct buffer **buffer,
+                                lorac_error *err)
+{
+    struct buffer *new = mem_alloc(b->memory, sizeof *new);
+    if (!new) return fail_memory(err, "a buffer", sizeof *new);
+    *new = (struct buffer){.bytes = size, .host = (void *)(uintptr_t)bytes};
+    *buffer = new;
+    return LORAC_OK;
+}
+
+static void free_buffer(struct backend *b, struct buffer *buffer)
+{
+    if (!buffer) return;
+    if (buffer->owned) mem_free(b->memory, buffer->host);
+    mem_free(b->memory, buffer);
+}
+
+static void upload(struct stream *s, struct buf to, const void *from, size_t bytes)
+{
+    memcpy(cpu_pointer(to), from, bytes);
+}
+
+static void readback(struct stream *s, void *to, struct buf from, size_t bytes)
+{
+    memcpy(to, cpu_pointer(from), bytes);
+}
+
+/* ---- streams ------------------------------------------------------------------------------- */
+
+static void begin(struct stream *s) { s->cancelled = false; }
+static bool wait_end(struct stream *s) { return !s->cancelled; }
+
+void cpu_run(struct stream *s, pool_task task, void *context, size_t count)
+{
+    if (s->cancelled || !count) return;
+    if (!pool_run(cpu_of(s)->pool, s->priority, task, context, count, s->cancel)) s->cancelled = true;
+}
+
+/* ---- life ---------------------------------------------------------------------------------- */
+
+void cpu_backend_destroy(struct backend *b)
+{
+    struct cpu_backend *c = (struct cpu_backend *)b;
+    for (int i = 0; c->scratch && i < c->threads; i++) {
+        mem_free(b->memory, c->scratch[i].panel);
+        mem_free(b->memory, c->scratch[i].rows);
+    }
+    mem_free(b->memory, c->scratch);
+    mem_free(b->memory, c);
+}
+
+lorac_status cpu_backend_init(struct cpu_backend *c, struct memory *m, struct pool *pool, const char *isa_cap,
+                              lorac_error *err)
+{
+    c->pool = pool;
+    c->threads = pool_threads(pool);
+    if (!cpu_kernels_choose(isa_cap, &c->k))
+        return fail(err, LORAC_INVALID_ARGUMENT, NULL,
+                    "this CPU has no instruction set level \"%s\" (levels: scalar, avx2, avx512, avx512bf16)", isa_cap);
+    c->base.memory = m;
+    c->base.isa = c->k.isa;
+    c->scratch = mem_array(m, (size_t)c->threads, sizeof *c->scratch);
+    for (int i = 0; c->scratch && i < c->threads; i++) {
+        c->scratch[i].panel = mem_alloc(m, CPU_PANEL_BYTES);
+        c->scratch[i].rows = mem_alloc(m, CPU_ROWS_BYTES);
+        if (!c->scratch[i].panel || !c->scratch[i].rows) return fail_memory(err, "scratch", CPU_PANEL_BYTES);
+    }
+    return c->scratch ? LORAC_OK : fail_memory(err, "scratch", 0);
+}
+
+lorac_status backend_cpu_create(struct memory *m, struct pool *pool, const char *isa_cap, struct backend **b,
+                                lorac_error *err)
+{
+    struct cpu_backend *c = mem_alloc(m, sizeof *c);
+    if (!c) return fail_memory(err, "the backend", sizeof *c);
+    c->base.kernels = &cpu_backend_kernels;
+    c->base.memory = m;
+    *b = &c->base;
+    lorac_status status = cpu_backend_init(c, m, pool, isa_cap, err);
+    if (status != LORAC_OK) cpu_backend_destroy(&c->base);
+    return status;
+}
+
+void backend_free(struct backend *b)
+{
+    if (b) b->kernels->destroy(b);
+}
+
+const struct backend_kernels cpu_backend_kernels = {
+    .name = "cpu",
+    .buffer_create = create_buffer,
+    .buffer_wrap = wrap_buffer,
+    .buffer_free = free_buffer,
+    .upload = upload,
+    .readback = readback,
+    .begin = begin,
+    .wait = wait_end,
+    .destroy = cpu_backend_destroy,
+    .embed = cpu_embed,
+    .matmul = cpu_matmul,
+    .matmul_back = cpu_matmul_back,
+    .outer = cpu_outer,
+    .rms_norm = cpu_rms_norm,
+    .rms_norm_back = cpu_rms_norm_back,
+    .rope_table = cpu_rope_table,
+    .rope = cpu_rope,
+    .attention = cpu_attention,
+    .attention_back = cpu_attention_back,
+    .silu_mul = cpu_silu_mul,
+    .silu_mul_back = cpu_silu_mul_back,
+    .add = cpu_add,
+    .axpy = cpu_axpy,
+    .fill = cpu_fill,
+    .dropout = cpu_dropout,
+    .copy_rows = cpu_copy_rows,
+    .gather_rows = cpu_gather_rows,
+    .scatter_rows = cpu_scatter_rows,
+    .cross_entropy = cpu_cross_entropy,
+    .sum_squares = cpu_sum_squares,
+    .adamw = cpu_adamw,
+};

@@ -1,0 +1,141 @@
+/* rows_scalar.c — norms, rotary positions, activations, loss and AdamW in plain C: the specification of the row
+ * kernels. Long sums are taken in double, one after the other. Owns no memory; every pointer may be unaligned to
+ * more than a float. Refuses strided rows but in rope. */
+#include "backend/cpu/families.h"
+
+#include <math.h>
+
+/* ---- norms ------------------------------------------------------------------------------------------------------ */
+
+static double sum_squares(const float *x, size_t n)
+{
+    double sum = 0;
+    for (size_t i = 0; i < n; i++) sum += (double)x[i] * (double)x[i];
+    return sum;
+}
+
+/* Zhang & Sennrich 2019 (arXiv 1910.07467). */
+static void rms_norm(float *y, float *scale, const float *x, const float *w, size_t rows, size_t width, float eps)
+{
+    for (size_t t = 0; t < rows; t++, x += width, y += width) {
+        float r = (float)(1 / sqrt(sum_squares(x, width) / (double)width + (double)eps));
+        for (size_t i = 0; i < width; i++) y[i] = x[i] * r * w[i];
+        if (scale) scale[t] = r;
+    }
+}
+
+static void rms_norm_back(float *dx, const float *dy, const float *x, const float *w, const float *scale, size_t rows,
+                          size_t width)
+{
+    for (size_t t = 0; t < rows; t++, dx += width, dy += width, x += width) {
+        double sum = 0;
+        for (size_t i = 0; i < width; i++) sum += (double)(w[i] * dy[i]) * (double)x[i];
+        float r = scale[t], mean = (float)((double)r * (double)r * sum / (double)width);
+        for (size_t i = 0; i < width; i++) dx[i] += r * (w[i] * dy[i] - x[i] * mean);
+    }
+}
+
+/* ---- rotary positions -------------------------------------------------------------------------------------------- */
+
+/* Su et al. 2021 (arXiv 2104.09864): the pair (a, b) times [[cos, −sin], [sin, cos]]. */
+static void rotate(float *a, float *b, float c, float s)
+{
+    float x = *a, y = *b;
+    *a = x * c - y * s;
+    *b = x * s + y * c;
+}
+
+static void rope(float *x, size_t ld, const float *table, size_t rows, size_t heads, size_t head_dim, size_t rotary,
+                 bool interleaved, bool inverse)
+{
+    size_t half = rotary / 2, first = interleaved ? 2 : 1, second = interleaved ? 1 : half;
+    float sign = inverse ? -1.0f : 1.0f;
+    for (size_t t = 0; t < rows; t++, x += ld, table += rotary)
+        for (size_t h = 0; h < heads; h++)
+            for (size_t i = 0; i < half; i++) {
+                float *a = x + h * head_dim + first * i;
+                rotate(a, a + second, table[2 * i], sign * table[2 * i + 1]);
+            }
+}
+
+/* ---- elementwise ------------------------------------------------------------------------------------------------- */
+
+static float sigmoid(float x)
+{
+    return 1 / (1 + expf(-x));
+}
+
+static void silu_mul(float *y, const float *gate, const float *up, size_t n)
+{
+    for (size_t i = 0; i < n; i++) y[i] = gate[i] * sigmoid(gate[i]) * up[i];
+}
+
+/* d silu(g)/dg = σ + g σ (1 − σ) */
+static void silu_mul_back(float *dgate, float *dup, const float *dy, const float *gate, const float *up, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        float d = dy[i], s = sigmoid(gate[i]), silu = gate[i] * s;
+        dgate[i] = d * up[i] * (s + silu * (1 - s));
+        dup[i] = d * silu;
+    }
+}
+
+static void add(float *y, const float *a, const float *b, size_t n)
+{
+    for (size_t i = 0; i < n; i++) y[i] = a[i] + b[i];
+}
+
+static void axpy(float *y, const float *x, float scale, size_t n)
+{
+    for (size_t i = 0; i < n; i++) y[i] += scale * x[i];
+}
+
+/* ---- loss -------------------------------------------------------------------------------------------------------- */
+
+/* With rest = Σ exp(z − max) over all but the target and e = exp(z[target] − max):
+ * loss = max − z[target] + log(rest + e), and the target's gradient is −rest / (rest + e). No step cancels,
+ * so that a loss near zero keeps its digits: where the target is the maximum, e − 1 is exactly 0. */
+static float cross_entropy(float *z, size_t n, size_t target, float weight)
+{
+    float max = z[0];
+    for (size_t i = 1; i < n; i++) max = z[i] > max ? z[i] : max;
+
+    double rest = 0, e = exp((double)z[target] - (double)max);
+    for (size_t i = 0; i < n; i++)
+        if (i != target) rest += (double)expf(z[i] - max);
+    double loss = (double)max - (double)z[target] + log1p(rest + (e - 1));
+    if (weight == 0) return (float)loss;
+
+    double scale = (double)weight / (rest + e);
+    for (size_t i = 0; i < n; i++) z[i] = (float)((double)expf(z[i] - max) * scale);
+    z[target] = (float)(-rest * scale);
+    return (float)loss;
+}
+
+/* ---- optimiser --------------------------------------------------------------------------------------------------- */
+
+static void adamw(float *p, const float *g, float *m, float *v, size_t n, float lr, float beta1, float beta2, float eps,
+                  float decay, float c1, float c2, float grad_scale)
+{
+    float step = lr / c1, root = sqrtf(c2), keep = 1 - lr * decay;
+    for (size_t i = 0; i < n; i++) {
+        float grad = g[i] * grad_scale;
+        m[i] = beta1 * m[i] + (1 - beta1) * grad;
+        v[i] = beta2 * v[i] + (1 - beta2) * grad * grad;
+        p[i] = keep * p[i] - step * m[i] / (sqrtf(v[i]) / root + eps);
+    }
+}
+
+void rows_scalar(struct cpu_kernels *t)
+{
+    t->rms_norm = rms_norm;
+    t->rms_norm_back = rms_norm_back;
+    t->rope = rope;
+    t->silu_mul = silu_mul;
+    t->silu_mul_back = silu_mul_back;
+    t->add = add;
+    t->axpy = axpy;
+    t->cross_entropy = cross_entropy;
+    t->sum_squares = sum_squares;
+    t->adamw = adamw;
+}

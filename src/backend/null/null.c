@@ -1,0 +1,114 @@
+/* null.c — the backend that computes nothing: it hands out buffers without memory and counts FLOPs.
+ *
+ * The planner runs a step on it: the regions' high-water marks are then exact, because the same code ran. */
+#include "backend/backend.h"
+
+static lorac_status create_buffer(struct backend *b, size_t bytes, struct buffer **buffer, lorac_error *err)
+{
+    struct buffer *new = mem_alloc(b->memory, sizeof *new);
+    if (!new) return fail_memory(err, "a buffer", sizeof *new);
+    new->bytes = bytes;
+    *buffer = new;
+    return LORAC_OK;
+}
+
+static lorac_status wrap_buffer(struct backend *b, const void *bytes, size_t size, struct buffer **buffer,
+                                lorac_error *err)
+{
+    return create_buffer(b, size, buffer, err);
+}
+
+static void free_buffer(struct backend *b, struct buffer *buffer) { mem_free(b->memory, buffer); }
+static void upload(struct stream *s, struct buf to, const void *from, size_t bytes) {}
+static void readback(struct stream *s, void *to, struct buf from, size_t bytes)
+{
+    for (size_t i = 0; i < bytes; i++) ((char *)to)[i] = 0;
+}
+static void begin(struct stream *s) { s->cancelled = false; }
+static bool wait_end(struct stream *s) { return true; }
+static void destroy(struct backend *b) { mem_free(b->memory, b); }
+
+static void embed(struct stream *s, struct buf y, const struct qmatrix *table, struct buf ids, size_t rows) {}
+static void matmul(struct stream *s, const struct matmul *a) { s->flops += flops_matmul(a); }
+static void matmul_back(struct stream *s, const struct matmul_back *a) { s->flops += flops_matmul_back(a); }
+static void outer(struct stream *s, const struct outer *a) { s->flops += flops_outer(a); }
+static void rms_norm(struct stream *s, struct buf y, struct buf scale, struct buf x, struct buf w, size_t rows,
+                     size_t width, float eps)
+{
+}
+static void rms_norm_back(struct stream *s, struct buf dx, struct buf dy, struct buf x, struct buf w, struct buf scale,
+                          size_t rows, size_t width)
+{
+}
+static void rope_table(struct stream *s, struct buf table, struct buf positions, struct buf inverse, size_t rows,
+                       size_t rotary, float factor)
+{
+}
+static void rope(struct stream *s, struct buf x, size_t ld, struct buf table, size_t rows, size_t heads,
+                 size_t head_dim, size_t rotary, bool interleaved, bool inverse)
+{
+}
+static void attention(struct stream *s, const struct attention *a) { s->flops += flops_attention(a, false); }
+static void attention_back(struct stream *s, const struct attention *a) { s->flops += flops_attention(a, true); }
+static void silu_mul(struct stream *s, struct buf y, struct buf gate, struct buf up, size_t n) {}
+static void silu_mul_back(struct stream *s, struct buf dgate, struct buf dup, struct buf dy, struct buf gate,
+                          struct buf up, size_t n)
+{
+}
+static void add(struct stream *s, struct buf y, struct buf a, struct buf b, size_t n) {}
+static void axpy(struct stream *s, struct buf y, struct buf x, float scale, size_t n) {}
+static void fill(struct stream *s, struct buf y, float value, size_t n) {}
+static void dropout(struct stream *s, struct buf y, struct buf x, const uint32_t key[2], float p, size_t n,
+                    bool accumulate)
+{
+}
+static void copy_rows(struct stream *s, struct buf y, size_t ldy, struct buf x, size_t ldx, size_t rows, size_t width)
+{
+}
+static void move_rows(struct stream *s, struct buf y, struct buf x, struct buf index, size_t rows, size_t width) {}
+static void cross_entropy(struct stream *s, const struct cross_entropy *a) {}
+static void sum_squares(struct stream *s, struct buf sums, struct buf x, size_t n) {}
+static void adamw(struct stream *s, const struct adamw *a) {}
+
+static const struct backend_kernels kernels = {
+    .name = "null",
+    .buffer_create = create_buffer,
+    .buffer_wrap = wrap_buffer,
+    .buffer_free = free_buffer,
+    .upload = upload,
+    .readback = readback,
+    .begin = begin,
+    .wait = wait_end,
+    .destroy = destroy,
+    .embed = embed,
+    .matmul = matmul,
+    .matmul_back = matmul_back,
+    .outer = outer,
+    .rms_norm = rms_norm,
+    .rms_norm_back = rms_norm_back,
+    .rope_table = rope_table,
+    .rope = rope,
+    .attention = attention,
+    .attention_back = attention_back,
+    .silu_mul = silu_mul,
+    .silu_mul_back = silu_mul_back,
+    .add = add,
+    .axpy = axpy,
+    .fill = fill,
+    .dropout = dropout,
+    .copy_rows = copy_rows,
+    .gather_rows = move_rows,
+    .scatter_rows = move_rows,
+    .cross_entropy = cross_entropy,
+    .sum_squares = sum_squares,
+    .adamw = adamw,
+};
+
+lorac_status backend_null_create(struct memory *m, struct backend **b, lorac_error *err)
+{
+    struct backend *new = mem_alloc(m, sizeof *new);
+    if (!new) return fail_memory(err, "the planner", sizeof *new);
+    *new = (struct backend){&kernels, m, "null"};
+    *b = new;
+    return LORAC_OK;
+}

@@ -1,0 +1,113 @@
+/* batch.c — see batch.h. */
+#include "model/model.h"
+
+#include <math.h>
+
+lorac_status batch_create(const struct lorac_model *model, struct backend *backend, size_t max_rows, size_t max_sequences,
+                          struct batch *b, lorac_error *err)
+{
+    const struct model_config *c = &model->config;
+    struct memory *m = &model->runtime->memory;
+    *b = (struct batch){.backend = backend, .memory = m, .max_rows = max_rows, .max_sequences = max_sequences,
+                        .layers = c->layers, .first_trained = SIZE_MAX};
+    size_t table = max_rows * c->rope.dims;
+    b->host = mem_array(m, max_rows * 2, sizeof *b->host);
+    b->segments = mem_array(m, c->layers * max_sequences, sizeof *b->segments);
+    b->caches = mem_array(m, max_sequences, sizeof(struct kv_cache *));
+    b->ranges = mem_array(m, max_sequences, sizeof *b->ranges);
+    b->calls = mem_array(m, c->layers, sizeof *b->calls);
+    if (!b->host || !b->segments || !b->caches || !b->ranges || !b->calls) {
+        batch_free(b);
+        return fail_memory(err, "a batch", max_rows * 8);
+    }
+    lorac_status status = backend->kernels->buffer_create(backend, (max_rows * 2 + table) * 4 + 64, &b->buffer, err);
+    if (status != LORAC_OK) batch_free(b);
+    b->ids = (struct buf){b->buffer, 0};
+    b->positions = buf_at(b->ids, max_rows);
+    b->rope = (struct rope){buf_at(b->positions, max_rows), c->head_dim, c->rope.dims, c->rope.interleaved};
+    for (size_t i = 0; status == LORAC_OK && i < c->layers; i++)
+        b->calls[i] = (struct layer_call){.model = model, .batch = b, .layer = i};
+    return status;
+}
+
+void batch_free(struct batch *b)
+{
+    if (!b->backend) return;
+    b->backend->kernels->buffer_free(b->backend, b->buffer);
+    mem_free(b->memory, b->host);
+    mem_free(b->memory, b->segments);
+    mem_free(b->memory, b->caches);
+    mem_free(b->memory, b->ranges);
+    mem_free(b->memory, b->calls);
+    *b = (struct batch){0};
+}
+
+void batch_clear(struct batch *b) { b->rows = b->sequences = b->terms.count = 0; }
+
+static bool add_sequence(struct batch *b, size_t count, size_t position, struct kv_cache *cache,
+                         const struct term_table *terms)
+{
+    if (count > b->max_rows - b->rows || b->sequences == b->max_sequences) return false;
+    b->segments[b->sequences] = (struct attention_segment){.row = b->rows, .rows = count, .position = position};
+    b->ranges[b->sequences] = (struct term_rows){b->rows, count, terms};
+    b->caches[b->sequences++] = cache;
+    b->rows += count;
+    return true;
+}
+
+bool batch_add(struct batch *b, const int32_t *ids, size_t count, size_t position, struct kv_cache *cache,
+               const struct term_table *terms)
+{
+    size_t first = b->rows;
+    if (!add_sequence(b, count, position, cache, terms)) return false;
+    for (size_t i = 0; i < count; i++) {
+        b->host[first + i] = ids[i];
+        b->host[b->max_rows + first + i] = (int32_t)(position + i);
+    }
+    return true;
+}
+
+bool batch_add_blank(struct batch *b, size_t count) { return add_sequence(b, count, 0, NULL, NULL); }
+
+/* Neighbours under the same set become one range: one product instead of several. */
+static void join_ranges(struct batch *b)
+{
+    b->terms = (struct row_terms){b->ranges, 0};
+    for (size_t i = 0; i < b->sequences; i++) {
+        struct term_rows next = b->ranges[i], *last = b->terms.count ? &b->ranges[b->terms.count - 1] : NULL;
+        if (last && last->table == next.table) last->rows += next.rows;
+        else b->ranges[b->terms.count++] = next;
+    }
+}
+
+void batch_upload(struct batch *b, struct stream *s)
+{
+    const struct backend_kernels *k = b->backend->kernels;
+    const struct lorac_model *model = b->calls[0].model;
+    join_ranges(b);
+    k->upload(s, b->ids, b->host, b->rows * sizeof *b->host);
+    k->upload(s, b->positions, b->host + b->max_rows, b->rows * sizeof *b->host);
+    k->rope_table(s, b->rope.table, b->positions, model->rope_inverse, b->rows, b->rope.rotary, model->rope_factor);
+    for (size_t l = 1; l < b->layers; l++)
+        for (size_t i = 0; i < b->sequences; i++) b->segments[l * b->max_sequences + i] = b->segments[i];
+}
+
+const struct attention_shape *batch_attention(struct batch *b, struct exec *e, size_t layer, const struct tensor *k,
+                                              const struct tensor *v)
+{
+    const struct model_config *c = &b->calls[layer].model->config;
+    struct attention_segment *segments = b->segments + layer * b->max_sequences;
+    struct attention_shape *shape = &b->calls[layer].attention;
+    *shape = (struct attention_shape){c->heads, c->kv_heads, c->head_dim, 1 / sqrtf((float)c->head_dim), segments, b->sequences};
+    for (size_t i = 0; i < b->sequences; i++) {
+        struct attention_segment *g = &segments[i];
+        size_t at = g->row * k->width;
+        if (!b->caches[i]) {
+            g->kv = (struct kv_view){&k->data, &v->data, at, g->rows, k->width};
+            continue;
+        }
+        cache_append(b->caches[i], &e->stream, layer, g->position, buf_at(k->data, at), buf_at(v->data, at), g->rows);
+        g->kv = cache_view(b->caches[i], layer);
+    }
+    return shape;
+}

@@ -1,0 +1,58 @@
+/* batch.h — the rows that one forward computes: ragged, never padded. Each sequence has its rows, its positions, its
+ * adapter terms and, while generating, its cache.
+ *
+ * A batch is made once for its largest shape and filled again and again without a heap call. Thread rule: one thread. */
+#ifndef MODEL_BATCH_H
+#define MODEL_BATCH_H
+
+#include "model/cache.h"
+#include "ops/ops.h"
+
+struct lorac_model;
+
+/* How much of the forward the backward computes again. */
+enum recompute { RECOMPUTE_NONE, RECOMPUTE_GATE_UP, RECOMPUTE_LAYERS };
+
+struct layer_call { /* what a layer's forward and its recomputation are given */
+    const struct lorac_model *model;
+    struct batch *batch;
+    size_t layer;
+    bool recompute_gate_up;
+    struct attention_shape attention;
+};
+
+struct batch {
+    struct backend *backend;
+    struct memory *memory;
+    size_t max_rows, max_sequences, layers;
+    size_t rows, sequences;
+    struct buffer *buffer;        /* ids, positions, rope table */
+    struct buf ids, positions;    /* i32 (rows) */
+    struct rope rope;
+    int32_t *host;                /* staging: ids, positions */
+    struct attention_segment *segments; /* (layers, max_sequences) */
+    struct kv_cache **caches;     /* (max_sequences), NULL without a cache */
+    struct term_rows *ranges;     /* (max_sequences) */
+    struct row_terms terms;
+    struct layer_call *calls;     /* (layers) */
+    size_t first_trained;         /* layers below record nothing; SIZE_MAX: none trains */
+    enum recompute recompute;
+};
+
+lorac_status batch_create(const struct lorac_model *model, struct backend *backend, size_t max_rows, size_t max_sequences, struct batch *b,
+                          lorac_error *err);
+void batch_free(struct batch *b);
+void batch_clear(struct batch *b);
+/* Appends a sequence's next rows; false when the batch is full. position: of the first id; cache NULL: keys are the rows
+ * themselves and position must be 0. */
+bool batch_add(struct batch *b, const int32_t *ids, size_t count, size_t position, struct kv_cache *cache,
+               const struct term_table *terms);
+/* A sequence of `count` rows without content, for a plan. */
+bool batch_add_blank(struct batch *b, size_t count);
+/* Uploads ids and positions: between begin and wait of the stream. */
+void batch_upload(struct batch *b, struct stream *s);
+
+/* The segments of a layer, over the caches or over k and v themselves. */
+const struct attention_shape *batch_attention(struct batch *b, struct exec *e, size_t layer, const struct tensor *k, const struct tensor *v);
+
+#endif

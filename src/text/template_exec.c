@@ -1,0 +1,437 @@
+/* template_exec.c — statements, macros, loops, and template_render.
+ *
+ * Everything printed goes to the end of the caller's text; what a macro or a block prints is taken back from
+ * there and becomes a string. A failure takes all of it back. */
+#include "text/template_impl.h"
+
+#include <string.h>
+
+static bool print_out(struct render *r, struct str s)
+{
+    if (r->out->length - r->out_start + s.length > OUTPUT_LIMIT)
+        return host_fail(&r->host, LORAC_UNSUPPORTED, "the output exceeds %zu MiB", OUTPUT_LIMIT >> 20);
+    text_add(r->out, s.at, s.length);
+    return work_bytes(r, s.length) &&
+           (!r->out->failed || host_fail(&r->host, LORAC_OUT_OF_MEMORY, "no memory for the output"));
+}
+
+static bool print_result(struct render *r, struct value v)
+{
+    struct str s;
+    return to_str(r, v, &s) && print_out(r, s);
+}
+
+/* What was printed since `from`, taken out of the output. */
+static bool take_back(struct render *r, size_t from, struct value *result)
+{
+    size_t length = r->out->length - from;
+    if (!work_bytes(r, length) || !v_copy(r, length ? r->out->data + from : NULL, length, result)) return false;
+    r->out->length = from;
+    if (r->out->data) r->out->data[from] = 0;
+    return true;
+}
+
+static struct scope *scope_new(struct render *r, struct scope *parent)
+{
+    struct scope *s = host_take(&r->host, sizeof *s);
+    if (s) s->parent = parent;
+    return s;
+}
+
+/* Runs `body` in a scope of its own. */
+static enum flow exec_inside(struct render *r, struct scope *scope, const struct node *body)
+{
+    struct scope *outer = r->scope;
+    if (!scope) return FLOW_FAILED;
+    r->scope = scope;
+    enum flow flow = exec(r, body);
+    r->scope = outer;
+    return flow;
+}
+
+/* The same with what it prints as a string. break and continue do not leave such a block. */
+static bool capture(struct render *r, struct scope *scope, const struct node *body, struct value *result)
+{
+    size_t from = r->out->length;
+    enum flow flow = exec_inside(r, scope, body);
+    if (flow == FLOW_FAILED) return false;
+    if (flow != FLOW_ON) return host_fail(&r->host, LORAC_FORMAT, "break or continue outside of a loop");
+    return take_back(r, from, result);
+}
+
+/* ---- assignment -------------------------------------------------------------------------- */
+
+static bool assign_attribute(struct render *r, const struct node *target, struct value v)
+{
+    struct value space;
+    if (!lookup(r, target->symbol, &space)) return false;
+    if (space.kind != V_NAMESPACE)
+        return host_fail(&r->host, LORAC_FORMAT, "cannot assign attribute on non-namespace object");
+    if (target->text.at[0] == '_')
+        return host_fail(&r->host, LORAC_FORMAT, "a namespace's attributes must not begin with an underscore");
+    return dict_set(r, space.dict, v_str(target->text), v);
+}
+
+bool assign(struct render *r, const struct node *target, struct value v)
+{
+    if (target->kind == N_NAME) return bind(r, target->symbol, v);
+    if (target->kind == N_NS_TARGET) return assign_attribute(r, target, v);
+    struct items *items;
+    if (!iterate(r, v, &items)) return false;
+    size_t count = 0;
+    for (const struct node *n = target->list; n; n = n->next) count++;
+    if (count != items->count)
+        return host_fail(&r->host, LORAC_FORMAT, "%zu values cannot be assigned to %zu names", items->count, count);
+    count = 0;
+    for (const struct node *n = target->list; n; n = n->next)
+        if (!assign(r, n, items->at[count++])) return false;
+    return true;
+}
+
+static bool exec_set(struct render *r, const struct node *n)
+{
+    struct value v;
+    if (!eval(r, n->b, &v)) return false;
+    r->host.line = n->line;
+    return assign(r, n->a, v);
+}
+
+/* Puts a string through the filters of a block. */
+static bool filter_string(struct render *r, const struct node *filters, struct value *v)
+{
+    struct value outer = r->input;
+    r->input = *v;
+    bool ok = eval(r, filters, v);
+    r->input = outer;
+    return ok;
+}
+
+static bool exec_set_block(struct render *r, const struct node *n)
+{
+    struct value v;
+    return capture(r, scope_new(r, r->scope), n->list, &v) && (!n->b || filter_string(r, n->b, &v)) &&
+           assign(r, n->a, v);
+}
+
+static bool exec_filter_block(struct render *r, const struct node *n)
+{
+    struct value v;
+    return capture(r, scope_new(r, r->scope), n->list, &v) && filter_string(r, n->a, &v) && print_result(r, v);
+}
+
+/* ---- if, for, with ----------------------------------------------------------------------- */
+
+static enum flow exec_if(struct render *r, const struct node *n)
+{
+    for (const struct node *branch = n->list; branch; branch = branch->next) {
+        struct value condition = v_bool(true);
+        if (branch->a && !eval(r, branch->a, &condition)) return FLOW_FAILED;
+        if (truth(condition)) return exec(r, branch->list);
+    }
+    return FLOW_ON;
+}
+
+static enum flow exec_with(struct render *r, const struct node *n)
+{
+    struct scope *outer = r->scope, *inner = scope_new(r, outer);
+    if (!inner) return FLOW_FAILED;
+    for (const struct node *set = n->parameters; set; set = set->next) {
+        struct value v;
+        if (!eval(r, set->b, &v)) return FLOW_FAILED;
+        r->scope = inner;
+        bool ok = assign(r, set->a, v);
+        r->scope = outer;
+        if (!ok) return FLOW_FAILED;
+    }
+    return exec_inside(r, inner, n->list);
+}
+
+/* The items that pass the loop's condition. */
+static bool loop_filter(struct render *r, const struct node *n, struct items **items)
+{
+    struct items *all = *items, *kept = items_new(r, all->count);
+    struct scope *outer = r->scope;
+    bool ok = kept;
+    if (ok) kept->count = 0;
+    for (size_t i = 0; ok && i < all->count; i++) {
+        struct value passes = {0};
+        r->scope = scope_new(r, outer);
+        ok = r->scope && assign(r, n->a, all->at[i]) && eval(r, n->c, &passes);
+        if (ok && truth(passes)) kept->at[kept->count++] = all->at[i];
+    }
+    r->scope = outer;
+    *items = kept;
+    return ok;
+}
+
+/* The loop's body for each item, each time in a fresh scope. */
+static enum flow loop_items(struct render *r, const struct node *n, struct loop *l)
+{
+    for (; l->index < l->items->count; l->index++) {
+        struct scope *outer = r->scope;
+        struct value self = {.kind = V_LOOP, .loop = l};
+        if (!work(r, 1) || !(r->scope = scope_new(r, outer))) return r->scope = outer, FLOW_FAILED;
+        enum flow flow = FLOW_FAILED;
+        if (bind(r, SYMBOL_LOOP, self) && assign(r, n->a, l->items->at[l->index])) flow = exec(r, n->list);
+        r->scope = outer;
+        if (flow == FLOW_FAILED) return flow;
+        if (flow == FLOW_BREAK) break;
+    }
+    return FLOW_ON;
+}
+
+static enum flow loop_over(struct render *r, const struct node *n, struct value v, int depth)
+{
+    struct loop *l = host_take(&r->host, sizeof *l);
+    if (!l || !iterate(r, v, &l->items) || (n->c && !loop_filter(r, n, &l->items))) return FLOW_FAILED;
+    l->depth = depth;
+    l->scope = r->scope;
+    l->node = n->op == OP_POW ? n : NULL;
+    if (!l->items->count) return exec_inside(r, scope_new(r, r->scope), n->other);
+    return loop_items(r, n, l);
+}
+
+static enum flow exec_for(struct render *r, const struct node *n)
+{
+    struct value v;
+    if (!eval(r, n->b, &v)) return FLOW_FAILED;
+    r->host.line = n->line;
+    return loop_over(r, n, v, 0);
+}
+
+/* loop(items): the body of a recursive loop again, as a string. */
+bool call_loop(struct render *r, struct loop *l, struct call *c, struct value *result)
+{
+    if (!l->node) return host_fail(&r->host, LORAC_FORMAT, "the loop must have the 'recursive' marker to be called");
+    if (c->count != 1 || c->keyword_count) return host_fail(&r->host, LORAC_FORMAT, "loop() takes one argument");
+    struct scope *outer = r->scope;
+    size_t from = r->out->length;
+    r->scope = l->scope;
+    enum flow flow = loop_over(r, l->node, c->arguments[0], l->depth + 1);
+    r->scope = outer;
+    return flow != FLOW_FAILED && take_back(r, from, result);
+}
+
+/* ---- macros ------------------------------------------------------------------------------ */
+
+static bool define_macro(struct render *r, const struct node *n, struct value *result)
+{
+    struct macro *m = host_take(&r->host, sizeof *m);
+    if (!m) return false;
+    m->node = n;
+    m->scope = r->scope;
+    return *result = (struct value){.kind = V_MACRO, .macro = m}, true;
+}
+
+static struct keyword *take_keyword(struct call *c, struct str name)
+{
+    for (size_t i = 0; i < c->keyword_count; i++)
+        if (str_equal(c->keywords[i].name, name)) return &c->keywords[i];
+    return NULL;
+}
+
+/* A parameter gets the next argument, its keyword, its default, or stays undefined. */
+static bool bind_parameter(struct render *r, struct call *c, const struct node *p, size_t place)
+{
+    struct value v;
+    struct keyword *k = place < c->count ? NULL : take_keyword(c, p->text);
+    if (place < c->count)
+        v = c->arguments[place];
+    else if (k)
+        v = k->value;
+    else if (p->a) {
+        if (!eval(r, p->a, &v)) return false;
+    } else if (!v_undefined(r, &v, "parameter '%.*s' was not provided", STR_ARG(p->text)))
+        return false;
+    if (k) *k = c->keywords[--c->keyword_count];
+    return bind(r, p->symbol, v);
+}
+
+/* What is left over goes into varargs and kwargs where the body names them, and is an error otherwise. */
+static bool bind_rest(struct render *r, struct macro *m, struct call *c, size_t taken)
+{
+    struct value v;
+    const struct node *n = m->node;
+    struct keyword *caller = take_keyword(c, STR("caller"));
+    if (n->uses & USES_CALLER) {
+        if (caller)
+            v = caller->value;
+        else if (!v_undefined(r, &v, "No caller defined"))
+            return false;
+        if (caller) *caller = c->keywords[--c->keyword_count];
+        if (!bind(r, SYMBOL_CALLER, v)) return false;
+    }
+    if (n->uses & USES_KWARGS) {
+        struct dict *d = dict_new(r, c->keyword_count);
+        for (size_t i = 0; d && i < c->keyword_count; i++)
+            if (!dict_set(r, d, v_str(c->keywords[i].name), c->keywords[i].value)) return false;
+        if (!d || !bind(r, SYMBOL_KWARGS, (struct value){.kind = V_DICT, .dict = d})) return false;
+    } else if (c->keyword_count) {
+        return host_fail(&r->host, LORAC_FORMAT, "macro '%.*s' takes no keyword argument '%.*s'", STR_ARG(n->text),
+                         STR_ARG(c->keywords[0].name));
+    }
+    size_t extra = c->count > taken ? c->count - taken : 0;
+    if (n->uses & USES_VARARGS) {
+        struct items *items = items_new(r, extra);
+        if (!items || !bind(r, SYMBOL_VARARGS, v_items(V_TUPLE, items))) return false;
+        if (extra) memcpy(items->at, c->arguments + taken, extra * sizeof *items->at);
+    } else if (extra) {
+        return host_fail(&r->host, LORAC_FORMAT, "macro '%.*s' takes not more than %zu argument(s)", STR_ARG(n->text),
+                         taken);
+    }
+    return true;
+}
+
+static bool bind_arguments(struct render *r, struct macro *m, struct call *c)
+{
+    size_t place = 0;
+    for (const struct node *p = m->node->parameters; p; p = p->next)
+        if (!bind_parameter(r, c, p, place++)) return false;
+    return bind_rest(r, m, c, place);
+}
+
+bool call_macro(struct render *r, struct macro *m, struct call *c, struct value *result)
+{
+    struct scope *outer = r->scope;
+    unsigned line = r->host.line;
+    if (!work(r, 1) || !(r->scope = scope_new(r, m->scope))) return r->scope = outer, false;
+    bool ok = bind_arguments(r, m, c) && capture(r, r->scope, m->node->list, result);
+    r->scope = outer;
+    if (ok) r->host.line = line;
+    return ok;
+}
+
+static bool exec_macro(struct render *r, const struct node *n)
+{
+    struct value v;
+    return define_macro(r, n, &v) && bind(r, n->symbol, v);
+}
+
+static bool exec_call_block(struct render *r, const struct node *n)
+{
+    struct value callee, caller, result;
+    struct call c = {0};
+    if (!define_macro(r, n->b, &caller) || !eval(r, n->a->a, &callee) || !eval_call(r, n->a->list, &c)) return false;
+    struct keyword *keywords = host_array(&r->host, c.keyword_count + 1, sizeof *keywords);
+    if (!keywords) return false;
+    if (c.keyword_count) memcpy(keywords, c.keywords, c.keyword_count * sizeof *keywords);
+    keywords[c.keyword_count++] = (struct keyword){STR("caller"), caller};
+    c.keywords = keywords;
+    return call_value(r, callee, &c, &result) && print_result(r, result);
+}
+
+/* ---- statements -------------------------------------------------------------------------- */
+
+static bool exec_print(struct render *r, const struct node *n)
+{
+    struct value v;
+    if (!eval(r, n->a, &v)) return false;
+    r->host.line = n->line;
+    return print_result(r, v);
+}
+
+/* Marks what an assistant says; a rendering without a tracker prints it as it is. */
+static enum flow exec_generation(struct render *r, const struct node *n)
+{
+    enum flow flow = exec_inside(r, scope_new(r, r->scope), n->list);
+    if (flow == FLOW_ON || flow == FLOW_FAILED) return flow;
+    return host_fail(&r->host, LORAC_FORMAT, "break or continue outside of a loop"), FLOW_FAILED;
+}
+
+static enum flow exec_node(struct render *r, const struct node *n)
+{
+    switch (n->kind) {
+    case N_DATA:
+        return print_out(r, n->text) ? FLOW_ON : FLOW_FAILED;
+    case N_PRINT:
+        return exec_print(r, n) ? FLOW_ON : FLOW_FAILED;
+    case N_SET:
+        return exec_set(r, n) ? FLOW_ON : FLOW_FAILED;
+    case N_SET_BLOCK:
+        return exec_set_block(r, n) ? FLOW_ON : FLOW_FAILED;
+    case N_FILTER_BLOCK:
+        return exec_filter_block(r, n) ? FLOW_ON : FLOW_FAILED;
+    case N_MACRO:
+        return exec_macro(r, n) ? FLOW_ON : FLOW_FAILED;
+    case N_CALL_BLOCK:
+        return exec_call_block(r, n) ? FLOW_ON : FLOW_FAILED;
+    case N_SEQUENCE:
+        return exec(r, n->list);
+    case N_IF:
+        return exec_if(r, n);
+    case N_FOR:
+        return exec_for(r, n);
+    case N_WITH:
+        return exec_with(r, n);
+    case N_GENERATION:
+        return exec_generation(r, n);
+    case N_BREAK:
+        return FLOW_BREAK;
+    case N_CONTINUE:
+        return FLOW_CONTINUE;
+    default:
+        return host_fail(&r->host, LORAC_FORMAT, "an expression where a statement belongs"), FLOW_FAILED;
+    }
+}
+
+enum flow exec(struct render *r, const struct node *body)
+{
+    enum flow flow = FLOW_ON;
+    if (r->depth >= EVAL_DEPTH)
+        return host_fail(&r->host, LORAC_UNSUPPORTED, "evaluation nests deeper than %d levels", EVAL_DEPTH),
+               FLOW_FAILED;
+    r->depth++;
+    for (const struct node *n = body; n && flow == FLOW_ON; n = n->next) {
+        r->host.line = n->line;
+        flow = work(r, 1) ? exec_node(r, n) : FLOW_FAILED;
+    }
+    r->depth--;
+    return flow;
+}
+
+/* ---- the template ------------------------------------------------------------------------ */
+
+/* A value for each name that the template mentions: the caller's, else the interpreter's own. */
+static bool load_globals(struct render *r, const json_t *variables)
+{
+    const struct chat_template *t = r->template;
+    if (!(r->globals = host_array(&r->host, t->symbol_count, sizeof *r->globals))) return false;
+    for (size_t i = 0; i < t->symbol_count; i++) {
+        char name[256] = "";
+        if (t->symbols[i].length < sizeof name) memcpy(name, t->symbols[i].at, t->symbols[i].length);
+        const json_t *json = *name ? json_object_get(variables, name) : NULL;
+        const struct function *f = json ? NULL : find_global(t->symbols[i]);
+        if (json && !from_json(r, json, 0, &r->globals[i])) return false;
+        if (!f) continue;
+        struct bound *bound = host_take(&r->host, sizeof *bound);
+        if (!bound) return false;
+        bound->function = f;
+        r->globals[i] = (struct value){.kind = V_FUNCTION, .bound = bound};
+    }
+    return true;
+}
+
+static bool render_body(struct render *r, const json_t *variables)
+{
+    if (!load_globals(r, variables) || !(r->scope = scope_new(r, NULL))) return false;
+    enum flow flow = exec(r, r->template->body);
+    if (flow == FLOW_BREAK || flow == FLOW_CONTINUE)
+        return host_fail(&r->host, LORAC_FORMAT, "break or continue outside of a loop");
+    return flow == FLOW_ON;
+}
+
+lorac_status template_render(const struct chat_template *t, json_t *variables, struct text *out, lorac_error *err)
+{
+    struct render r = {.host = {.arena = {.memory = t->memory}, .name = t->name, .line = 1, .err = err},
+                       .template = t,
+                       .out = out,
+                       .out_start = out->length};
+    bool ok = json_is_object(variables)
+                  ? render_body(&r, variables)
+                  : host_fail(&r.host, LORAC_INVALID_ARGUMENT, "the variables are no JSON object");
+    arena_free(&r.host.arena);
+    if (ok) return LORAC_OK;
+    out->length = r.out_start;
+    if (out->data) out->data[out->length] = 0;
+    return r.host.status;
+}

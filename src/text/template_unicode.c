@@ -1,0 +1,194 @@
+/* template_unicode.c — characters as Python's str sees them: space, case, printable, lines. */
+#include "text/template_impl.h"
+
+#include <string.h>
+#include <utf8proc.h>
+
+uint32_t str_next(struct str s, size_t *at)
+{
+    uint32_t code = 0xFFFD;
+    size_t n = utf8_decode((const uint8_t *)s.at + *at, s.length - *at, &code);
+    *at += n ? n : 1;
+    return code;
+}
+
+size_t str_characters(struct str s)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < s.length; i++) count += ((uint8_t)s.at[i] & 0xC0) != 0x80;
+    return count;
+}
+
+size_t str_offset(struct str s, size_t character)
+{
+    size_t at = 0;
+    for (; at < s.length; at++)
+        if (((uint8_t)s.at[at] & 0xC0) != 0x80 && !character--) break;
+    return at;
+}
+
+/* str.isspace: bidirectional class WS, B or S, or category Zs. */
+bool is_space(uint32_t c)
+{
+    if (c < 0x80) return c == ' ' || (c >= 9 && c <= 13) || (c >= 0x1C && c <= 0x1F);
+    return c == 0x85 || c == 0xA0 || c == 0x1680 || (c >= 0x2000 && c <= 0x200A) || c == 0x2028 || c == 0x2029 ||
+           c == 0x202F || c == 0x205F || c == 0x3000;
+}
+
+/* str.isprintable: everything but the categories C and Z, and the space. */
+bool is_printable(uint32_t c)
+{
+    utf8proc_category_t category = utf8proc_category((utf8proc_int32_t)c);
+    return c == ' ' || (category != UTF8PROC_CATEGORY_CN && category < UTF8PROC_CATEGORY_ZS);
+}
+
+static bool is_upper(uint32_t c)
+{
+    return utf8proc_isupper((utf8proc_int32_t)c);
+}
+static bool is_lower(uint32_t c)
+{
+    return utf8proc_islower((utf8proc_int32_t)c);
+}
+
+bool is_cased(uint32_t c)
+{
+    return is_upper(c) || is_lower(c) || utf8proc_category((utf8proc_int32_t)c) == UTF8PROC_CATEGORY_LT;
+}
+
+bool is_alphabetic(uint32_t c)
+{
+    utf8proc_category_t category = utf8proc_category((utf8proc_int32_t)c);
+    return category >= UTF8PROC_CATEGORY_LU && category <= UTF8PROC_CATEGORY_LO;
+}
+
+bool is_decimal(uint32_t c)
+{
+    return utf8proc_category((utf8proc_int32_t)c) == UTF8PROC_CATEGORY_ND;
+}
+
+bool is_alphanumeric(uint32_t c)
+{
+    utf8proc_category_t category = utf8proc_category((utf8proc_int32_t)c);
+    return is_alphabetic(c) || (category >= UTF8PROC_CATEGORY_ND && category <= UTF8PROC_CATEGORY_NO);
+}
+
+static bool is_one_of(struct str s, size_t from, size_t to, const struct str *characters)
+{
+    size_t at = from, hit;
+    uint32_t code = str_next(s, &at);
+    return characters ? str_find(*characters, str_slice(s, from, to), 0, &hit) : is_space(code);
+}
+
+/* Without leading and trailing characters of a set; NULL: white space. */
+struct str str_strip(struct str s, const struct str *characters, bool left, bool right)
+{
+    size_t from = 0, to = s.length;
+    while (left && from < to) {
+        size_t next = from;
+        str_next(s, &next);
+        if (!is_one_of(s, from, next, characters)) break;
+        from = next;
+    }
+    while (right && from < to) {
+        size_t last = to - 1;
+        while (last > from && ((uint8_t)s.at[last] & 0xC0) == 0x80) last--;
+        if (!is_one_of(s, last, to, characters)) break;
+        to = last;
+    }
+    return str_slice(s, from, to);
+}
+
+/* Where a line ends; the boundaries are those of str.splitlines. */
+size_t str_line(struct str s, size_t from, size_t *next)
+{
+    for (size_t at = from; at < s.length;) {
+        size_t end = at;
+        uint32_t c = str_next(s, &at);
+        if (!((c >= 10 && c <= 13) || (c >= 0x1C && c <= 0x1E) || c == 0x85 || c == 0x2028 || c == 0x2029)) continue;
+        if (c == '\r' && at < s.length && s.at[at] == '\n') at++;
+        return *next = at, end;
+    }
+    return *next = s.length, s.length;
+}
+
+/* ---- case -------------------------------------------------------------------------------- */
+
+/* Letters that become several (Unicode's SpecialCasing, the unconditional ones of Latin). */
+static const struct {
+    uint32_t code;
+    const char *upper, *title;
+} special[] = {
+    {0xDF, "SS", "Ss"},
+    {0x149, "\u02BCN", "\u02BCN"},
+    {0x1F0, "J\u030C", "J\u030C"},
+    {0xFB00, "FF", "Ff"},
+    {0xFB01, "FI", "Fi"},
+    {0xFB02, "FL", "Fl"},
+    {0xFB03, "FFI", "Ffi"},
+    {0xFB04, "FFL", "Ffl"},
+    {0xFB05, "ST", "St"},
+    {0xFB06, "ST", "St"},
+    {0x587, "\u0535\u0552", "\u0535\u0582"},
+};
+
+static void add_code(struct text *t, uint32_t code)
+{
+    char bytes[4];
+    text_add(t, bytes, utf8_encode(code, bytes));
+}
+
+static void add_upper(struct text *t, uint32_t c, bool title)
+{
+    for (size_t i = 0; i < sizeof special / sizeof *special; i++)
+        if (special[i].code == c) return text_puts(t, title ? special[i].title : special[i].upper);
+    add_code(t, (uint32_t)(title ? utf8proc_totitle((utf8proc_int32_t)c) : utf8proc_toupper((utf8proc_int32_t)c)));
+}
+
+/* Whether a sigma at `at` ends a word: a letter with case before it and none after. */
+static bool is_final_sigma(struct str s, size_t at, size_t next, bool after_letter)
+{
+    return after_letter && !(next < s.length && is_cased(str_next(s, &next)));
+}
+
+static void add_lower(struct text *t, struct str s, size_t at, size_t next, bool after_letter)
+{
+    size_t i = at;
+    uint32_t c = str_next(s, &i);
+    if (c == 0x3A3)
+        add_code(t, is_final_sigma(s, at, next, after_letter) ? 0x3C2 : 0x3C3);
+    else if (c == 0x130)
+        text_puts(t, "i\u0307");
+    else
+        add_code(t, (uint32_t)utf8proc_tolower((utf8proc_int32_t)c));
+}
+
+void print_case(struct text *t, struct str s, enum letter_case to)
+{
+    bool after_letter = false;
+    for (size_t at = 0; at < s.length;) {
+        size_t from = at;
+        uint32_t c = str_next(s, &at);
+        bool first = to == CASE_TITLE ? !after_letter : to == CASE_CAPITAL && !from;
+        bool upper = to == CASE_UPPER || (to == CASE_SWAP && is_lower(c));
+        if (first || upper)
+            add_upper(t, c, first);
+        else if (to == CASE_SWAP && !is_upper(c))
+            add_code(t, c);
+        else
+            add_lower(t, s, from, at, after_letter);
+        after_letter = is_cased(c);
+    }
+}
+
+bool str_has_case(struct str s, enum letter_case wanted)
+{
+    bool any = false;
+    for (size_t at = 0; at < s.length;) {
+        uint32_t c = str_next(s, &at);
+        if (!is_cased(c)) continue;
+        if (wanted == CASE_UPPER ? !is_upper(c) : !is_lower(c)) return false;
+        any = true;
+    }
+    return any;
+}

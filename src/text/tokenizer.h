@@ -1,0 +1,67 @@
+/* tokenizer.h — the parts of a tokenizer, and the readers that fill them.
+ *
+ * text -> added tokens -> normaliser -> added tokens of normalised text -> words -> byte-pair encoding -> ids
+ * A reader fills a zeroed tokenizer and leaves it to tokenizer_close on failure. */
+#ifndef TEXT_TOKENIZER_H
+#define TEXT_TOKENIZER_H
+
+#include <lorac/tokenizer.h>
+#include "base/json.h"
+#include "text/added.h"
+#include "text/bpe.h"
+#include "text/normalize.h"
+#include "text/pretokenize.h"
+
+struct tokenizer_special { /* tokens with a role, -1 where there is none; templates see their text */
+    int32_t bos, eos, unknown, pad;
+};
+
+struct lorac_tokenizer {
+    struct memory *memory;
+    char *path;
+    struct vocab vocab;
+    struct bpe bpe;
+    struct normalizer normalizer;
+    struct added raw, normalized; /* added tokens looked for before and after the normaliser */
+    struct pretokenizer pretokenizer;
+    struct list prefix, suffix; /* int32_t: what the post-processor adds before and after */
+    struct tokenizer_special special;
+    char *chat_template;       /* NULL where there is none */
+    char *chat_template_tools; /* the one for chats with tools, where a file has two */
+};
+
+lorac_status tokenizer_open(struct memory *m, bool map, const char *path, struct lorac_tokenizer **out,
+                            lorac_error *err);
+
+/* An empty one, `path` being what errors call it; NULL without memory. Closed with lorac_tokenizer_close. */
+struct lorac_tokenizer *tokenizer_new(struct memory *m, const char *path);
+/* From a tokenizer.json's bytes alone. */
+lorac_status tokenizer_open_json_bytes(struct memory *m, const char *text, size_t length, struct lorac_tokenizer **out,
+                                       lorac_error *err);
+
+/* ---- readers ----------------------------------------------------------------------------- */
+
+struct gguf;
+lorac_status tokenizer_read_gguf(struct lorac_tokenizer *t, const struct gguf *g, lorac_error *err);
+/* A tokenizer.json's text. */
+lorac_status tokenizer_read_json(struct lorac_tokenizer *t, const char *text, size_t length, lorac_error *err);
+/* Refuses a model other than BPE. */
+lorac_status tokenizer_check_model(struct lorac_tokenizer *t, const json_t *root, lorac_error *err);
+/* The pieces of a tokenizer.json other than its vocabulary and merges. */
+lorac_status tokenizer_read_parts(struct lorac_tokenizer *t, const json_t *root, lorac_error *err);
+/* The files beside a tokenizer.json. */
+lorac_status tokenizer_read_folder(struct lorac_tokenizer *t, const char *folder, lorac_error *err);
+
+/* ---- for the readers --------------------------------------------------------------------- */
+
+/* A token found in the text: a new one, or one that the vocabulary has under that id. */
+lorac_status tokenizer_add_token(struct lorac_tokenizer *t, int64_t id, const char *content, size_t length,
+                                 struct added_token flags, lorac_error *err);
+int32_t tokenizer_find(const struct lorac_tokenizer *t, const char *content,
+                       size_t length);                          /* added ones too; -1: none */
+void tokenizer_add_stop(struct lorac_tokenizer *t, int64_t id); /* an id out of range is left alone */
+lorac_status tokenizer_add_fixed(struct list *fixed, int32_t id, lorac_error *err);
+/* After the readers: the added tokens are sorted, the template's end of turn is a stop. tokenizer_open calls it. */
+lorac_status tokenizer_finish(struct lorac_tokenizer *t, lorac_error *err);
+
+#endif

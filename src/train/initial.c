@@ -1,0 +1,54 @@
+/* initial.c — the weights that a run starts from: A uniform in ±1/√in and B zero, or those of another adapter. */
+#include "train/trainer.h"
+
+#include "base/random.h"
+
+#include <math.h>
+#include <string.h>
+
+static void draw(struct lorac_trainer *t)
+{
+    memset(t->host, 0, t->layout.floats * sizeof *t->host);
+    for (size_t i = 0; i < t->layout.count; i++) {
+        const struct adapter_module *m = &t->layout.modules[i];
+        struct random_key key = random_key(t->options.seed, RANDOM_INIT, m->linear->index, 0, 0);
+        size_t in = m->linear->weight.cols;
+        double bound = 1 / sqrt((double)in);
+        for (size_t k = 0; k < m->rank * in; k++) t->host[m->a + k] = (float)((2 * random_unit(key, k) - 1) * bound);
+    }
+}
+
+/* The given adapter must adapt the same modules with the same rank. */
+static lorac_status copy(struct lorac_trainer *t, const struct adapter_layout *given, const float *floats, lorac_error *err)
+{
+    for (size_t i = 0; i < t->layout.count || i < given->count; i++) {
+        const struct adapter_module *ours = i < t->layout.count ? &t->layout.modules[i] : NULL;
+        const struct adapter_module *theirs = i < given->count ? &given->modules[i] : NULL;
+        if (!ours || !theirs || ours->linear != theirs->linear)
+            return fail(err, LORAC_MISMATCH, t->initial, "adapts other modules than this run: \"%s\" is in one only (see --target-modules, --num-layers)",
+                        !ours || (theirs && theirs->linear < ours->linear) ? theirs->linear->name : ours->linear->name);
+        if (ours->rank != theirs->rank)
+            return fail(err, LORAC_MISMATCH, t->initial, "\"%s\" has rank %zu, this run has --rank %zu", ours->linear->name, theirs->rank, ours->rank);
+    }
+    memcpy(t->host, floats, t->layout.floats * sizeof *floats);
+    return LORAC_OK;
+}
+
+lorac_status checkpoint_initial(struct lorac_trainer *t, lorac_error *err)
+{
+    struct exec *e = &t->pass.exec;
+    struct memory *m = &t->runtime->memory;
+    if (t->initial) {
+        struct adapter_layout given;
+        float *floats;
+        TRY(adapter_read(m, t->initial, (struct linear_list){t->model->linears, t->model->linear_count}, &given, &floats, err));
+        lorac_status status = copy(t, &given, floats, err);
+        mem_free(m, given.modules);
+        mem_free(m, floats);
+        TRY(status);
+    } else {
+        draw(t);
+    }
+    e->k->upload(&e->stream, (struct buf){t->weights, 0}, t->host, t->layout.floats * sizeof *t->host);
+    return LORAC_OK;
+}

@@ -1,0 +1,53 @@
+#!/usr/bin/env bash
+# test_all.sh — what `make test-all` adds to `make test`: the goldens derived again by the foreign programs, and the live judges.
+#
+# usage: test_all.sh LORAC [MODEL.gguf]
+# Python: $LORAC_JUDGES_PYTHON, else a virtual environment made once below lorac's cache from tools/requirements.txt. MODEL: default
+# $LORAC_MODEL, else where `make demo` cached it. $LORAC_WIKISQL: the WikiSQL rows (default: ../shared/data/wikisql beside the
+# checkout). With LORAC_JUDGE_WIKISQL=1 also the three training runs on WikiSQL (long). Exit 1 when a part fails.
+set -uo pipefail
+[ $# -ge 1 ] || { sed -n '2,7s/^# \{0,1\}//p' "$0"; exit 2; }
+here=$(cd "$(dirname "$0")" && pwd) root=$(dirname "$(cd "$(dirname "$0")" && pwd)")
+exe=$(realpath "$1")
+export LORAC_CACHE=${LORAC_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/lorac}
+export LORAC_WIKISQL=${LORAC_WIKISQL:-$root/../shared/data/wikisql}
+[ $# -lt 2 ] || LORAC_MODEL=$(realpath "$2")
+[ -z "${LORAC_MODEL:-}" ] || export LORAC_MODEL
+
+python=${LORAC_JUDGES_PYTHON:-}
+if [ -z "$python" ]; then
+  venv=$LORAC_CACHE/judges python=$LORAC_CACHE/judges/bin/python
+  if [ ! -e "$venv/ready" ] || [ "$here/requirements.txt" -nt "$venv/ready" ]; then
+    echo "making the judges' Python environment in $venv (once)"
+    { python3 -m venv "$venv" && "$python" -m pip install --quiet --upgrade pip && "$python" -m pip install --quiet -r "$here/requirements.txt" && touch "$venv/ready"; } ||
+      { echo "the judges' Python environment could not be made; set LORAC_JUDGES_PYTHON to a Python with tools/requirements.txt"; exit 1; }
+  fi
+fi
+model=${LORAC_MODEL:-$("$python" -c "import sys; sys.path.insert(0, '$here'); import reference; print(reference.default_model())" 2>/dev/null | tail -1)}
+[ -f "$model" ] || { echo "no default model: run make demo once or set LORAC_MODEL"; exit 1; }
+export LORAC_MODEL=$model
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+summary=() failed=0
+part() { # NAME COMMAND…: its output goes through, its verdict into the summary
+  local name=$1 begin=$SECONDS verdict=ok
+  shift
+  echo "== $name"
+  "$@" || { verdict=FAIL; failed=1; }
+  summary+=("$(printf '%-4s %-44s %4d s' $verdict "$name" $((SECONDS - begin)))")
+}
+goldens() {
+  "$python" "$here/golden_logits.py" "$work/golden" && "$python" "$here/golden_training.py" "$work/golden" &&
+    "$python" "$here/compare_goldens.py" "$root/tests/golden" "$work/golden"
+}
+part "tiny models against llama.cpp" "$python" "$here/make_tiny_models.py" "$work/tiny" --check
+part "goldens derived again" goldens
+part "log-probabilities against transformers" "$python" "$here/judge_logits.py" "$exe"
+part "adapters across PEFT, mlx-lm and lorac" "$python" "$here/judge_adapters.py" "$exe"
+part "training against PEFT" "$python" "$here/judge_training.py" "$exe"
+part "killed and resumed" "$here/judge_kill.sh" "$exe" "$model"
+[ -z "${LORAC_JUDGE_WIKISQL:-}" ] || part "WikiSQL, seeds 0 1 2" "$here/judge_wikisql.sh" "$exe" "$model" "$LORAC_WIKISQL"
+echo
+printf '%s\n' "${summary[@]}"
+exit $failed
