@@ -99,7 +99,7 @@ static lorac_status check_shards(struct opening *o)
 
 static lorac_status open_shards(struct opening *o, bool map)
 {
-    size_t count;
+    size_t count = 0;
     TRY(list_files(o, &count));
     o->f->shards = mem_array(o->f->memory, count, sizeof *o->f->shards);
     if (!o->f->shards) return fail_memory(o->err, "a list of shards", count * sizeof *o->f->shards);

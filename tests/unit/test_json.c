@@ -62,6 +62,7 @@ static void test_reads_what_jansson_refuses(void **state)
     assert_prints("\"\\ud800\"", (struct json_style){.ascii = true}, "\"\\ufffd\"");
     assert_prints("\"\\udc00\\ud800\\u0041\\ud83d\\ude00\\ud800\\\\u\"", (struct json_style){.ascii = true},
                   "\"\\ufffd\\ufffdA\\ud83d\\ude00\\ufffd\\\\u\"");
+    assert_prints("\"\\udc00\\udc00\"", (struct json_style){.ascii = true}, "\"\\ufffd\\ufffd\"");
     assert_prints("\"\\\\ud800 NaN \\\" Infinity 99999999999999999999\"", (struct json_style){0},
                   "\"\\\\ud800 NaN \\\" Infinity 99999999999999999999\"");
     assert_prints("{\"a\": 1, \"a\": 2}", (struct json_style){0}, "{\"a\": 2}");
