@@ -60,6 +60,7 @@ static size_t fill(struct lorac_session *lead, lorac_session *const *sessions, s
         size_t room = lead->batch.max_rows - lead->batch.rows, left = count - i - 1, rows = pending(s);
         room = room > left ? room - left : 0; /* one row at least for each that follows */
         if (rows > room) rows = room;
+        if (rows > s->options.prefill_tokens) rows = s->options.prefill_tokens;
         shares[i] = (struct share){lead->batch.rows, rows, n};
         if (!rows) continue;
         batch_add(&lead->batch, s->tokens + s->cache.tokens, rows, s->cache.tokens, &s->cache,
