@@ -7,12 +7,13 @@
 
 /* ---- opening ----------------------------------------------------------------------------- */
 
-static struct lorac_tokenizer *tokenizer_new(struct memory *m, const char *path)
+struct lorac_tokenizer *tokenizer_new(struct memory *m, const char *path)
 {
     struct lorac_tokenizer *t = mem_alloc(m, sizeof *t);
     if (!t) return NULL;
     t->memory = m;
     t->path = mem_text(m, path, strlen(path));
+    if (!t->path) return mem_free(m, t), NULL;
     vocab_init(&t->vocab, m);
     added_init(&t->raw, m);
     added_init(&t->normalized, m);
@@ -31,10 +32,10 @@ static lorac_status open_gguf(struct lorac_tokenizer *t, bool map, lorac_error *
     return status;
 }
 
-static lorac_status open_json(struct lorac_tokenizer *t, bool map, const char *path, lorac_error *err)
+static lorac_status open_json(struct lorac_tokenizer *t, bool map, lorac_error *err)
 {
     struct os_file file;
-    TRY(os_file_open(t->memory, path, map, &file, err));
+    TRY(os_file_open(t->memory, t->path, map, &file, err));
     lorac_status status = tokenizer_read_json(t, (const char *)file.data, file.size, err);
     os_file_close(&file);
     return status;
@@ -46,22 +47,38 @@ static char *folder_of(struct memory *m, const char *path)
     return !slash ? mem_text(m, ".", 1) : mem_text(m, path, slash == path ? 1 : (size_t)(slash - path));
 }
 
-static lorac_status open_json_and_folder(struct lorac_tokenizer *t, bool map, bool is_folder, lorac_error *err)
+/* t->path becomes the tokenizer.json's. */
+static lorac_status find_json(struct lorac_tokenizer *t, lorac_error *err)
 {
-    char *folder = is_folder ? mem_text(t->memory, t->path, strlen(t->path)) : folder_of(t->memory, t->path);
-    char *json =
-        is_folder ? os_join(t->memory, t->path, "tokenizer.json") : mem_text(t->memory, t->path, strlen(t->path));
-    lorac_status status = folder && json ? LORAC_OK : fail_memory(err, "a path", strlen(t->path));
-    if (status == LORAC_OK && is_folder && !os_is_file(json))
-        status = fail(err, LORAC_NOT_FOUND, t->path, "there is no tokenizer.json in this folder");
-    if (status == LORAC_OK) {
-        mem_free(t->memory, t->path);
-        t->path = mem_text(t->memory, json, strlen(json));
-        status = open_json(t, map, json, err);
-    }
-    if (status == LORAC_OK) status = tokenizer_read_folder(t, folder, err);
+    char *json = os_join(t->memory, t->path, "tokenizer.json");
+    if (!json) return fail_memory(err, "a path", strlen(t->path));
+    bool found = os_is_file(json);
+    mem_free(t->memory, found ? t->path : json);
+    if (!found) return fail(err, LORAC_NOT_FOUND, t->path, "there is no tokenizer.json in this folder");
+    t->path = json;
+    return LORAC_OK;
+}
+
+static lorac_status open_json_and_folder(struct lorac_tokenizer *t, bool map, lorac_error *err)
+{
+    if (os_is_folder(t->path)) TRY(find_json(t, err));
+    TRY(open_json(t, map, err));
+    char *folder = folder_of(t->memory, t->path);
+    if (!folder) return fail_memory(err, "a path", strlen(t->path));
+    lorac_status status = tokenizer_read_folder(t, folder, err);
     mem_free(t->memory, folder);
-    mem_free(t->memory, json);
+    return status;
+}
+
+/* Hands over what a reader filled, or closes it. */
+static lorac_status conclude(struct lorac_tokenizer *t, lorac_status status, struct lorac_tokenizer **out,
+                             lorac_error *err)
+{
+    if (status == LORAC_OK) status = tokenizer_finish(t, err);
+    if (status == LORAC_OK)
+        *out = t;
+    else
+        lorac_tokenizer_close(t);
     return status;
 }
 
@@ -69,16 +86,17 @@ lorac_status tokenizer_open(struct memory *m, bool map, const char *path, struct
                             lorac_error *err)
 {
     struct lorac_tokenizer *t = tokenizer_new(m, path);
-    if (!t || !t->path) return lorac_tokenizer_close(t), fail_memory(err, "the tokenizer", sizeof *t);
-    bool is_folder = os_is_folder(path);
-    lorac_status status =
-        !is_folder && gguf_is(path) ? open_gguf(t, map, err) : open_json_and_folder(t, map, is_folder, err);
-    if (status == LORAC_OK) status = tokenizer_finish(t, err);
-    if (status == LORAC_OK)
-        *out = t;
-    else
-        lorac_tokenizer_close(t);
-    return status;
+    if (!t) return fail_memory(err, "the tokenizer", sizeof *t);
+    bool is_gguf = !os_is_folder(path) && gguf_is(path);
+    return conclude(t, is_gguf ? open_gguf(t, map, err) : open_json_and_folder(t, map, err), out, err);
+}
+
+lorac_status tokenizer_open_json_bytes(struct memory *m, const char *text, size_t length, struct lorac_tokenizer **out,
+                                       lorac_error *err)
+{
+    struct lorac_tokenizer *t = tokenizer_new(m, "tokenizer.json");
+    if (!t) return fail_memory(err, "the tokenizer", sizeof *t);
+    return conclude(t, tokenizer_read_json(t, text, length, err), out, err);
 }
 
 void lorac_tokenizer_close(lorac_tokenizer *t)

@@ -33,6 +33,12 @@ struct lorac_tokenizer {
 lorac_status tokenizer_open(struct memory *m, bool map, const char *path, struct lorac_tokenizer **out,
                             lorac_error *err);
 
+/* An empty one, `path` being what errors call it; NULL without memory. Closed with lorac_tokenizer_close. */
+struct lorac_tokenizer *tokenizer_new(struct memory *m, const char *path);
+/* From a tokenizer.json's bytes alone. */
+lorac_status tokenizer_open_json_bytes(struct memory *m, const char *text, size_t length, struct lorac_tokenizer **out,
+                                       lorac_error *err);
+
 /* ---- readers ----------------------------------------------------------------------------- */
 
 struct gguf;

@@ -1,0 +1,382 @@
+/* test_tokenizer.c — tokens and text against the `tokenizers` package and transformers (tests/golden/tokenizer,
+ * made by tools/golden_tokenizer.py), streaming, stops, and files that must be refused. */
+#include "text/tokenizer.h"
+
+#include "base/os.h"
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+#include "text/utf8.h"
+
+static struct memory memory;
+
+static struct lorac_tokenizer *open_it(const char *path)
+{
+    lorac_error err = {0};
+    struct lorac_tokenizer *t = NULL;
+    if (tokenizer_open(&memory, true, path, &t, &err)) fail_msg("%s", err.message);
+    return t;
+}
+
+/* ---- goldens ----------------------------------------------------------------------------- */
+
+static void check_ids(const struct lorac_tokenizer *t, const json_t *line, const char *key, bool add_special)
+{
+    const json_t *text = json_object_get(line, "text"), *expected = json_object_get(line, key);
+    int32_t *ids;
+    size_t count;
+    lorac_error err;
+    if (lorac_tokenizer_encode(t, json_string_value(text), json_string_length(text), add_special, &ids, &count, &err))
+        fail_msg("%s", err.message);
+    bool same = count == json_array_size(expected);
+    for (size_t i = 0; i < count && same; i++) same = ids[i] == json_integer_value(json_array_get(expected, i));
+    if (!same) fail_msg("%s: the tokens of \"%s\" differ", t->path, json_string_value(text));
+    lorac_free(ids);
+}
+
+static void check_streamed(const struct lorac_tokenizer *t, const int32_t *ids, size_t count, bool skip,
+                           const char *text, size_t length)
+{
+    lorac_detokenizer *stream;
+    struct text all = {.memory = &memory};
+    const char *piece;
+    size_t piece_length;
+    assert_int_equal(lorac_detokenizer_create(t, skip, &stream, NULL), LORAC_OK);
+    for (size_t i = 0; i <= count; i++) {
+        lorac_status status = i < count ? lorac_detokenizer_push(stream, ids[i], &piece, &piece_length, NULL)
+                                        : lorac_detokenizer_flush(stream, &piece, &piece_length, NULL);
+        assert_int_equal(status, LORAC_OK);
+        assert_true(utf8_is_valid(piece, piece_length));
+        text_add(&all, piece, piece_length);
+    }
+    assert_int_equal(all.length, length);
+    if (length) assert_memory_equal(all.data, text, length);
+    text_free(&all);
+    lorac_detokenizer_free(stream);
+}
+
+static void check_text(const struct lorac_tokenizer *t, const json_t *line, const char *key, bool skip)
+{
+    const json_t *expected = json_object_get(line, key), *special = json_object_get(line, "special");
+    size_t count = json_array_size(special), length;
+    int32_t *ids = calloc(count + 1, sizeof *ids);
+    char *text;
+    for (size_t i = 0; i < count; i++) ids[i] = (int32_t)json_integer_value(json_array_get(special, i));
+    assert_int_equal(lorac_tokenizer_decode(t, ids, count, skip, &text, &length, NULL), LORAC_OK);
+    if (length != json_string_length(expected) || memcmp(text, json_string_value(expected), length))
+        fail_msg("%s: decoded \"%s\", expected \"%s\"", t->path, text, json_string_value(expected));
+    check_streamed(t, ids, count, skip, text, length);
+    lorac_free(text);
+    free(ids);
+}
+
+static void check_golden(const char *tokenizer, const char *golden)
+{
+    struct lorac_tokenizer *t = open_it(tokenizer);
+    char *bytes, *next;
+    size_t size, lines = 0;
+    assert_int_equal(os_read(&memory, golden, 16 << 20, &bytes, &size, NULL), LORAC_OK);
+    for (char *at = bytes; *at; at = next, lines++) {
+        next = strchr(at, '\n') + 1;
+        json_t *line;
+        assert_int_equal(json_read(&memory, at, (size_t)(next - at), golden, &line, NULL), LORAC_OK);
+        if (lines) {
+            check_ids(t, line, "tokens", false);
+            check_ids(t, line, "special", true);
+            check_text(t, line, "decoded", false);
+            check_text(t, line, "skipped", true);
+        }
+        json_decref(line);
+    }
+    assert_true(lines > 30);
+    mem_free(&memory, bytes);
+    lorac_tokenizer_close(t);
+    assert_int_equal(memory.used, 0);
+}
+
+static void test_goldens(void **state)
+{
+    static const char *const names[] = {"smollm", "gpt2", "llama3", "qwen2", "o200k", "removed"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        char folder[1024], golden[1100];
+        snprintf(folder, sizeof folder, TEST_DATA "/tokenizer/%s", names[i]);
+        snprintf(golden, sizeof golden, "%s/expected.jsonl", folder);
+        check_golden(folder, golden);
+    }
+}
+
+static void test_gguf(void **state)
+{
+    const char *model = getenv("LORAC_TEST_MODEL");
+    if (!model) skip();
+    check_golden(model, TEST_DATA "/tokenizer/gguf.jsonl");
+    struct lorac_tokenizer *t = open_it(model);
+    lorac_tokenizer_info info = {.struct_size = sizeof info};
+    lorac_tokenizer_get_info(t, &info);
+    assert_int_equal(info.vocab_size, 49152);
+    assert_int_equal(info.bos, 1);
+    assert_int_equal(info.eos, 2);
+    assert_false(info.adds_bos);
+    assert_true(lorac_tokenizer_is_stop(t, 2));
+    assert_false(lorac_tokenizer_is_stop(t, 0));
+    lorac_tokenizer_close(t);
+}
+
+/* ---- the files beside a tokenizer.json ---------------------------------------------------- */
+
+static void write_file(const char *folder, const char *name, const char *text)
+{
+    char *path = os_join(&memory, folder, name);
+    assert_int_equal(os_write_whole(&memory, path, text, strlen(text), NULL), LORAC_OK);
+    mem_free(&memory, path);
+}
+
+static void test_folder(void **state)
+{
+    char folder[] = "tokenizer_folder_XXXXXX", *path;
+    assert_non_null(mkdtemp(folder));
+    path = os_join(&memory, folder, "tokenizer.json");
+    assert_int_equal(os_copy_file(&memory, TEST_DATA "/tokenizer/smollm/tokenizer.json", path, NULL), LORAC_OK);
+    write_file(
+        folder, "tokenizer_config.json",
+        "{\"add_bos_token\":true,\"bos_token\":{\"content\":\"<|begin|>\"},\"eos_token\":\"<|im_end|>\",\"pad_token\":"
+        "null,"
+        "\"model_max_length\":1000000000000000019884624838656,"
+        "\"chat_template\":[{\"name\":\"default\",\"template\":\"D\"},{\"name\":\"tool_use\",\"template\":\"T\"}]}");
+    write_file(folder, "generation_config.json", "{\"eos_token_id\":[2,0,99999]}");
+
+    struct lorac_tokenizer *t = open_it(path);
+    lorac_tokenizer_info info = {.struct_size = sizeof info};
+    lorac_tokenizer_get_info(t, &info);
+    assert_int_equal(info.bos, 3);
+    assert_int_equal(info.eos, 2);
+    assert_true(info.adds_bos && !info.adds_eos);
+    assert_string_equal(info.chat_template, "D");
+    assert_string_equal(t->chat_template_tools, "T");
+    assert_true(lorac_tokenizer_is_stop(t, 0) && lorac_tokenizer_is_stop(t, 2) && !lorac_tokenizer_is_stop(t, 1));
+    assert_false(lorac_tokenizer_is_stop(t, -1) || lorac_tokenizer_is_stop(t, 99999));
+    lorac_tokenizer_close(t);
+
+    write_file(folder, "chat_template.jinja", "J<|im_start|>");
+    t = open_it(folder);
+    assert_string_equal(t->chat_template, "J<|im_start|>");
+    lorac_tokenizer_close(t);
+    mem_free(&memory, path);
+    os_remove_tree(&memory, folder, NULL);
+    assert_int_equal(memory.used, 0);
+}
+
+/* ---- chats ------------------------------------------------------------------------------- */
+
+static void test_chat(void **state)
+{
+    struct lorac_tokenizer *t = open_it(TEST_DATA "/tokenizer/smollm");
+    static const char messages[] = "[{\"role\":\"user\",\"content\":\"Hi\"}]", broken[] = "{\"messages\":3}";
+    char *text;
+    size_t length;
+    lorac_error err;
+    assert_int_equal(lorac_chat_render(t, messages, sizeof messages - 1, 1, &text, &length, &err), LORAC_NOT_FOUND);
+
+    static const char source[] = "{% for m in messages %}{{ m.role }}:{{ m.content }}{{ eos_token }}{% endfor %}"
+                                 "{{ add_generation_prompt }}{{ tools is none }}";
+    t->chat_template = mem_text(&memory, source, sizeof source - 1);
+    t->special.eos = 2;
+    assert_int_equal(lorac_chat_render(t, messages, sizeof messages - 1, 1, &text, &length, &err), LORAC_OK);
+    assert_string_equal(text, "user:Hi<|im_end|>TrueTrue");
+    lorac_free(text);
+    static const char object[] = "{\"messages\":[],\"add_generation_prompt\":false,\"tools\":[1],\"eos_token\":\"x\"}";
+    assert_int_equal(lorac_chat_render(t, object, sizeof object - 1, 1, &text, &length, &err), LORAC_OK);
+    assert_string_equal(text, "FalseFalse");
+    assert_int_equal(length, 10);
+    lorac_free(text);
+    assert_int_equal(lorac_chat_render(t, broken, sizeof broken - 1, 1, &text, &length, &err), LORAC_INVALID_ARGUMENT);
+    lorac_tokenizer_close(t);
+    assert_int_equal(memory.used, 0);
+}
+
+/* ---- odd input --------------------------------------------------------------------------- */
+
+static void test_malformed_text(void **state)
+{
+    /* bytes, and what Python's bytes.decode(errors="replace") makes of them */
+    static const char *const cases[][2] = {{"a\xFFz", "a\xEF\xBF\xBDz"},
+                                           {"\xE6\x9Dx", "\xEF\xBF\xBDx"},
+                                           {"\xED\xA0\x80", "\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD"},
+                                           {"\xF0\x9F\x98", "\xEF\xBF\xBD"},
+                                           {"\xF0\x80\x80", "\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD"},
+                                           {"\xF4\x90z", "\xEF\xBF\xBD\xEF\xBF\xBDz"},
+                                           {"\xC3\xA9\xC3", "\xC3\xA9\xEF\xBF\xBD"},
+                                           {"\xC0\xAF", "\xEF\xBF\xBD\xEF\xBF\xBD"}};
+    struct lorac_tokenizer *t = open_it(TEST_DATA "/tokenizer/qwen2");
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        int32_t *ids;
+        char *text;
+        size_t count, length;
+        assert_int_equal(lorac_tokenizer_encode(t, cases[i][0], strlen(cases[i][0]), 0, &ids, &count, NULL), LORAC_OK);
+        assert_int_equal(lorac_tokenizer_decode(t, ids, count, 0, &text, &length, NULL), LORAC_OK);
+        assert_string_equal(text, cases[i][1]);
+        lorac_free(ids);
+        lorac_free(text);
+    }
+    lorac_tokenizer_close(t);
+}
+
+static void test_ids_out_of_range(void **state)
+{
+    struct lorac_tokenizer *t = open_it(TEST_DATA "/tokenizer/gpt2");
+    lorac_error err;
+    char *text;
+    size_t length;
+    int32_t bad[] = {0, 123456}, negative = -1;
+    assert_int_equal(lorac_tokenizer_decode(t, bad, 2, 0, &text, &length, &err), LORAC_INVALID_ARGUMENT);
+    assert_non_null(strstr(err.message, "123456"));
+    assert_int_equal(lorac_tokenizer_decode(t, &negative, 1, 0, &text, &length, &err), LORAC_INVALID_ARGUMENT);
+    lorac_tokenizer_close(t);
+    assert_int_equal(memory.used, 0);
+}
+
+/* Two megabytes without a place to cut: the time must not grow with the square. */
+static void test_long_word(void **state)
+{
+    enum { LENGTH = 2 << 20 };
+    struct lorac_tokenizer *t = open_it(TEST_DATA "/tokenizer/llama3");
+    char *text = malloc(LENGTH), *back;
+    static const char pattern[] = "aaabthe";
+    for (size_t i = 0; i < LENGTH; i++) text[i] = pattern[(i * i) % 7];
+    int32_t *ids;
+    size_t count, length;
+    double begin = os_seconds();
+    assert_int_equal(lorac_tokenizer_encode(t, text, LENGTH, 0, &ids, &count, NULL), LORAC_OK);
+    double seconds = os_seconds() - begin;
+    print_message("2 MiB in one word: %.2f s (bound 60)\n", seconds);
+    assert_true(seconds < 60);
+    assert_int_equal(lorac_tokenizer_decode(t, ids, count, 0, &back, &length, NULL), LORAC_OK);
+    assert_int_equal(length, LENGTH);
+    assert_memory_equal(back, text, LENGTH);
+    lorac_free(back);
+    lorac_free(ids);
+    free(text);
+    lorac_tokenizer_close(t);
+}
+
+/* ---- files that must be refused ---------------------------------------------------------- */
+
+#define JSON(normalizer, pre, post, decoder, model)                                                                    \
+    "{\"added_tokens\":[],\"normalizer\":" normalizer ",\"pre_tokenizer\":" pre ",\"post_processor\":" post            \
+    ",\"decoder\":" decoder ",\"model\":" model "}"
+#define BYTES "{\"type\":\"ByteLevel\",\"add_prefix_space\":false}"
+#define MODEL "{\"type\":\"BPE\",\"vocab\":{\"a\":0,\"b\":1,\"ab\":2},\"merges\":[\"a b\"]}"
+#define SPLIT(pattern)                                                                                                 \
+    "{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Split\",\"pattern\":{\"Regex\":\"" pattern                  \
+    "\"},\"behavior\":\"Isolated\",\"invert\":false}," BYTES "]}"
+
+static lorac_status open_text(const char *text, lorac_error *err)
+{
+    struct lorac_tokenizer *t;
+    lorac_status status = tokenizer_open_json_bytes(&memory, text, strlen(text), &t, err);
+    if (status == LORAC_OK) lorac_tokenizer_close(t);
+    assert_int_equal(memory.used, 0);
+    return status;
+}
+
+static void test_refusals(void **state)
+{
+    static const struct {
+        const char *json;
+        lorac_status status;
+        const char *named;
+    } cases[] = {
+        {JSON("null", BYTES, "null", BYTES, MODEL), LORAC_OK, ""},
+        {JSON("{\"type\":\"NFKC\"}", BYTES, "null", BYTES, MODEL), LORAC_UNSUPPORTED, "NFKC"},
+        {JSON("null", "{\"type\":\"Metaspace\"}", "null", BYTES, MODEL), LORAC_UNSUPPORTED, "Metaspace"},
+        {JSON("null", "null", "null", BYTES, MODEL), LORAC_UNSUPPORTED, "ByteLevel"},
+        {JSON("null", BYTES, "{\"type\":\"RobertaProcessing\"}", BYTES, MODEL), LORAC_UNSUPPORTED, "RobertaProcessing"},
+        {JSON("null", BYTES, "null", "{\"type\":\"WordPiece\"}", MODEL), LORAC_UNSUPPORTED, "WordPiece"},
+        {JSON("null", BYTES, "null", "null", MODEL), LORAC_UNSUPPORTED, "decoder"},
+        {JSON("null", BYTES, "null", BYTES, "{\"type\":\"Unigram\",\"vocab\":[[\"a\",-1.5]]}"), LORAC_UNSUPPORTED,
+         "Unigram"},
+        {JSON("null", BYTES, "null", BYTES, "{\"type\":\"BPE\",\"dropout\":0.1,\"vocab\":{\"a\":0},\"merges\":[]}"),
+         LORAC_FORMAT, "dropout"},
+        {JSON("null", BYTES, "null", BYTES,
+              "{\"type\":\"BPE\",\"end_of_word_suffix\":\"</w>\",\"vocab\":{\"a\":0},\"merges\":[]}"),
+         LORAC_UNSUPPORTED, "</w>"},
+        {JSON("null", BYTES, "null", BYTES, "{\"type\":\"BPE\",\"vocab\":{\"a\":0,\"b\":0},\"merges\":[]}"),
+         LORAC_FORMAT, "two tokens"},
+        {JSON("null", BYTES, "null", BYTES, "{\"type\":\"BPE\",\"vocab\":{\"a\":0,\"a\":1},\"merges\":[]}"),
+         LORAC_FORMAT, "twice"},
+        {JSON("null", BYTES, "null", BYTES, "{\"type\":\"BPE\",\"vocab\":{\"a\":4000000000},\"merges\":[]}"),
+         LORAC_FORMAT, "far"},
+        {JSON("null", BYTES, "null", BYTES, "{\"type\":\"BPE\",\"vocab\":{\"a\":-1},\"merges\":[]}"), LORAC_FORMAT,
+         "id"},
+        {JSON("null", BYTES, "null", BYTES, "{\"type\":\"BPE\",\"vocab\":{\"a\":0},\"merges\":[\"a c\"]}"),
+         LORAC_FORMAT, "merge 0"},
+        {JSON("null", BYTES, "null", BYTES, "{\"type\":\"BPE\",\"vocab\":{\"a\":0},\"merges\":[[\"a\"]]}"),
+         LORAC_FORMAT, "list of two"},
+        {JSON("null", BYTES, "null", BYTES, "{\"type\":\"BPE\",\"vocab\":{},\"merges\":[]}"), LORAC_FORMAT, "empty"},
+        {JSON("null", SPLIT("[a&&b]"), "null", BYTES, MODEL), LORAC_UNSUPPORTED, "intersection"},
+        {JSON("null", SPLIT("\\\\bx"), "null", BYTES, MODEL), LORAC_UNSUPPORTED, "escape"},
+        {JSON("null", SPLIT("\\\\p{Han}"), "null", BYTES, MODEL), LORAC_UNSUPPORTED, "class"},
+        {JSON("null", SPLIT("(a"), "null", BYTES, MODEL), LORAC_FORMAT, "regular expression"},
+        {JSON("null", SPLIT("\\\\p"), "null", BYTES, MODEL), LORAC_UNSUPPORTED, "unfinished"},
+        {"{\"model\":", LORAC_FORMAT, "damaged"},
+        {"[]", LORAC_FORMAT, "model"},
+        {"", LORAC_FORMAT, "damaged"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        lorac_error err = {0};
+        lorac_status status = open_text(cases[i].json, &err);
+        if (status != cases[i].status || !strstr(err.message, cases[i].named))
+            fail_msg("case %zu: %s: %s", i, lorac_status_name(status), err.message);
+    }
+}
+
+/* Every prefix of a file is refused, and no byte changed crashes. */
+static void test_damage(void **state)
+{
+    char *bytes;
+    size_t size;
+    assert_int_equal(os_read(&memory, TEST_DATA "/tokenizer/removed/tokenizer.json", 1 << 20, &bytes, &size, NULL),
+                     LORAC_OK);
+    size_t held = memory.used;
+    struct lorac_tokenizer *t;
+    for (size_t cut = 0; cut + 1 < size; cut += 61)
+        assert_int_not_equal(tokenizer_open_json_bytes(&memory, bytes, cut, &t, NULL), LORAC_OK);
+    for (size_t at = 0; at < size; at += 23) {
+        bytes[at] ^= 1 << at % 7;
+        if (tokenizer_open_json_bytes(&memory, bytes, size, &t, NULL) == LORAC_OK) lorac_tokenizer_close(t);
+        bytes[at] ^= 1 << at % 7;
+    }
+    assert_int_equal(memory.used, held);
+    mem_free(&memory, bytes);
+}
+
+/* With ever more memory, opening fails cleanly until it succeeds. */
+static void test_out_of_memory(void **state)
+{
+    struct memory tight = {0};
+    struct lorac_tokenizer *t;
+    lorac_status status = LORAC_OUT_OF_MEMORY;
+    for (tight.limit = 64; status != LORAC_OK && tight.limit < 64 << 20; tight.limit += tight.limit / 8 + 64) {
+        lorac_error err = {0};
+        status = tokenizer_open(&tight, true, TEST_DATA "/tokenizer/qwen2", &t, &err);
+        if (status != LORAC_OK && status != LORAC_OUT_OF_MEMORY) fail_msg("limit %zu: %s", tight.limit, err.message);
+        if (status == LORAC_OK) lorac_tokenizer_close(t);
+        assert_int_equal(tight.used, 0);
+    }
+    assert_int_equal(status, LORAC_OK);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_goldens),        cmocka_unit_test(test_gguf),
+        cmocka_unit_test(test_folder),         cmocka_unit_test(test_chat),
+        cmocka_unit_test(test_malformed_text), cmocka_unit_test(test_ids_out_of_range),
+        cmocka_unit_test(test_long_word),      cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_damage),         cmocka_unit_test(test_out_of_memory),
+    };
+    return cmocka_run_group_tests_name("tokenizer", tests, NULL, NULL);
+}
