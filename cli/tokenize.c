@@ -64,7 +64,7 @@ static int encode_chat(const struct tokenize *t, const lorac_tokenizer *tokenize
     char *chat = read_whole(t->common.json, t->chat, &length), *rendered;
     int status;
     if (!chat) return 1;
-    lorac_status failed = lorac_chat_render(tokenizer, chat, length, 0, &rendered, &rendered_length, &err);
+    lorac_status failed = lorac_chat_render(tokenizer, chat, length, 1, &rendered, &rendered_length, &err);
     free(chat);
     if (failed) return fail_error(t->common.json, &err);
     status = encode(t, tokenizer, rendered, rendered_length, rendered);

@@ -124,6 +124,7 @@ static lorac_status read_rope(const json_t *config, struct model_config *c, cons
     TRY(json_get_bool(config, "rope_interleaved", false, &interleaved, file, err));
     if (interleaved) return fail(err, LORAC_UNSUPPORTED, file, "\"rope_interleaved\" true is not known for Llama");
     c->rope.attention_factor = c->rope.factor = 1;
+    c->rope.original_context = (double)c->context;
     c->rope.dims = c->head_dim;
     c->rope.original_context = (double)c->context;
     if (json_is_object(parameters)) TRY(read_scaling(parameters, c, file, err));

@@ -113,12 +113,14 @@ bool call_function(struct render *r, struct call *c, struct value *result)
 {
     const struct function *f = c->function;
     if (!f->parameters) return f->body(r, c, result);
-    int count = parameter_count(f->parameters);
+    bool unnamed = *f->parameters == '/';
+    const char *parameters = f->parameters + unnamed;
+    int count = parameter_count(parameters);
     if (c->count > (size_t)count)
         return host_fail(&r->host, LORAC_FORMAT, "%s takes at most %d arguments", f->name, count);
     for (size_t i = 0; i < c->count; i++) c->arg[i] = c->arguments[i];
     for (size_t i = 0; i < c->keyword_count; i++) {
-        int place = parameter_place(f->parameters, c->keywords[i].name);
+        int place = unnamed ? -1 : parameter_place(parameters, c->keywords[i].name);
         if (place < 0 || c->arg[place].kind != V_ABSENT)
             return host_fail(&r->host, LORAC_FORMAT, "%s takes no argument '%.*s' here", f->name,
                              STR_ARG(c->keywords[i].name));

@@ -264,92 +264,82 @@ static void add_name(struct text *t, const char *const *names, int count, int nu
 
 static void add_field(struct text *t, int number, int width, char flag)
 {
-    int twelve = flag == '-' ? 1 : width;
-    text_printf(t, flag == '_' ? "%*d" : "%0*d", twelve, number);
+    text_printf(t, flag == '_' ? "%*d" : "%0*d", flag == '-' ? 1 : width, number);
+}
+
+/* The directives that are numbers: value, width, and what fills it when no flag says otherwise. */
+static bool add_number(struct text *t, char c, char flag, const struct tm *w)
+{
+    int hour = w->tm_hour % 12 ? w->tm_hour % 12 : 12, year = w->tm_year + 1900;
+    const struct {
+        char name;
+        int value, width;
+        char fill;
+    } numbers[] = {
+        {'d', w->tm_mday, 2, 0},
+        {'e', w->tm_mday, 2, '_'},
+        {'m', w->tm_mon + 1, 2, 0},
+        {'y', year % 100, 2, 0},
+        {'Y', year, 1, 0},
+        {'C', year / 100, 2, 0},
+        {'H', w->tm_hour, 2, 0},
+        {'k', w->tm_hour, 2, '_'},
+        {'I', hour, 2, 0},
+        {'l', hour, 2, '_'},
+        {'M', w->tm_min, 2, 0},
+        {'S', w->tm_sec, 2, 0},
+        {'j', w->tm_yday + 1, 3, 0},
+        {'w', w->tm_wday, 1, 0},
+        {'U', week_of(w, 0), 2, 0},
+        {'W', week_of(w, 1), 2, 0},
+        {'u', w->tm_wday ? w->tm_wday : 7, 1, 0},
+    };
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+        if (numbers[i].name == c)
+            return add_field(t, numbers[i].value, numbers[i].width, flag ? flag : numbers[i].fill), true;
+    return false;
+}
+
+/* The directives that stand for others. */
+static const char *directive_pattern(char c)
+{
+    switch (c) {
+    case 'F':
+        return "%Y-%m-%d";
+    case 'D':
+    case 'x':
+        return "%m/%d/%y";
+    case 'T':
+    case 'X':
+        return "%H:%M:%S";
+    case 'R':
+        return "%H:%M";
+    case 'r':
+        return "%I:%M:%S %p";
+    case 'c':
+        return "%a %b %e %H:%M:%S %Y";
+    case 'n':
+        return "\n";
+    case 't':
+        return "\t";
+    case 'z':
+    case 'Z':
+        return ""; /* datetime.now() knows no zone */
+    default:
+        return NULL;
+    }
 }
 
 static bool add_directive(struct text *t, char c, char flag, const struct tm *w, long microseconds)
 {
-    int hour = w->tm_hour % 12 ? w->tm_hour % 12 : 12;
-    const char *pattern = NULL;
-    switch (c) {
-    case 'a':
-    case 'A':
-        return add_name(t, days, 7, w->tm_wday, c == 'a'), true;
-    case 'b':
-    case 'h':
-    case 'B':
-        return add_name(t, months, 12, w->tm_mon, c != 'B'), true;
-    case 'd':
-        return add_field(t, w->tm_mday, 2, flag), true;
-    case 'e':
-        return add_field(t, w->tm_mday, 2, flag ? flag : '_'), true;
-    case 'm':
-        return add_field(t, w->tm_mon + 1, 2, flag), true;
-    case 'y':
-        return add_field(t, w->tm_year % 100, 2, flag), true;
-    case 'Y':
-        return add_field(t, w->tm_year + 1900, 1, flag), true;
-    case 'C':
-        return add_field(t, (w->tm_year + 1900) / 100, 2, flag), true;
-    case 'H':
-        return add_field(t, w->tm_hour, 2, flag), true;
-    case 'k':
-        return add_field(t, w->tm_hour, 2, flag ? flag : '_'), true;
-    case 'I':
-        return add_field(t, hour, 2, flag), true;
-    case 'l':
-        return add_field(t, hour, 2, flag ? flag : '_'), true;
-    case 'M':
-        return add_field(t, w->tm_min, 2, flag), true;
-    case 'S':
-        return add_field(t, w->tm_sec, 2, flag), true;
-    case 'f':
-        return text_printf(t, "%06ld", microseconds), true;
-    case 'j':
-        return add_field(t, w->tm_yday + 1, 3, flag), true;
-    case 'p':
-        return text_puts(t, w->tm_hour < 12 ? "AM" : "PM"), true;
-    case 'P':
-        return text_puts(t, w->tm_hour < 12 ? "am" : "pm"), true;
-    case 'u':
-        return add_field(t, w->tm_wday ? w->tm_wday : 7, 1, flag), true;
-    case 'w':
-        return add_field(t, w->tm_wday, 1, flag), true;
-    case 'U':
-        return add_field(t, week_of(w, 0), 2, flag), true;
-    case 'W':
-        return add_field(t, week_of(w, 1), 2, flag), true;
-    case 'z':
-    case 'Z':
-        return true; /* datetime.now() knows no zone */
-    case 'n':
-        return text_puts(t, "\n"), true;
-    case 't':
-        return text_puts(t, "\t"), true;
-    case '%':
-        return text_puts(t, "%"), true;
-    case 'F':
-        pattern = "%Y-%m-%d";
-        break;
-    case 'D':
-    case 'x':
-        pattern = "%m/%d/%y";
-        break;
-    case 'T':
-    case 'X':
-        pattern = "%H:%M:%S";
-        break;
-    case 'R':
-        pattern = "%H:%M";
-        break;
-    case 'r':
-        pattern = "%I:%M:%S %p";
-        break;
-    case 'c':
-        pattern = "%a %b %e %H:%M:%S %Y";
-        break;
-    }
+    if (add_number(t, c, flag, w)) return true;
+    if (c == 'a' || c == 'A') return add_name(t, days, 7, w->tm_wday, c == 'a'), true;
+    if (c == 'b' || c == 'B' || c == 'h') return add_name(t, months, 12, w->tm_mon, c != 'B'), true;
+    if (c == 'f') return text_printf(t, "%06ld", microseconds), true;
+    if (c == 'p') return text_puts(t, w->tm_hour < 12 ? "AM" : "PM"), true;
+    if (c == 'P') return text_puts(t, w->tm_hour < 12 ? "am" : "pm"), true;
+    if (c == '%') return text_puts(t, "%"), true;
+    const char *pattern = directive_pattern(c);
     return pattern && format_time(t, (struct str){pattern, strlen(pattern)}, w, microseconds);
 }
 

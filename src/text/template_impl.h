@@ -159,7 +159,8 @@ struct function {
     const char *name;
     function_body body;
     int required;           /* how many parameters must be given */
-    const char *parameters; /* names with a space between; NULL: the body reads arguments and keywords itself */
+    const char *parameters; /* names with a space between, '/' before them if they cannot be named in a call; NULL: the
+                               body reads arguments and keywords itself */
 };
 struct bound {
     const struct function *function;

@@ -5,6 +5,7 @@
  * A row's lanes do not know its neighbours, so its bits do not depend on how rows are grouped.
  * Reads nothing past a row or an activation: the last blocks are loaded under masks. */
 #include "backend/cpu/unpack_avx512.h"
+#include "backend/cpu/prefetch.h"
 
 #include <float.h>
 
@@ -32,19 +33,6 @@ static ALWAYS_INLINE void store_folded(float *y, const size_t rows, const __m512
     __m256 v[ROWS];
     for (size_t r = 0; r < rows; r++) v[r] = fold(sum[r]);
     store_sums(y, rows, v);
-}
-
-/* The rows of a group are walked side by side, which the CPU's own prefetchers do not follow: what comes after the
- * group, or after AHEAD bytes, is asked for along the matrix instead, into the second-level cache. */
-enum { AHEAD = 8192 };
-static ALWAYS_INLINE const uint8_t *prefetch_base(const uint8_t *w, size_t rows, size_t row_bytes)
-{
-    return w + (rows * row_bytes > AHEAD ? rows * row_bytes : AHEAD);
-}
-
-static ALWAYS_INLINE void prefetch(const uint8_t *p, const size_t bytes)
-{
-    for (size_t i = 0; i < bytes; i += 64) _mm_prefetch((const char *)p + i, _MM_HINT_T1);
 }
 
 /* ---- int8 activations ------------------------------------------------------------------------------------- */
@@ -153,8 +141,8 @@ static ALWAYS_INLINE __m512 add_q4_1(__m512 sum, __m256 *mins, const uint8_t *w,
     }
     __m512i nibbles = _mm512_permutex2var_epi32(w0, nibble_words, w1);
     __m256 dm = _mm256_cvtph_ps(_mm512_castsi512_si128(_mm512_permutexvar_epi32(scale_words, w0)));
+    *mins = _mm256_fmadd_ps(dm, a->dsum, *mins);
     dm = _mm256_mul_ps(dm, a->dsum); /* scale and minimum of block 0, of block 1 ... */
-    *mins = _mm256_add_ps(*mins, dm);
     __m512i spread = _mm512_add_epi32(spread4(), spread4());
     __m512 d = _mm512_permutexvar_ps(spread, _mm512_castps256_ps512(dm));
     return _mm512_fmadd_ps(dot_q4(_mm512_setzero_si512(), nibbles, a), d, sum);
@@ -178,13 +166,12 @@ static ALWAYS_INLINE void rows_q4(enum quant_type type, const size_t rows, float
     __m512 sum[ROWS];
     __m256 mins[ROWS]; /* the odd lanes count: minimum times sum of activations */
     for (size_t r = 0; r < rows; r++) sum[r] = _mm512_setzero_ps(), mins[r] = _mm256_setzero_ps();
-    const uint8_t *next = prefetch_base(w, rows, row_bytes);
     size_t b = 0;
     for (; b + 4 <= blocks; b += 4) {
-        prefetch(next + rows * b * bytes, rows * 4 * bytes);
+        prefetch(prefetch_from(w, rows, row_bytes, rows * b * bytes), rows * 4 * bytes);
         step_q4(type, rows, sum, mins, w + b * bytes, row_bytes, x, b, 4);
     }
-    if (b < blocks) prefetch(next + rows * b * bytes, rows * 3 * bytes);
+    if (b < blocks) prefetch(prefetch_from(w, rows, row_bytes, rows * b * bytes), rows * 3 * bytes);
     switch (blocks - b) {
     case 3:
         step_q4(type, rows, sum, mins, w + b * bytes, row_bytes, x, b, 3);
@@ -231,10 +218,9 @@ static ALWAYS_INLINE void rows_q8_0(enum quant_type type, const size_t rows, flo
 {
     __m512 sum[ROWS];
     for (size_t r = 0; r < rows; r++) sum[r] = _mm512_setzero_ps();
-    const uint8_t *next = prefetch_base(w, rows, row_bytes);
     size_t b = 0;
     for (; b + 2 <= blocks; b += 2) {
-        prefetch(next + rows * b * 34, rows * 68);
+        prefetch(prefetch_from(w, rows, row_bytes, rows * b * 34), rows * 68);
         step_q8_0(rows, sum, w + b * 34, row_bytes, x, b, 2);
     }
     if (b < blocks) step_q8_0(rows, sum, w + b * 34, row_bytes, x, b, 1);
@@ -262,10 +248,9 @@ static ALWAYS_INLINE void rows_f32(enum quant_type type, const size_t rows, floa
     const size_t size = type == QUANT_F32 ? 4 : 2;
     __m512 sum[ROWS];
     for (size_t r = 0; r < rows; r++) sum[r] = _mm512_setzero_ps();
-    const uint8_t *next = prefetch_base(w, rows, row_bytes);
     for (size_t d = 0; d < cols; d += BLOCK) {
         size_t n = cols - d < BLOCK ? cols - d : BLOCK;
-        prefetch(next + rows * d * size, rows * BLOCK * size);
+        prefetch(prefetch_from(w, rows, row_bytes, rows * d * size), rows * BLOCK * size);
         __m512 v[2], x0 = _mm512_maskz_loadu_ps(first16(n), x + d);
         __m512 x1 = _mm512_maskz_loadu_ps(first16(n < 16 ? 0 : n - 16), x + d + 16);
         for (size_t r = 0; r < rows; r++) {

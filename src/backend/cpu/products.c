@@ -10,6 +10,7 @@
 enum {
     DEPTH_BLOCK = 2048,
     ROW_BLOCK = 64,     /* activation rows converted at once */
+    LEAST_TILES = 4,    /* of a task's panel: activations are converted again for every task */
     INT8_ROWS = 6,      /* up to so many rows, reading the weights once a row beats unpacking a panel */
     MAX_TASK_FLOPS = 150000000, /* about 2 ms with AVX2: the pool promises tasks below 5 ms */
 };
@@ -28,14 +29,15 @@ struct product {
 
 static size_t min(size_t a, size_t b) { return a < b ? a : b; }
 
-/* As many columns as fill the panel at this depth; as many rows as a task may take, but enough tasks for all threads. */
+/* As many columns as fill the panel at this depth and leave two tasks a thread; as many rows as a task may take. */
 static void plan(struct product *p)
 {
     size_t tile = p->c->k.tile_cols, depth = min(p->depth, DEPTH_BLOCK);
     size_t bytes = tile * (depth + 1) * (p->bf16 ? 2 : 4);
     size_t tiles = CPU_PANEL_BYTES / bytes;
-    tiles = tiles < 1 ? 1 : tiles > 4 ? 4 : tiles;
-    p->group = min(tiles * tile, (p->cols + tile - 1) / tile * tile);
+    size_t all = (p->cols + tile - 1) / tile, share = all / ((size_t)p->c->threads * 2);
+    tiles = min(tiles, share < LEAST_TILES ? LEAST_TILES : share);
+    p->group = min(tiles < 1 ? 1 : tiles, all) * tile;
     p->groups = (p->cols + p->group - 1) / p->group;
     double most = (double)MAX_TASK_FLOPS / (2.0 * (double)p->depth * (double)p->group);
     size_t chunk = most < ROW_BLOCK ? ROW_BLOCK : (size_t)most / ROW_BLOCK * ROW_BLOCK;
