@@ -126,7 +126,6 @@ static lorac_status read_rope(const json_t *config, struct model_config *c, cons
     c->rope.attention_factor = c->rope.factor = 1;
     c->rope.original_context = (double)c->context;
     c->rope.dims = c->head_dim;
-    c->rope.original_context = (double)c->context;
     if (json_is_object(parameters)) TRY(read_scaling(parameters, c, file, err));
     if (json_is_object(scaling)) TRY(read_scaling(scaling, c, file, err));
     return LORAC_OK;
