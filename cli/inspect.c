@@ -14,11 +14,12 @@ static const struct option option_table[] = {
     SECTION("Model"), MODEL_OPTIONS(struct inspect), SECTION("Output"), JSON_OPTION(struct inspect), OPTIONS_END,
 };
 
-/* "weight_bytes" reads better as "weight bytes". */
+/* "weight_bytes" reads better as "weight bytes"; names of types ("Q4_1") stay. */
 static void print_key(const char *key, int depth)
 {
+    bool name = *key >= 'A' && *key <= 'Z';
     printf("%*s", 2 * depth, "");
-    for (; *key; key++) putchar(*key == '_' ? ' ' : *key);
+    for (; *key; key++) putchar(*key == '_' && !name ? ' ' : *key);
     putchar(':');
 }
 

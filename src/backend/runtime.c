@@ -2,6 +2,7 @@
 #include "base/runtime.h"
 #include "base/os.h"
 #include "backend/backend.h"
+#include "backend/cpu/measure.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -67,4 +68,9 @@ void runtime_log(const struct lorac_runtime *r, const char *format, ...)
     vsnprintf(line, sizeof line, format, args);
     va_end(args);
     r->log(r->log_user, line);
+}
+
+lorac_status lorac_machine_measure(lorac_runtime *r, lorac_machine *machine, lorac_error *err)
+{
+    return cpu_measure(r->pool, &r->memory, r->backend->isa, machine, err);
 }

@@ -32,7 +32,7 @@ static bool listed(const char *key, const char *const *list, size_t count)
 
 static bool says_nothing(const json_t *v)
 {
-    return json_is_null(v) || json_is_false(v) || ((json_is_object(v) || json_is_array(v)) && !json_object_size(v) && !json_array_size(v));
+    return !v || json_is_null(v) || json_is_false(v) || ((json_is_object(v) || json_is_array(v)) && !json_object_size(v) && !json_array_size(v));
 }
 
 static lorac_status check_keys(const json_t *config, const char *file, lorac_error *err)
@@ -124,6 +124,7 @@ static lorac_status read_rope(const json_t *config, struct model_config *c, cons
     TRY(json_get_bool(config, "rope_interleaved", false, &interleaved, file, err));
     if (interleaved) return fail(err, LORAC_UNSUPPORTED, file, "\"rope_interleaved\" true is not known for Llama");
     c->rope.attention_factor = c->rope.factor = 1;
+    c->rope.original_context = (double)c->context;
     c->rope.dims = c->head_dim;
     if (json_is_object(parameters)) TRY(read_scaling(parameters, c, file, err));
     if (json_is_object(scaling)) TRY(read_scaling(scaling, c, file, err));

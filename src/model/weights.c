@@ -245,7 +245,7 @@ lorac_status weights_matrix(struct weights *w, struct weight_name name, size_t l
                             struct qmatrix *m, lorac_error *err)
 {
     char text[NAME];
-    struct source *s;
+    struct source *s = NULL;
     spell(w, name, layer, text);
     TRY(take(w, text, 2, rows, cols, &s, err));
     *m = (struct qmatrix){(enum quant_type)s->type, {s->buffer, s->offset}, rows, cols, 0};
@@ -270,7 +270,7 @@ lorac_status weights_vector(struct weights *w, struct weight_name name, size_t l
                             struct buf *v, lorac_error *err)
 {
     char text[NAME];
-    struct source *s;
+    struct source *s = NULL;
     spell(w, name, layer, text);
     *v = (struct buf){0};
     if (optional && !find(w, text)) return LORAC_OK;
