@@ -20,6 +20,8 @@ if(TARGET lorac_cli)
     install(DIRECTORY ${CMAKE_BINARY_DIR}/completions/ DESTINATION ${CMAKE_INSTALL_DATADIR})
   endif()
 endif()
+# The prefix counts from where the file lies, so that cmake --install --prefix may put the whole anywhere.
+file(RELATIVE_PATH LORAC_PC_TO_PREFIX ${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig ${CMAKE_INSTALL_PREFIX})
 configure_file(${CMAKE_SOURCE_DIR}/cmake/lorac.pc.in ${CMAKE_BINARY_DIR}/lorac.pc @ONLY)
 install(FILES ${CMAKE_BINARY_DIR}/lorac.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 configure_package_config_file(${CMAKE_SOURCE_DIR}/cmake/loracConfig.cmake.in ${CMAKE_BINARY_DIR}/loracConfig.cmake
