@@ -32,13 +32,14 @@ TEXTS = ["", " ", "  ", "a", "Hello world", " one  two   three ", "it's he'll th
          "ṩ s\u0323\u0307 s\u0307\u0323 Å A\u030a \u212b ﬁ ﷺ ǅ Ω ℵ \u1100\u1161\u11a8 \u0958 \u2126", "İstanbul ıſ K ß ẞ ŉ 'ſ", "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n", "a<|im_end|>b <|im_end|> c<|im_end",
          "<|im_end|", "<tool><tool>x</tool> <tool >", "word lstrip <left> and <right>  rstrip", "a\n <both> \tb<both><both> c", "one oneword word one, (one) éone one\u0301 one_ one", "Normal normal NORMAL ºnormal",
          "\x00 nul \x01\x7f \x1b", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", " " * 70 + "x", "\n" * 9 + "x", "\U0001fae8\U00031350\U0001e4d0 \U0010ffff\ue000 \u1c89",
-         "def f(self):\n\treturn self.x != y // 2  # comment\n", "https://example.org/path?q=1&r=%20", "The END.The end…—“quoted”", "camelCaseWord HTTPServer iOS 3x"]
+         "def f(self):\n\treturn self.x != y // 2  # comment\n", "https://example.org/path?q=1&r=%20", "The END.The end…—“quoted”", "camelCaseWord HTTPServer iOS 3x",
+         "\u0315\u07fd \u036e\u0899 a\u0315\u1ac1 \U00011935\U00011930"]
 
 
 def added(tokens):
     def one(content, **flags):
         return AddedToken(content, **{"special": False, "normalized": False, **flags})
-    return [one("<tool>"), one("</tool>"), one("<left>", lstrip=True), one("<right>", rstrip=True),
+    return [one("<tool>"), one("<tool><tool>"), one("</tool>"), one("<left>", lstrip=True), one("<right>", rstrip=True),
             one("<both>", lstrip=True, rstrip=True), one("one", single_word=True), one("ṩ", normalized=True)] if tokens else []
 
 
@@ -102,6 +103,8 @@ def main():
     train("llama3", split(LLAMA3), post=two_templates, edit=ignore_merges)
     train("qwen2", split(QWEN2), normalizer=normalizers.NFC(), more=True)
     train("o200k", split(O200K), post=template("<|begin|>", "<|im_end|>"), merges=200)
+    # A space before every word shows where the text was cut, whatever the merges.
+    train("visible", split(O200K, prefix=True), merges=0)
     digits = pre_tokenizers.Sequence([pre_tokenizers.Digits(individual_digits=False), pre_tokenizers.Split(" ", "removed", invert=False),
                                       pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
     train("removed", digits, normalizer=normalizers.Sequence([normalizers.NFC()]), merges=100)

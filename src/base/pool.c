@@ -7,8 +7,9 @@
  * task of the queue's head: that alone sets a lower operation aside and resumes it. Callers share one seat, worker
  * number 0, which the caller of the head takes for one task at a time; so a worker number is never used twice at once.
  *
- * After an operation of higher priority has ended, lower ones wait a moment longer (HOLD): a token is some hundred
- * short operations in a row, and without the pause each would find the threads inside a long low task. */
+ * While a task of higher priority runs, and for a moment (HOLD) after its operation has ended, no lower task begins: a
+ * token is some hundred short operations in a row, and each would find the workers inside long low tasks. Operations of
+ * one priority overlap at their ends. */
 #include "base/pool.h"
 #include "base/os.h"
 
@@ -19,7 +20,9 @@
 
 enum { MAX_THREADS = 1024, CACHE_LINE = 64, LOCK_TRIES = 200, PAUSES_PER_CLOCK = 16 };
 #define SPIN 50e-6 /* seconds that a thread spins for work before it sleeps */
-#define HOLD 50e-6 /* seconds after a higher operation's end before a lower one goes on */
+#define HOLD                                                                                                           \
+    200e-6 /* seconds after a higher operation's end before a lower one goes on: its caller may have to wake           \
+            */
 
 struct operation {
     pool_task task;
@@ -42,7 +45,8 @@ struct worker {
 struct pool {
     _Alignas(CACHE_LINE) pthread_mutex_t lock;
     struct operation *queue;
-    double held_until[POOL_HIGH + 1]; /* by priority: until then nothing lower begins */
+    size_t running[POOL_HIGH + 1];    /* tasks, by priority: while there are any, nothing lower begins */
+    double held_until[POOL_HIGH + 1]; /* likewise until then */
     bool seat_taken;                  /* a caller runs a task as worker 0 */
     bool stop;
     size_t asleep; /* workers sleeping on `work` */
@@ -80,11 +84,11 @@ static void give(struct pool *p)
     pthread_mutex_unlock(&p->lock);
 }
 
-/* Until *word is no longer `seen`, at most SPIN seconds. Yields between: where the program has more threads than
+/* Until *word is no longer `seen`, at most `seconds`. Yields between: where the program has more threads than
  * processors, the one that is waited for may stand behind this one. */
-static void spin(const atomic_uint *word, unsigned seen)
+static void spin(const atomic_uint *word, unsigned seen, double seconds)
 {
-    double end = os_seconds() + SPIN;
+    double end = os_seconds() + seconds;
     for (unsigned i = 1; atomic_load_explicit(word, memory_order_acquire) == seen; i++) {
         relax();
         if (i % PAUSES_PER_CLOCK) continue;
@@ -141,7 +145,7 @@ static void drop_cancelled(struct pool *p)
 static bool held(const struct pool *p, enum pool_priority priority)
 {
     for (int higher = priority + 1; higher <= POOL_HIGH; higher++)
-        if (p->held_until[higher] > 0 && os_seconds() < p->held_until[higher]) return true;
+        if (p->running[higher] || (p->held_until[higher] > 0 && os_seconds() < p->held_until[higher])) return true;
     return false;
 }
 
@@ -157,11 +161,13 @@ static void run_next(struct pool *p, struct operation *op, int worker)
 {
     size_t task = op->next++;
     op->running++;
+    p->running[op->priority]++;
     if (all_begun(op)) p->queue = op->behind;
     give(p);
     op->task(op->context, task, worker);
     take(p);
     op->running--;
+    p->running[op->priority]--;
     if (!ended(op)) return;
     if (op->priority > POOL_LOW) p->held_until[op->priority] = os_seconds() + HOLD;
     tell(op);
@@ -173,7 +179,7 @@ static void wait_for_work(struct pool *p)
 {
     unsigned seen = atomic_load_explicit(&p->posted, memory_order_relaxed);
     give(p);
-    spin(&p->posted, seen);
+    spin(&p->posted, seen, SPIN);
     take(p);
     if (p->queue || p->stop) return;
     p->asleep++;
@@ -213,9 +219,10 @@ static void offer_seat(struct pool *p, const struct operation *own)
 static void wait_for_turn(struct pool *p, struct operation *op)
 {
     unsigned seen = atomic_load_explicit(&op->told, memory_order_relaxed);
-    if (all_begun(op) || p->queue == op) { /* its end or its turn is near */
+    if (all_begun(op) || p->queue == op) {                    /* its end or its turn is near */
+        double seconds = held(p, op->priority) ? HOLD : SPIN; /* a hold ends without a word */
         give(p);
-        spin(&op->told, seen);
+        spin(&op->told, seen, seconds);
         take(p);
         if (!p->seat_taken && p->queue == op && !held(p, op->priority)) return;
     }

@@ -1,8 +1,9 @@
 /* pool.h — the thread pool: one operation runs at a time, cut into tasks of at most 5 ms.
  *
  * Submitters queue by priority. Between two tasks a worker looks whether a submitter of higher priority
- * waits (the lower operation is then set aside until it ended) and whether the operation was cancelled. The
- * caller works too, so `threads` counts it. Workers spin at most 50 us for new work, then sleep.
+ * waits (the lower operation is then set aside until it ended, and 200 us longer, in case another one follows) and
+ * whether the operation was cancelled. The caller works too, so `threads` counts it. Workers spin at most 50 us for
+ * new work, then sleep.
  * Tasks must not call pool_run. After fork() the child's pool_run returns false at once. */
 #ifndef BASE_POOL_H
 #define BASE_POOL_H

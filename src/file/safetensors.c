@@ -113,7 +113,7 @@ static lorac_status read_metadata(struct parse *p, const json_t *map)
     struct safetensors *s = p->s;
     const char *key;
     json_t *value;
-    if (!map) return LORAC_OK;
+    if (!map || json_is_null(map)) return LORAC_OK; /* mlx writes null */
     if (!json_is_object(map)) return fail(p->err, LORAC_FORMAT, p->path, "__metadata__ is no JSON object");
     s->metadata = mem_array(s->memory, json_object_size(map), 2 * sizeof *s->metadata);
     if (!s->metadata) return fail_memory(p->err, "metadata", json_object_size(map));

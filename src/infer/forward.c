@@ -5,10 +5,11 @@
 
 #include <string.h>
 
-/* Hidden rows → logits of the picked ones, (picks, vocab). */
+/* Hidden rows → logits of the picked ones, (picks, vocab); NULL where a cut of a long input picks none. */
 static struct tensor *run(const struct lorac_model *m, struct exec *e, struct batch *batch, struct buf picks, size_t count)
 {
     struct tensor *x = m->family->forward(m, e, batch);
+    if (!count) return NULL;
     struct tensor *in = exec_tensor(e, count, x->width), *logits = exec_tensor(e, count, m->head.rows);
     e->k->gather_rows(&e->stream, in->data, x->data, picks, count, x->width);
     e->k->matmul(&e->stream, &(struct matmul){.x = in->data, .ldx = in->width, .rows = count, .cols = in->width, .count = 1,
@@ -59,6 +60,7 @@ static size_t fill(struct lorac_session *lead, lorac_session *const *sessions, s
         size_t room = lead->batch.max_rows - lead->batch.rows, left = count - i - 1, rows = pending(s);
         room = room > left ? room - left : 0; /* one row at least for each that follows */
         if (rows > room) rows = room;
+        if (rows > s->options.prefill_tokens) rows = s->options.prefill_tokens;
         shares[i] = (struct share){lead->batch.rows, rows, n};
         if (!rows) continue;
         batch_add(&lead->batch, s->tokens + s->cache.tokens, rows, s->cache.tokens, &s->cache,

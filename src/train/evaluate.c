@@ -7,6 +7,16 @@
 
 enum { PACK_TOKENS = 1024, PACK_ROWS = 64 };
 
+lorac_status check_ids(const struct lorac_model *model, const struct lorac_dataset *d, lorac_error *err)
+{
+    const int32_t *ids = d->ids.items;
+    for (size_t i = 0; i < d->ids.count; i++)
+        if (ids[i] < 0 || (size_t)ids[i] >= model->config.vocab)
+            return fail(err, LORAC_MISMATCH, model->path, "the data holds token %d, the model's vocabulary has %zu: the tokenizer is another model's", ids[i],
+                        model->config.vocab);
+    return LORAC_OK;
+}
+
 static lorac_status flush(struct pass *p, lorac_evaluation *r, lorac_error *err)
 {
     double sum;
@@ -56,6 +66,7 @@ lorac_status lorac_evaluate(lorac_model *model, lorac_adapter_set *set, const lo
     struct pass pass = {0};
     lorac_evaluation full;
     size_t size = result->struct_size ? result->struct_size : sizeof full;
+    TRY(check_ids(model, data, err));
     TRY(pass_plan(model, &shape, false, p, 0, terms, SIZE_MAX, RECOMPUTE_NONE, err));
     lorac_status status = pass_create(model, model->runtime->backend, &shape, &pass, err);
     pass.exec.precision = p;

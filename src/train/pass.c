@@ -60,6 +60,7 @@ bool pass_add(struct pass *p, const int32_t *ids, const uint8_t *mask, size_t co
 static void issue(struct pass *p, bool train)
 {
     struct exec *e = &p->exec;
+    e->dropout = train ? p->dropout : 0;
     p->loss.count = p->count;
     batch_upload(&p->batch, &e->stream);
     e->k->upload(&e->stream, p->loss.index, p->index, p->count * sizeof *p->index);
@@ -98,7 +99,7 @@ lorac_status pass_plan(struct lorac_model *model, struct pass_shape *shape, bool
     lorac_status status = pass_create(model, null, shape, &p, err);
     if (status == LORAC_OK) {
         p.exec.precision = precision;
-        p.exec.dropout = dropout;
+        p.dropout = dropout;
         p.batch.first_trained = first_trained;
         p.batch.recompute = recompute;
         batch_add_blank(&p.batch, shape->rows);

@@ -55,15 +55,15 @@ static double clip(struct lorac_trainer *t, double scale)
 
 lorac_status step_update(struct lorac_trainer *t, size_t targets, double rate, lorac_error *err)
 {
-    const double beta1 = 0.9, beta2 = 0.999;
+    const float beta1 = 0.9f, beta2 = 0.999f; /* the corrections are those of the rounded ones: 1 − 0.999f is not 0.001 */
     struct exec *e = &t->pass.exec;
     if (!targets) return LORAC_OK;
     double scale = 1 / (double)targets, steps = (double)++t->optimizer_step;
     scale *= clip(t, scale);
     e->k->begin(&e->stream);
     e->k->adamw(&e->stream, &(struct adamw){whole(t->weights), whole(t->gradients), whole(t->m), whole(t->v), t->layout.floats,
-                                            (float)rate, (float)beta1, (float)beta2, 1e-8f, (float)t->options.weight_decay,
-                                            (float)(1 - pow(beta1, steps)), (float)(1 - pow(beta2, steps)), (float)scale});
+                                            (float)rate, beta1, beta2, 1e-8f, (float)t->options.weight_decay,
+                                            (float)(1 - pow((double)beta1, steps)), (float)(1 - pow((double)beta2, steps)), (float)scale});
     e->k->wait(&e->stream);
     return LORAC_OK;
 }

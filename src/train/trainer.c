@@ -98,6 +98,8 @@ static lorac_status create_terms(struct lorac_trainer *t, lorac_error *err)
 static lorac_status start(struct lorac_trainer *t, lorac_error *err)
 {
     struct pass_shape shape;
+    TRY(check_ids(t->model, t->train, err));
+    if (t->valid) TRY(check_ids(t->model, t->valid, err));
     TRY(targets_choose(t, err));
     size_t before = t->runtime->memory.used;
     TRY(create_weights(t, err));
@@ -110,7 +112,7 @@ static lorac_status start(struct lorac_trainer *t, lorac_error *err)
     enum recompute recompute = t->pass.batch.recompute;
     TRY(pass_create(t->model, t->runtime->backend, &shape, &t->pass, err));
     t->pass.exec.precision = t->precision;
-    t->pass.exec.dropout = (float)t->options.dropout;
+    t->pass.dropout = (float)t->options.dropout;
     t->pass.exec.seed = t->options.seed;
     t->pass.batch.first_trained = t->first_layer;
     t->pass.batch.recompute = recompute;

@@ -18,6 +18,7 @@ struct pass {
     int32_t *index, *targets;
     float *weights, *losses;
     size_t max_targets, count; /* count: targets of the batch */
+    float dropout;             /* while training */
 };
 /* Shapes and memory of a pass: rows and sequences at most, targets at most. */
 struct pass_shape {
@@ -80,7 +81,9 @@ lorac_status plan_memory(struct lorac_trainer *t, struct pass_shape *shape, lora
 lorac_status step_gradient(struct lorac_trainer *t, size_t iteration, double *loss_sum, size_t *targets, lorac_error *err);
 lorac_status step_update(struct lorac_trainer *t, size_t targets, double rate, lorac_error *err);
 void step_zero(struct lorac_trainer *t);
-/* evaluate.c: rows first .. first + rows of a data set in the trainer's own memory. */
+/* evaluate.c: every id of the data must be one of the model's. */
+lorac_status check_ids(const struct lorac_model *model, const struct lorac_dataset *d, lorac_error *err);
+/* Rows first .. first + rows of a data set in the trainer's own memory. */
 lorac_status evaluate_rows(struct pass *p, const struct lorac_dataset *d, size_t first, size_t rows, const struct term_table *terms,
                            lorac_progress_fn progress, void *user, lorac_evaluation *result, lorac_error *err);
 /* checkpoint.c */

@@ -99,7 +99,7 @@ static void check_golden(const char *tokenizer, const char *golden)
 
 static void test_goldens(void **state)
 {
-    static const char *const names[] = {"smollm", "gpt2", "llama3", "qwen2", "o200k", "removed"};
+    static const char *const names[] = {"smollm", "gpt2", "llama3", "qwen2", "o200k", "removed", "visible"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         char folder[1024], golden[1100];
         snprintf(folder, sizeof folder, TEST_DATA "/tokenizer/%s", names[i]);
@@ -139,7 +139,7 @@ static void test_folder(void **state)
     char folder[] = "tokenizer_folder_XXXXXX", *path;
     assert_non_null(mkdtemp(folder));
     path = os_join(&memory, folder, "tokenizer.json");
-    assert_int_equal(os_copy_file(&memory, TEST_DATA "/tokenizer/smollm/tokenizer.json", path, NULL), LORAC_OK);
+    assert_int_equal(os_copy_file(&memory, TEST_DATA "/tokenizer/o200k/tokenizer.json", path, NULL), LORAC_OK);
     write_file(
         folder, "tokenizer_config.json",
         "{\"add_bos_token\":true,\"bos_token\":{\"content\":\"<|begin|>\"},\"eos_token\":\"<|im_end|>\",\"pad_token\":"
@@ -251,8 +251,8 @@ static void test_long_word(void **state)
     double begin = os_seconds();
     assert_int_equal(lorac_tokenizer_encode(t, text, LENGTH, 0, &ids, &count, NULL), LORAC_OK);
     double seconds = os_seconds() - begin;
-    print_message("2 MiB in one word: %.2f s (bound 60)\n", seconds);
-    assert_true(seconds < 60);
+    print_message("2 MiB in one word: %.2f s (bound 20)\n", seconds);
+    assert_true(seconds < 20);
     assert_int_equal(lorac_tokenizer_decode(t, ids, count, 0, &back, &length, NULL), LORAC_OK);
     assert_int_equal(length, LENGTH);
     assert_memory_equal(back, text, LENGTH);

@@ -32,6 +32,7 @@ static size_t span(const struct rows_run *r, size_t task, size_t *count)
 
 static void run(struct stream *s, struct rows_run *r, pool_task task)
 {
+    if (!r->rows) return;
     r->step = cpu_rows_per_task(r->rows, r->width, WORK);
     cpu_run(s, task, r, (r->rows + r->step - 1) / r->step);
 }
