@@ -12,7 +12,6 @@ enum {
     ROW_BLOCK = 64,     /* activation rows converted at once */
     LEAST_TILES = 4,    /* of a task's panel: activations are converted again for every task */
     INT8_ROWS = 6,      /* up to so many rows, reading the weights once a row beats unpacking a panel */
-    MAX_TASK_FLOPS = 150000000, /* about 2 ms with AVX2: the pool promises tasks below 5 ms */
 };
 
 /* One product y (+)= scale · x · op(W): `depth` runs along W's columns, or along its rows when transposed. */
@@ -39,7 +38,7 @@ static void plan(struct product *p)
     tiles = min(tiles, share < LEAST_TILES ? LEAST_TILES : share);
     p->group = min(tiles < 1 ? 1 : tiles, all) * tile;
     p->groups = (p->cols + p->group - 1) / p->group;
-    double most = (double)MAX_TASK_FLOPS / (2.0 * (double)p->depth * (double)p->group);
+    double most = p->c->task_flops / (2.0 * (double)p->depth * (double)p->group);
     size_t chunk = most < ROW_BLOCK ? ROW_BLOCK : (size_t)most / ROW_BLOCK * ROW_BLOCK;
     size_t wanted = (size_t)p->c->threads * 2, chunks = (wanted + p->groups - 1) / p->groups;
     size_t even = (p->rows / chunks + ROW_BLOCK - 1) / ROW_BLOCK * ROW_BLOCK;
