@@ -17,7 +17,7 @@ typedef struct lorac_session lorac_session;
 typedef struct lorac_session_options {
     size_t struct_size;
     lorac_precision precision;
-    size_t max_tokens;      /* most tokens the session can hold; 0: the model's context length */
+    size_t max_tokens;      /* most tokens the session can hold; 0: the model's context length; at most 1048576 */
     size_t prefill_tokens;  /* most tokens computed in one forward; longer input is cut; 0: 512 */
     int all_logits;         /* keep the logits of every row of the last forward (the last prefill_tokens at most), not only the last one's */
 } lorac_session_options;

@@ -204,7 +204,7 @@ static lorac_status check_all_used(struct memory *memory, const struct safetenso
     }
     lorac_status status = fail(err, LORAC_MISMATCH, file->path,
                                "%zu of %zu tensors match nothing in the base model: %s%s (was the adapter made for another model?)",
-                               unmatched, file->count, list.data ? list.data : "the file is empty", unmatched > MAX_LISTED ? ", ..." : "");
+                               unmatched, file->count, list.data ? list.data : "?", unmatched > MAX_LISTED ? ", ..." : "");
     text_free(&list);
     return status;
 }
@@ -215,6 +215,7 @@ lorac_status adapter_read_tensors(struct memory *memory, const struct safetensor
 {
     struct scaling s = {0};
     bool is_mlx = true;
+    if (!file->count) return fail(err, LORAC_MISMATCH, file->path, "the file is empty: it adapts nothing");
     for (size_t i = 0; i < file->count; i++)
         if (!strncmp(file->tensors[i].name, peft.prefix, strlen(peft.prefix))) is_mlx = false;
     const struct dialect *d = is_mlx ? &mlx : &peft;

@@ -16,7 +16,7 @@ static void set_options(struct lorac_session *s, const lorac_session_options *op
 {
     lorac_session_options_init(&s->options);
     if (options) memcpy(&s->options, options, smaller(options->struct_size, sizeof s->options));
-    if (!s->options.max_tokens) s->options.max_tokens = s->model->config.context;
+    if (!s->options.max_tokens) s->options.max_tokens = smaller(s->model->config.context, SESSION_TOKENS);
     if (!s->options.prefill_tokens) s->options.prefill_tokens = 512;
     s->options.prefill_tokens = smaller(s->options.prefill_tokens, s->options.max_tokens);
     s->precision = s->options.precision == LORAC_EXACT ? PRECISION_EXACT : PRECISION_FAST;
@@ -63,7 +63,9 @@ lorac_status lorac_session_create(lorac_model *model, lorac_adapter_set *set, co
     lorac_model_retain(model);
     lorac_session_set_adapters(s, set);
     set_options(s, options);
-    lorac_status status = reserve(s, err);
+    lorac_status status = s->options.max_tokens <= SESSION_TOKENS ? reserve(s, err)
+                                                                  : fail(err, LORAC_INVALID_ARGUMENT, NULL, "a session of %zu tokens: at most %d",
+                                                                         s->options.max_tokens, SESSION_TOKENS);
     if (status == LORAC_OK) *session = s;
     else lorac_session_free(s);
     return status;

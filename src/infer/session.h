@@ -27,6 +27,9 @@ struct lorac_session {
 /* (Re)makes the exec with room for terms of this rank. */
 lorac_status session_make_exec(struct lorac_session *s, size_t rank, lorac_error *err);
 
-enum { SESSION_BATCH = 64 }; /* sessions in one forward */
+enum {
+    SESSION_BATCH = 64,       /* sessions in one forward */
+    SESSION_TOKENS = 1 << 20, /* most in a session: what attention's table of cache pages holds */
+};
 
 #endif

@@ -112,8 +112,8 @@ static json_t *describe(const struct lorac_trainer *t)
 
 static json_t *progress(const struct lorac_trainer *t)
 {
-    return json_pack("{s:I,s:I,s:I,s:I,s:o,s:o,s:I}", "iteration", (json_int_t)t->iteration, "optimizer_step", (json_int_t)t->optimizer_step,
-                     "best_iteration", (json_int_t)t->best_iteration, "evaluations_without_best", (json_int_t)t->evaluations_without_best,
+    return json_pack("{s:I,s:I,s:I,s:I,s:I,s:o,s:o,s:I}", "iteration", (json_int_t)t->iteration, "optimizer_step", (json_int_t)t->optimizer_step,
+                     "best_iteration", (json_int_t)t->best_iteration, "evaluations_without_best", (json_int_t)t->evaluations_without_best, "validated", (json_int_t)t->validated,
                      "best_loss", isfinite(t->best_loss) ? json_real(t->best_loss) : json_null(), "valid_loss",
                      isfinite(t->valid_loss) ? json_real(t->valid_loss) : json_null(), "iterations", (json_int_t)t->options.iterations);
 }
@@ -186,6 +186,7 @@ static lorac_status read_progress(struct lorac_trainer *t, const char *path, con
     TRY(json_get_size(p, "optimizer_step", 0, &t->optimizer_step, path, err));
     TRY(json_get_size(p, "best_iteration", 0, &t->best_iteration, path, err));
     TRY(json_get_size(p, "evaluations_without_best", 0, &t->evaluations_without_best, path, err));
+    TRY(json_get_size(p, "validated", 0, &t->validated, path, err));
     TRY(json_get_float(p, "best_loss", INFINITY, &t->best_loss, path, err));
     TRY(json_get_float(p, "valid_loss", NAN, &t->valid_loss, path, err));
     TRY(json_get_size(p, "iterations", 0, &iterations, path, err));

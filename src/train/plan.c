@@ -44,9 +44,9 @@ lorac_status plan_memory(struct lorac_trainer *t, struct pass_shape *shape, lora
     size_t limit = t->options.memory_limit ? t->options.memory_limit : os_physical_memory() / 10 * 9;
     enum recompute recompute = t->options.recompute ? RECOMPUTE_LAYERS : RECOMPUTE_NONE;
     TRY(largest(t, shape, err));
-    t->plan = (lorac_memory_plan){.struct_size = sizeof t->plan, .weights = t->model->file_bytes,
-                                  .adapter = 7 * t->layout.floats * sizeof(float),
-                                  .process = t->runtime->resident_at_start + t->runtime->memory.used};
+    size_t mapped = t->runtime->map_files ? t->model->file_bytes : 0; /* read ones are on the heap: the process's */
+    t->plan = (lorac_memory_plan){.struct_size = sizeof t->plan, .weights = mapped, .adapter = 7 * t->layout.floats * sizeof(float),
+                                  .process = t->plan.process};
     for (;; recompute++) {
         TRY(pass_plan(t->model, shape, true, t->precision, (float)t->options.dropout, &t->table, t->first_layer, recompute, err));
         add_up(t, shape, recompute);

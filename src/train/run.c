@@ -72,7 +72,7 @@ static lorac_status validate(struct running *r)
 {
     struct lorac_trainer *t = r->t;
     lorac_evaluation result;
-    if (!t->valid) return LORAC_OK;
+    if (!t->valid || !t->options.val_batches || t->validated > r->iteration) return LORAC_OK;
     size_t rows = t->valid->starts.count - 1, wanted = rows;
     if (t->options.val_batches < rows) wanted = t->options.val_batches * t->options.batch_size;
     t->pass.exec.stream.cancel = &t->cancel;
@@ -80,6 +80,7 @@ static lorac_status validate(struct running *r)
     t->pass.exec.stream.cancel = NULL;
     TRY(status);
     t->valid_loss = result.loss;
+    t->validated = r->iteration + 1;
     tell(r, LORAC_EVENT_VALID, (lorac_event){.loss = result.loss, .target_tokens = result.tokens, .seconds = result.seconds});
     if (!isfinite(result.loss)) return fail(r->err, LORAC_NOT_FINITE, NULL, "the validation loss is not finite");
     return judge(r);
@@ -88,6 +89,12 @@ static lorac_status validate(struct running *r)
 /* ---- one iteration --------------------------------------------------------------------------- */
 
 static bool every(size_t iteration, size_t n) { return n && iteration % n == 0; }
+
+/* At every so many iterations, 0 among them, and at the end. */
+static bool validation_is_due(const struct running *r)
+{
+    return every(r->iteration, r->t->options.steps_per_eval) || r->iteration == r->t->options.iterations;
+}
 
 static void report(struct running *r)
 {
@@ -134,7 +141,7 @@ static lorac_status after_iteration(struct running *r)
     const lorac_trainer_options *o = &r->t->options;
     bool last = r->iteration == o->iterations;
     if (every(r->iteration, o->steps_per_report) || last) report(r);
-    if (every(r->iteration, o->steps_per_eval) || last) TRY(validate(r));
+    if (validation_is_due(r)) TRY(validate(r));
     if (every(r->iteration, o->save_every) && !last) TRY(save(r, true));
     return LORAC_OK;
 }
@@ -148,7 +155,7 @@ static lorac_status run(struct running *r)
     r->steps = (t->options.iterations + k - 1) / k;
     r->iteration = t->iteration;
     step_zero(t);
-    if (!t->iteration && t->options.steps_per_eval) TRY(validate(r));
+    if (validation_is_due(r)) TRY(validate(r)); /* the first, or one that a stop cut off */
     while (r->iteration < t->options.iterations && !r->stop && !t->cancel) {
         TRY(iterate(r));
         TRY(after_iteration(r));

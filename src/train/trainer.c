@@ -101,14 +101,11 @@ static lorac_status start(struct lorac_trainer *t, lorac_error *err)
     TRY(check_ids(t->model, t->train, err));
     if (t->valid) TRY(check_ids(t->model, t->valid, err));
     TRY(targets_choose(t, err));
-    size_t before = t->runtime->memory.used;
+    t->plan.process = t->runtime->resident_at_start + t->runtime->memory.used; /* without the adapter, which the plan counts */
     TRY(create_weights(t, err));
     TRY(create_terms(t, err));
-    size_t adapter = t->runtime->memory.used - before;
     if (t->options.resume) TRY(checkpoint_resume(t, err));
     TRY(plan_memory(t, &shape, err));
-    t->plan.process -= adapter; /* counted as the adapter */
-    t->plan.total -= adapter;
     enum recompute recompute = t->pass.batch.recompute;
     TRY(pass_create(t->model, t->runtime->backend, &shape, &t->pass, err));
     t->pass.exec.precision = t->precision;

@@ -65,6 +65,7 @@ struct lorac_trainer {
     size_t iteration;      /* micro-batches done */
     size_t optimizer_step;
     size_t best_iteration, evaluations_without_best;
+    size_t validated; /* 1 + the iteration of the last finished validation; 0: none yet */
     double best_loss, valid_loss;
 };
 

@@ -208,6 +208,11 @@ static void forward_refuses(void **state)
     FAILS(lorac_session_append(s[0], &wrong, 1, err), LORAC_INVALID_ARGUMENT, "vocabulary");
     FAILS(lorac_session_append(s[0], &id, 256, err), LORAC_INVALID_ARGUMENT, "256");
     FAILS(lorac_session_truncate(s[0], 2, err), LORAC_INVALID_ARGUMENT, "2");
+    lorac_session_options huge;
+    lorac_session *none;
+    lorac_session_options_init(&huge);
+    huge.max_tokens = (1 << 20) + 1;
+    FAILS(lorac_session_create(f.model, NULL, &huge, &none, err), LORAC_INVALID_ARGUMENT, "at most 1048576");
     for (size_t i = 0; i < 65; i++) lorac_session_free(s[i]);
     fixture_close(&f);
 }
