@@ -52,7 +52,7 @@ FMA_LOOP(fma_loop_16, "avx512f", 16)
 static double best_of(double (*measure)(void))
 {
     double best = 0;
-    for (int i = 0; i < 10; i++) best = fmax(best, measure());
+    for (int i = 0; i < 40; i++) best = fmax(best, measure());
     return best;
 }
 

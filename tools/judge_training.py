@@ -5,7 +5,9 @@ usage: judge_training.py LORAC [--skip-default]
 Every step sees the whole data set (its order inside the step is lorac's own), so that both programs take the same steps: three text
 rows as one batch; three one-row micro-batches accumulated; completions with a masked prompt, clipping, a cosine with warm-up.
 Tiny models 50 steps, the default model 4, precision exact: losses within 1e-4 (CLI.md's bound on a mean loss), learning rates
-equal, A and B within 1 % of how far they moved. Exit 1 when out of bounds."""
+equal, the change of A and B within 1 % in norm, on the tiny models also in every element. (Adam's first steps move an element by its
+gradient's sign, so where a gradient of the default model is near the rounding, single elements differ: PEFT against itself, rows in
+another order and one thread fewer, differs by 1 % in the worst of 1.3 million elements and by 1e-5 in norm.) Exit 1 when out of bounds."""
 import argparse, json, math, os, tempfile, warnings
 import numpy as np, torch
 from peft import LoraConfig, get_peft_model
@@ -83,7 +85,7 @@ def lorac_steps(exe, path, data, start, out, o, lr, precision, rank, scale, num_
     return [(sum(seen[i]["loss"] * counts[i] for i in g) / sum(counts[i] for i in g), seen[g[-1]]["learning_rate"]) for g in groups]
 
 
-def judge(report, exe, what, path, tokenizer, texts, o, lr, rank, scale, num_layers, precision="exact", bound=1e-4):
+def judge(report, exe, what, path, tokenizer, texts, o, lr, rank, scale, num_layers, precision="exact", bound=1e-4, every=True):
     rows, targets = zip(*(tokens(tokenizer, t) for t in texts))
     model = peft_model(path, rank, scale, num_layers, what)
     with tempfile.TemporaryDirectory() as root:
@@ -98,8 +100,11 @@ def judge(report, exe, what, path, tokenizer, texts, o, lr, rank, scale, num_lay
     report.check(f"{what}: losses of {o['steps']} steps ({theirs[0][0]:.3f} → {theirs[-1][0]:.3f})", max(abs(a[0] - b[0]) for a, b in zip(ours, theirs)), bound)
     report.check(f"{what}: learning rates", max(abs(a[1] - b[1]) for a, b in zip(ours, theirs)) / lr, 1e-6)
     if precision == "exact":
-        moved = max((final[n] - first[n]).abs().max().item() for n in final)
-        report.check(f"{what}: A and B, relative to the farthest move", max((found[n] - final[n]).abs().max().item() for n in final) / moved, 1e-2)
+        flat = lambda f: torch.cat([f(n).detach().flatten() for n in sorted(final)])
+        off, moved = flat(lambda n: found[n] - final[n]), flat(lambda n: final[n] - first[n])
+        far = (off.abs().max() / moved.abs().max()).item()
+        report.check(f"{what}: A and B, norm of the difference by the norm of the move (largest element {far:.2g} of the farthest)", (off.norm() / moved.norm()).item(), 1e-2)
+        if every: report.check(f"{what}: A and B, every element, relative to the farthest move", far, 1e-2)
 
 
 def main():
@@ -121,7 +126,7 @@ def main():
         texts = [json.loads(line)["text"] for line in open(os.path.join(reference.wikisql(), "train.jsonl"))][:3]
         for precision, bound in (("exact", 1e-4), ("fast", 2e-2)):
             what = f"default model, {precision}"
-            report.attempt(what, judge, report, a.lorac, what, path, tokenizer, texts, dict(steps=4, batch=3), 1e-4, 8, 20.0, 16, precision, bound)
+            report.attempt(what, judge, report, a.lorac, what, path, tokenizer, texts, dict(steps=4, batch=3), 1e-4, 8, 20.0, 16, precision, bound, False)
     report.end()
 
 

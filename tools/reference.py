@@ -67,7 +67,7 @@ def lorac(exe, *args, check=True):
     p = subprocess.run([exe, *map(str, args), "--json"], capture_output=True, text=True)
     out = [json.loads(line) for line in p.stdout.splitlines() if line.strip()]
     if check and (p.returncode or not out):
-        raise RuntimeError(f"lorac {' '.join(map(str, args[:6]))} …: exit {p.returncode}: {p.stdout[-300:]} {p.stderr[-300:]}")
+        raise RuntimeError(f"lorac {' '.join(str(a)[:60] for a in args[:6])} …: exit {p.returncode}: {p.stdout[-300:]} {p.stderr[-300:]}")
     return out
 
 

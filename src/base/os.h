@@ -50,6 +50,8 @@ lorac_status os_write_whole(struct memory *m, const char *path, const void *byte
 lorac_status os_append(const char *path, const void *bytes, size_t size, lorac_error *err); /* creates; one write */
 lorac_status os_make_folder(const char *path, lorac_error *err);                            /* with its parents */
 lorac_status os_rename(const char *from, const char *to, lorac_error *err); /* replaces a file; flushes the folder */
+/* A finished folder takes the place of `to`, whatever was there: at every moment one of the two is whole. */
+lorac_status os_replace_folder(struct memory *m, const char *from, const char *to, lorac_error *err);
 lorac_status os_remove_tree(struct memory *m, const char *path, lorac_error *err); /* never follows links */
 lorac_status os_copy_file(struct memory *m, const char *from, const char *to, lorac_error *err);
 

@@ -242,3 +242,16 @@ lorac_status os_remove_tree(struct memory *m, const char *path, lorac_error *err
     mem_free(m, name);
     return status;
 }
+
+lorac_status os_replace_folder(struct memory *m, const char *from, const char *to, lorac_error *err)
+{
+    if (!os_is_folder(to)) return os_rename(from, to, err);
+#ifdef __linux__
+    if (renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_EXCHANGE) == 0) {
+        TRY(flush_folder_of(to, err));
+        return os_remove_tree(m, from, err);
+    }
+#endif
+    TRY(os_remove_tree(m, to, err)); /* file systems without an exchange: a kill here leaves `from`, whole */
+    return os_rename(from, to, err);
+}

@@ -57,8 +57,7 @@ static lorac_status write_folder(struct lorac_trainer *t, const char *name, lora
         if (os_is_folder(temporary)) status = os_remove_tree(m, temporary, err);
     }
     if (status == LORAC_OK) status = write_adapter(t, temporary, err);
-    if (status == LORAC_OK && os_is_folder(path)) status = os_remove_tree(m, path, err);
-    if (status == LORAC_OK) status = os_rename(temporary, path, err);
+    if (status == LORAC_OK) status = os_replace_folder(m, temporary, path, err);
     mem_free(m, path);
     mem_free(m, temporary);
     return status;

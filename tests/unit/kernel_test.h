@@ -14,23 +14,41 @@
 #include <string.h>
 #include <cmocka.h>
 
+/* A family's function for one instruction set; scalar comes first. */
 struct level {
     const char *name;
     void (*fill)(struct cpu_kernels *t);
 };
-
-/* The vector levels that this CPU can run; count may be 0. */
-static inline size_t vector_levels(struct level out[2], void (*avx2)(struct cpu_kernels *),
-                                   void (*avx512)(struct cpu_kernels *))
-{
-    size_t count = 0;
 #if LORAC_X86
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) out[count++] = (struct level){"avx2", avx2};
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
-        __builtin_cpu_supports("avx512dq"))
-        out[count++] = (struct level){"avx512", avx512};
+#define LEVELS(family)                                                                                                 \
+    {                                                                                                                  \
+        {"scalar", family##_scalar}, {"avx2", family##_avx2},                                                          \
+        {                                                                                                              \
+            "avx512", family##_avx512                                                                                  \
+        }                                                                                                              \
+    }
+#else
+#define LEVELS(family)                                                                                                 \
+    {                                                                                                                  \
+        {                                                                                                              \
+            "scalar", family##_scalar                                                                                  \
+        }                                                                                                              \
+    }
 #endif
-    return count;
+
+/* The level's table; false: this CPU lacks its instructions. */
+static inline bool open_level(struct cpu_kernels *t, struct level level)
+{
+    bool has = true;
+#if LORAC_X86
+    if (!strcmp(level.name, "avx2")) has = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    if (!strcmp(level.name, "avx512"))
+        has = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+              __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
+#endif
+    memset(t, 0, sizeof *t);
+    if (has) level.fill(t);
+    return has;
 }
 
 /* ---- numbers ------------------------------------------------------------------------------------------------------

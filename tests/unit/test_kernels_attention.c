@@ -82,6 +82,8 @@ static void run_all(const struct cpu_kernels *t, const struct cpu_attention *a)
     t->attention_back_kv(a);
 }
 
+static const struct level levels[] = LEVELS(attention);
+
 static struct cpu_kernels scalar_table(void)
 {
     struct cpu_kernels t = {0};
@@ -329,21 +331,14 @@ static void check_extremes(const char *level, const struct cpu_kernels *t)
 
 static void test_levels(void **unused)
 {
-    struct cpu_kernels t = scalar_table();
-    check_cuts(&t);
-    check_pages(&t);
-    check_extremes("scalar", &t);
-#if LORAC_X86
-    struct level levels[2];
-    size_t count = vector_levels(levels, attention_avx2, attention_avx512);
-    for (size_t l = 0; l < count; l++) {
-        levels[l].fill(&t);
-        check_level(levels[l].name, &t);
+    for (size_t l = 0; l < sizeof levels / sizeof *levels; l++) {
+        struct cpu_kernels t;
+        if (!open_level(&t, levels[l])) continue;
+        if (l) check_level(levels[l].name, &t);
         check_cuts(&t);
         check_pages(&t);
         check_extremes(levels[l].name, &t);
     }
-#endif
 }
 
 int main(void)

@@ -13,6 +13,8 @@ static size_t width_at(size_t i)
     return i < narrow ? i + 1 : i < count ? wide[i - narrow] : 0;
 }
 
+static const struct level levels[] = LEVELS(rows);
+
 static struct cpu_kernels scalar_table(void)
 {
     struct cpu_kernels t = {0};
@@ -134,16 +136,12 @@ static void test_levels(void **unused)
                    {"cross_entropy, loss only", call_loss_only},
                    {"sum_squares", call_squares},
                    {"adamw", call_adamw}};
-#if LORAC_X86
-    struct level levels[2];
-    size_t count = vector_levels(levels, rows_avx2, rows_avx512);
-    for (size_t l = 0; l < count; l++)
-        for (size_t k = 0; k < sizeof kernels / sizeof *kernels; k++) {
-            struct cpu_kernels t = {0};
-            levels[l].fill(&t);
+    for (size_t l = 1; l < sizeof levels / sizeof *levels; l++) {
+        struct cpu_kernels t;
+        if (!open_level(&t, levels[l])) continue;
+        for (size_t k = 0; k < sizeof kernels / sizeof *kernels; k++)
             check_level(levels[l].name, &t, kernels[k].name, kernels[k].kernel);
-        }
-#endif
+    }
 }
 
 /* ---- rotary positions ----------------------------------------------------------------------------------------------
@@ -182,16 +180,11 @@ static void rope_level(const char *level, const struct cpu_kernels *t)
 
 static void test_rope(void **unused)
 {
-    struct cpu_kernels t = scalar_table();
-    rope_level("scalar", &t);
-#if LORAC_X86
-    struct level levels[2];
-    size_t count = vector_levels(levels, rows_avx2, rows_avx512);
-    for (size_t l = 0; l < count; l++) {
-        levels[l].fill(&t);
+    for (size_t l = 0; l < sizeof levels / sizeof *levels; l++) {
+        struct cpu_kernels t;
+        if (!open_level(&t, levels[l])) continue;
         rope_level(levels[l].name, &t);
     }
-#endif
 }
 
 /* ---- scalar against the formulas -----------------------------------------------------------------------------------
@@ -364,18 +357,12 @@ static void edges_level(const char *level, const struct cpu_kernels *t)
 
 static void test_edges(void **unused)
 {
-    struct cpu_kernels t = scalar_table();
-    entropy_level("scalar", &t);
-    edges_level("scalar", &t);
-#if LORAC_X86
-    struct level levels[2];
-    size_t count = vector_levels(levels, rows_avx2, rows_avx512);
-    for (size_t l = 0; l < count; l++) {
-        levels[l].fill(&t);
+    for (size_t l = 0; l < sizeof levels / sizeof *levels; l++) {
+        struct cpu_kernels t;
+        if (!open_level(&t, levels[l])) continue;
         entropy_level(levels[l].name, &t);
         edges_level(levels[l].name, &t);
     }
-#endif
 }
 
 int main(void)

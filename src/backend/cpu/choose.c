@@ -39,7 +39,7 @@ void cpu_kernels_avx512bf16(struct cpu_kernels *t)
 }
 
 /* The compiler's own test asks the operating system as well (XGETBV): the registers must be saved. */
-static bool has_avx2(void) { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
+static bool has_avx2(void) { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c"); }
 static bool has_avx512(void)
 {
     return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&

@@ -4,7 +4,7 @@
  * chain over d, so bits do not depend on how rows are grouped), rounding to bf16, the outer product. */
 #include "backend/cpu/unpack_avx2.h"
 
-enum { COLS = 16, ROWS = 6, OUTER = 4 };
+enum { COLS = 16, ROWS = 6, OUTER = 4, CHUNK = 128 };
 
 /* ---- panels ------------------------------------------------------------------------------------------------ */
 
@@ -201,15 +201,20 @@ static ALWAYS_INLINE void outer_block(const size_t count, float *dw, size_t lddw
         }
 }
 
+/* Rows in chunks, so that what one block leaves in the cache serves the next; always the same chunks. */
 static void outer(float *dw, size_t lddw, const float *dy, size_t lddy, const float *x, size_t ldx, size_t rows,
                   size_t n_count, size_t k_count, float scale)
 {
-    for (size_t k = 0; k < k_count; k += 16) {
-        size_t width = k_count - k, n = 0;
-        const __m256i keep[2] = {first8(width), first8(width < 8 ? 0 : width - 8)};
-        for (; n + OUTER <= n_count; n += OUTER)
-            outer_block(OUTER, dw + n * lddw + k, lddw, dy + n, lddy, x + k, ldx, rows, keep, scale);
-        for (; n < n_count; n++) outer_block(1, dw + n * lddw + k, lddw, dy + n, lddy, x + k, ldx, rows, keep, scale);
+    for (; rows; dy += CHUNK * lddy, x += CHUNK * ldx, rows -= rows < CHUNK ? rows : CHUNK) {
+        size_t count = rows < CHUNK ? rows : CHUNK;
+        for (size_t k = 0; k < k_count; k += 16) {
+            size_t width = k_count - k, n = 0;
+            const __m256i keep[2] = {first8(width), first8(width < 8 ? 0 : width - 8)};
+            for (; n + OUTER <= n_count; n += OUTER)
+                outer_block(OUTER, dw + n * lddw + k, lddw, dy + n, lddy, x + k, ldx, count, keep, scale);
+            for (; n < n_count; n++)
+                outer_block(1, dw + n * lddw + k, lddw, dy + n, lddy, x + k, ldx, count, keep, scale);
+        }
     }
 }
 

@@ -4,7 +4,7 @@
  * chain over d, so bits do not depend on how rows are grouped), rounding to bf16, the outer product. */
 #include "backend/cpu/unpack_avx512.h"
 
-enum { COLS = 64, ROWS = 6 };
+enum { COLS = 64, ROWS = 6, CHUNK = 128 };
 
 /* ---- panels ------------------------------------------------------------------------------------------------ */
 
@@ -176,7 +176,10 @@ static ALWAYS_INLINE void outer_block(const size_t count, const size_t vectors, 
         for (size_t c = 0; c < vectors; c++) sum[n][c] = _mm512_setzero_ps();
     for (size_t m = 0; m < rows; m++, dy += lddy, x += ldx) {
         __m512 v[2];
-        for (size_t c = 0; c < vectors; c++) v[c] = _mm512_maskz_loadu_ps(keep[c], x + 16 * c);
+        for (size_t c = 0; c < vectors; c++) {
+            v[c] = _mm512_maskz_loadu_ps(keep[c], x + 16 * c);
+            _mm_prefetch((const char *)x + 128 + 64 * c, _MM_HINT_T1); /* the next block's: rows may lie pages apart */
+        }
         for (size_t n = 0; n < count; n++) {
             __m512 a = _mm512_set1_ps(dy[n]);
             for (size_t c = 0; c < vectors; c++) sum[n][c] = _mm512_fmadd_ps(a, v[c], sum[n][c]);
@@ -190,19 +193,23 @@ static ALWAYS_INLINE void outer_block(const size_t count, const size_t vectors, 
         }
 }
 
+/* Rows in chunks, so that what one block leaves in the cache serves the next; always the same chunks. */
 static void outer(float *dw, size_t lddw, const float *dy, size_t lddy, const float *x, size_t ldx, size_t rows,
                   size_t n_count, size_t k_count, float scale)
 {
-    for (size_t k = 0; k < k_count; k += 32) {
-        size_t width = k_count - k, n = 0;
-        const __mmask16 keep[2] = {first16(width), first16(width < 16 ? 0 : width - 16)};
-        for (; n + 8 <= n_count; n += 8)
-            if (width > 16)
-                outer_block(8, 2, dw + n * lddw + k, lddw, dy + n, lddy, x + k, ldx, rows, keep, scale);
-            else
-                outer_block(8, 1, dw + n * lddw + k, lddw, dy + n, lddy, x + k, ldx, rows, keep, scale);
-        for (; n < n_count; n++)
-            outer_block(1, 2, dw + n * lddw + k, lddw, dy + n, lddy, x + k, ldx, rows, keep, scale);
+    for (; rows; dy += CHUNK * lddy, x += CHUNK * ldx, rows -= rows < CHUNK ? rows : CHUNK) {
+        size_t count = rows < CHUNK ? rows : CHUNK;
+        for (size_t k = 0; k < k_count; k += 32) {
+            size_t width = k_count - k, n = 0;
+            const __mmask16 keep[2] = {first16(width), first16(width < 16 ? 0 : width - 16)};
+            for (; n + 8 <= n_count; n += 8)
+                if (width > 16)
+                    outer_block(8, 2, dw + n * lddw + k, lddw, dy + n, lddy, x + k, ldx, count, keep, scale);
+                else
+                    outer_block(8, 1, dw + n * lddw + k, lddw, dy + n, lddy, x + k, ldx, count, keep, scale);
+            for (; n < n_count; n++)
+                outer_block(1, 2, dw + n * lddw + k, lddw, dy + n, lddy, x + k, ldx, count, keep, scale);
+        }
     }
 }
 

@@ -19,7 +19,8 @@ struct cpu_matrix {
 };
 
 /* Activations in int8: per 32 values a scale and the sum of the quantised values times the scale.
- * q = round-to-nearest-even(x / d), d = max|x| / 127 (0 for a zero block; q in -127..127); sum = d · Σ q. */
+ * q = round-to-nearest-even(x / d), d = max|x| / 127 (0 if that is no normal float; q in -127..127); sum = d · Σ q.
+ * With an infinity or NaN in the block d is not finite, q is 0, and every product becomes NaN. */
 struct cpu_q8 {
     int8_t *q;   /* (cols), 64-byte aligned */
     float *d;    /* (cols / 32) */
@@ -81,7 +82,7 @@ struct cpu_kernels {
     /* Unquantised formats (NULL for the others): f32 products, sums in explicit lanes. */
     void (*gemv_f32[QUANT_TYPES])(float *y, const struct cpu_matrix *w, size_t row, size_t rows, const float *x);
 
-    /* dw[n][k] += scale · Σ_m dy[m][n] · x[m][k], n < n_count, k < k_count, m in order. */
+    /* dw[n][k] += scale · Σ_m dy[m][n] · x[m][k], n < n_count, k < k_count, m in order, in fixed chunks of rows. */
     void (*outer)(float *dw, size_t lddw, const float *dy, size_t lddy, const float *x, size_t ldx, size_t rows,
                   size_t n_count, size_t k_count, float scale);
 

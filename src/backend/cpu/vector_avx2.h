@@ -24,10 +24,6 @@ static inline void vec_store(float *p, vec x)
 {
     _mm256_storeu_ps(p, x);
 }
-static inline void vec_ask(const float *p)
-{
-    _mm_prefetch((const char *)p, _MM_HINT_T0);
-}
 static inline vec_mask vec_first(size_t n) /* the first n <= LANES lanes */
 {
     return _mm256_cmpgt_epi32(_mm256_set1_epi32((int)n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));

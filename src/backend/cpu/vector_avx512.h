@@ -24,10 +24,6 @@ static inline void vec_store(float *p, vec x)
 {
     _mm512_storeu_ps(p, x);
 }
-static inline void vec_ask(const float *p)
-{
-    _mm_prefetch((const char *)p, _MM_HINT_T0);
-}
 static inline vec_mask vec_first(size_t n)
 {
     return (vec_mask)((1u << n) - 1);
