@@ -20,7 +20,7 @@ LIMIT = 168.0        # seconds for all of it
 TRAINING = 105.0     # at most, of these
 ROUNDS = 2.5         # most times that each example is seen
 COUNTING = 12.0      # seconds for the held-out rows that are only counted, before and again after
-DATA = pathlib.Path(__file__).resolve().parent
+DATA = pathlib.Path(os.path.relpath(pathlib.Path(__file__).resolve().parent))
 START = time.monotonic()
 
 
@@ -132,7 +132,7 @@ class Plan:
             self.batch = 4
             self.pace = seconds_per_iteration(lorac, model, folder, 4, 3, 4.0)
         # Validations before, after and, where there is time, twice between: forward alone, about 0.4 of a batch's time.
-        self.validations = 4 if self.pace * self.batch < 8 else 2
+        self.validations = 4 if self.batch > 1 else 2
         affordable = seconds * 0.2 / (self.validations * 0.4 * self.pace)
         self.val_batches = max(1, min(valid // self.batch, int(affordable)))
         rest = seconds - self.validations * 0.4 * self.pace * self.val_batches
