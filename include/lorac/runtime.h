@@ -40,7 +40,8 @@ typedef struct lorac_runtime_info {
 } lorac_runtime_info;
 LORAC_API void lorac_runtime_get_info(const lorac_runtime *runtime, lorac_runtime_info *info);
 
-/* The limits of this machine, measured now with this runtime's threads (about 2 s). */
+/* The limits of this machine, measured now with this runtime's threads (about 2 s). The process's peak of resident
+ * memory counts anew from here, where the system allows that: the measurement takes up to 256 MiB. */
 typedef struct lorac_machine {
     size_t struct_size;
     char cpu[64];
