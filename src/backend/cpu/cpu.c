@@ -48,8 +48,14 @@ static void readback(struct stream *s, void *to, struct buf from, size_t bytes)
 
 /* ---- streams ------------------------------------------------------------------------------- */
 
-static void begin(struct stream *s) { s->cancelled = false; }
-static bool wait_end(struct stream *s) { return !s->cancelled; }
+static void begin(struct stream *s)
+{
+    s->cancelled = false;
+}
+static bool wait_end(struct stream *s)
+{
+    return !s->cancelled;
+}
 
 void cpu_run(struct stream *s, pool_task task, void *context, size_t count)
 {
