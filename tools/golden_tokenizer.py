@@ -33,7 +33,7 @@ TEXTS = ["", " ", "  ", "a", "Hello world", " one  two   three ", "it's he'll th
          "<|im_end|", "<tool><tool>x</tool> <tool >", "word lstrip <left> and <right>  rstrip", "a\n <both> \tb<both><both> c", "one oneword word one, (one) éone one\u0301 one_ one", "Normal normal NORMAL ºnormal",
          "\x00 nul \x01\x7f \x1b", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", " " * 70 + "x", "\n" * 9 + "x", "\U0001fae8\U00031350\U0001e4d0 \U0010ffff\ue000 \u1c89",
          "def f(self):\n\treturn self.x != y // 2  # comment\n", "https://example.org/path?q=1&r=%20", "The END.The end…—“quoted”", "camelCaseWord HTTPServer iOS 3x",
-         "\u0315\u07fd \u036e\u0899 a\u0315\u1ac1 \U00011935\U00011930"]
+         "\u0315\u07fd \u036e\u0899 a\u0315\u1ac1 \U00011935\U00011930", "a\U00011de3\U00016ff41"]
 
 
 def added(tokens):
@@ -105,6 +105,8 @@ def main():
     train("o200k", split(O200K), post=template("<|begin|>", "<|im_end|>"), merges=200)
     # A space before every word shows where the text was cut, whatever the merges.
     train("visible", split(O200K, prefix=True), merges=0)
+    train("digits", pre_tokenizers.Sequence([pre_tokenizers.Digits(individual_digits=False),
+                                             pre_tokenizers.ByteLevel(add_prefix_space=True, use_regex=False)]), merges=0)
     digits = pre_tokenizers.Sequence([pre_tokenizers.Digits(individual_digits=False), pre_tokenizers.Split(" ", "removed", invert=False),
                                       pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
     train("removed", digits, normalizer=normalizers.Sequence([normalizers.NFC()]), merges=100)

@@ -1,7 +1,7 @@
 /* dataset.h — JSONL files to token rows with loss masks.
  *
- * Formats, told by the first row's keys: {"prompt","completion"}, {"messages"[, "tools"]}, {"text"}. A bad line is an error that
- * names file and line. Immutable after opening. Thread rule: use from any thread. */
+ * Formats, told by the first row's keys: {"prompt","completion"}, {"messages"[, "tools"]}, {"text"}. A bad line is an
+ * error that names file and line. Immutable after opening. Thread rule: use from any thread. */
 #ifndef LORAC_DATASET_H
 #define LORAC_DATASET_H
 
@@ -41,7 +41,8 @@ typedef struct lorac_dataset_info {
 } lorac_dataset_info;
 LORAC_API void lorac_dataset_get_info(const lorac_dataset *dataset, lorac_dataset_info *info);
 
-/* Row `row`: its ids and, per id, 1 where it is a target (it is predicted from those before it; the first never is). Borrowed. */
+/* Row `row`: its ids and, per id, 1 where it is a target (it is predicted from those before it; the first never is).
+ * Borrowed. */
 LORAC_API lorac_status lorac_dataset_row(const lorac_dataset *dataset, size_t row, const int32_t **ids,
                                          const uint8_t **is_target, size_t *count, lorac_error *err);
 

@@ -18,7 +18,8 @@ typedef enum lorac_precision { LORAC_FAST = 0, LORAC_EXACT = 1 } lorac_precision
 
 /* path: a GGUF file or a Hugging Face folder (config.json and safetensors). A missing, surplus or misshapen
  * tensor, or a config value that would change numbers and is not known, is an error that names it. */
-LORAC_API lorac_status lorac_model_open(lorac_runtime *runtime, const char *path, lorac_model **model, lorac_error *err);
+LORAC_API lorac_status lorac_model_open(lorac_runtime *runtime, const char *path, lorac_model **model,
+                                        lorac_error *err);
 LORAC_API void lorac_model_retain(lorac_model *model);
 LORAC_API void lorac_model_release(lorac_model *model);
 

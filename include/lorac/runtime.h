@@ -21,8 +21,8 @@ typedef struct lorac_runtime_options {
     size_t memory_limit; /* bytes of the accounted heap, mapped weights excepted; 0: none */
     int no_mmap;         /* read weights into the heap instead of mapping them */
     const char *backend; /* "cpu" (default) or "trace" (the CPU, refusing host reads between submissions: for tests) */
-    const char *isa;     /* cap: "scalar", "avx2", "avx512", "avx512bf16"; NULL: the environment's LORAC_ISA, else no cap */
-    lorac_log_fn log;    /* called for warnings; NULL: silence */
+    const char *isa; /* cap: "scalar", "avx2", "avx512", "avx512bf16"; NULL: the environment's LORAC_ISA, else no cap */
+    lorac_log_fn log; /* called for warnings; NULL: silence */
     void *log_user;
 } lorac_runtime_options;
 
@@ -34,13 +34,14 @@ LORAC_API void lorac_runtime_free(lorac_runtime *runtime);
 typedef struct lorac_runtime_info {
     size_t struct_size;
     int threads;
-    const char *isa;     /* borrowed from the runtime */
-    const char *backend; /* borrowed */
+    const char *isa;                                /* borrowed from the runtime */
+    const char *backend;                            /* borrowed */
     size_t heap_bytes, heap_peak_bytes, heap_calls; /* the accounted heap: now, most ever, allocations made */
 } lorac_runtime_info;
 LORAC_API void lorac_runtime_get_info(const lorac_runtime *runtime, lorac_runtime_info *info);
 
-/* The limits of this machine, measured now with this runtime's threads (about 2 s). */
+/* The limits of this machine, measured now with this runtime's threads (about 2 s). The process's peak of resident
+ * memory counts anew from here, where the system allows that: the measurement takes up to 256 MiB. */
 typedef struct lorac_machine {
     size_t struct_size;
     char cpu[64];

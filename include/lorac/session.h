@@ -17,9 +17,10 @@ typedef struct lorac_session lorac_session;
 typedef struct lorac_session_options {
     size_t struct_size;
     lorac_precision precision;
-    size_t max_tokens;      /* most tokens the session can hold; 0: the model's context length; at most 1048576 */
-    size_t prefill_tokens;  /* most tokens computed in one forward; longer input is cut; 0: 512 */
-    int all_logits;         /* keep the logits of every row of the last forward (the last prefill_tokens at most), not only the last one's */
+    size_t max_tokens;     /* most tokens the session can hold; 0: the model's context length; at most 1048576 */
+    size_t prefill_tokens; /* most tokens computed in one forward; longer input is cut; 0: 512 */
+    int all_logits; /* keep the logits of every row of the last forward (the last prefill_tokens at most), not only the
+                       last one's */
 } lorac_session_options;
 LORAC_API void lorac_session_options_init(lorac_session_options *options);
 
@@ -29,27 +30,30 @@ LORAC_API lorac_status lorac_session_create(lorac_model *model, lorac_adapter_se
                                             lorac_error *err);
 LORAC_API void lorac_session_free(lorac_session *session);
 
-/* Another set, or NULL, from here on: a pointer swap. Cached tokens of the old set are dropped and computed again by the next forward. */
+/* Another set, or NULL, from here on: a pointer swap. Cached tokens of the old set are dropped and computed again by
+ * the next forward. */
 LORAC_API void lorac_session_set_adapters(lorac_session *session, lorac_adapter_set *set);
 
-/* Adds tokens that the next forward computes. An id out of the vocabulary or too many tokens is an error; nothing is added then. */
+/* Adds tokens that the next forward computes. An id out of the vocabulary or too many tokens is an error; nothing is
+ * added then. */
 LORAC_API lorac_status lorac_session_append(lorac_session *session, const int32_t *ids, size_t count, lorac_error *err);
-LORAC_API lorac_status lorac_session_truncate(lorac_session *session, size_t tokens, lorac_error *err); /* keeps the first `tokens` */
+LORAC_API lorac_status lorac_session_truncate(lorac_session *session, size_t tokens,
+                                              lorac_error *err);     /* keeps the first `tokens` */
 LORAC_API size_t lorac_session_length(const lorac_session *session); /* tokens, pending ones included */
 
 /* Computes what is pending in each of `count` sessions of one model as one batch. All have the same precision.
  * A session with nothing pending is an error. */
 LORAC_API lorac_status lorac_sessions_forward(lorac_session *const *sessions, size_t count, lorac_error *err);
 
-/* Logits (vocab_size floats) after the last token computed; borrowed until the next forward of this session; NULL before.
- * With all_logits, `row` counts back from it: 0 the last token's, 1 the one before … */
+/* Logits (vocab_size floats) after the last token computed; borrowed until the next forward of this session; NULL
+ * before. With all_logits, `row` counts back from it: 0 the last token's, 1 the one before … */
 LORAC_API const float *lorac_session_logits(const lorac_session *session, size_t row);
 
 typedef struct lorac_sampler {
     size_t struct_size;
     double temperature; /* 0: the largest logit, ties to the lowest id; everything else is then ignored */
     double top_p, min_p;
-    size_t top_k;       /* 0: no cut */
+    size_t top_k; /* 0: no cut */
     uint64_t seed;
 } lorac_sampler;
 LORAC_API void lorac_sampler_init(lorac_sampler *sampler); /* temperature 0, top_p 1, min_p 0, top_k 0, seed 0 */
@@ -64,7 +68,8 @@ typedef struct lorac_token_logprob {
     float logprob; /* natural log-softmax of the raw logits */
 } lorac_token_logprob;
 
-/* The `count` likeliest tokens, falling, ties by id; top may be NULL for count 0. *of gets the log-probability of `id`. */
+/* The `count` likeliest tokens, falling, ties by id; top may be NULL for count 0. *of gets the log-probability of `id`.
+ */
 LORAC_API lorac_status lorac_logprobs(const lorac_model *model, const float *logits, int32_t id, float *of,
                                       lorac_token_logprob *top, size_t count, lorac_error *err);
 
@@ -99,8 +104,8 @@ typedef struct lorac_generate_result {
     double prefill_seconds, decode_seconds;
 } lorac_generate_result;
 
-/* Generates after the tokens that the session holds (at least one). `tokenizer` may be NULL: then there is no text and no stop token.
- * The session holds the generated tokens afterwards. */
+/* Generates after the tokens that the session holds (at least one). `tokenizer` may be NULL: then there is no text and
+ * no stop token. The session holds the generated tokens afterwards. */
 LORAC_API lorac_status lorac_generate(lorac_session *session, const lorac_tokenizer *tokenizer,
                                       const lorac_generate_options *options, lorac_generate_fn on_token, void *user,
                                       lorac_generate_result *result, lorac_error *err);

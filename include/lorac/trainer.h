@@ -15,36 +15,43 @@ extern "C" {
 
 typedef struct lorac_trainer lorac_trainer;
 typedef enum lorac_schedule { LORAC_CONSTANT = 0, LORAC_LINEAR, LORAC_COSINE } lorac_schedule;
-typedef enum lorac_adapter_format { LORAC_FORMAT_PEFT = 1, LORAC_FORMAT_MLX = 2, LORAC_FORMAT_BOTH = 3 } lorac_adapter_format;
+typedef enum lorac_adapter_format {
+    LORAC_FORMAT_PEFT = 1,
+    LORAC_FORMAT_MLX = 2,
+    LORAC_FORMAT_BOTH = 3
+} lorac_adapter_format;
 
 typedef struct lorac_trainer_options {
     size_t struct_size;
     lorac_precision precision;
-    size_t rank;               /* 8 */
-    double scale;              /* 20; multiplies B A x */
-    int rslora;                /* only written into the config: scale is what counts */
-    double dropout;            /* 0 */
-    const char *target_modules; /* "all-linear" (default), a comma-separated list of module names, or re:REGEX over full names */
-    int num_layers;            /* the last N layers; −1 all; −2 (default): 16, or all if there are fewer; 0 or too many: an error */
-    size_t iterations;         /* 600 */
-    size_t batch_size;         /* 4 examples, ragged */
-    size_t accumulation;       /* 1: the optimiser steps every k-th iteration and after the last */
-    double learning_rate;      /* 1e-5 */
-    double weight_decay;       /* 0 */
-    double clip_norm;          /* 0: none; else the global gradient norm is clipped to it */
+    size_t rank;                /* 8 */
+    double scale;               /* 20; multiplies B A x */
+    int rslora;                 /* only written into the config: scale is what counts */
+    double dropout;             /* 0 */
+    const char *target_modules; /* "all-linear" (default), a comma-separated list of module names, or re:REGEX over full
+                                   names */
+    int num_layers; /* the last N layers; −1 all; −2 (default): 16, or all if there are fewer; 0 or too many: an error
+                     */
+    size_t iterations;    /* 600 */
+    size_t batch_size;    /* 4 examples, ragged */
+    size_t accumulation;  /* 1: the optimiser steps every k-th iteration and after the last */
+    double learning_rate; /* 1e-5 */
+    double weight_decay;  /* 0 */
+    double clip_norm;     /* 0: none; else the global gradient norm is clipped to it */
     lorac_schedule schedule;
-    size_t warmup;             /* optimiser steps of linear warm-up from 0 */
+    size_t warmup; /* optimiser steps of linear warm-up from 0 */
     uint64_t seed;
-    size_t val_batches;        /* 25 batches of the validation data; (size_t)-1: all; 0: no validation */
+    size_t val_batches; /* 25 batches of the validation data; (size_t)-1: all; 0: no validation */
     size_t steps_per_report, steps_per_eval, save_every; /* 10, 200, 100 iterations; 0: never */
-    size_t early_stop;         /* end after this many validations without improvement; 0: never */
-    size_t memory_limit;       /* bytes for the whole process; 0: none. Recomputation is chosen to fit it */
-    int recompute;             /* 1: recompute whole layers whatever the limit (--grad-checkpoint) */
-    const char *adapter_path;  /* output folder; NULL: nothing is written */
+    size_t early_stop;        /* end after this many validations without improvement; 0: never */
+    size_t memory_limit;      /* bytes for the whole process; 0: none. Recomputation is chosen to fit it */
+    int recompute;            /* 1: recompute whole layers whatever the limit (--grad-checkpoint) */
+    const char *adapter_path; /* output folder; NULL: nothing is written */
     lorac_adapter_format format;
-    int resume;                /* continue exactly from adapter_path/state */
-    const char *initial_adapter; /* weights only, from this adapter (--resume-adapter-file); NULL: A uniform in ±1/√in, B zero */
-    const char *base_name;     /* base_model_name_or_path for the config; NULL: the model's path */
+    int resume;                  /* continue exactly from adapter_path/state */
+    const char *initial_adapter; /* weights only, from this adapter (--resume-adapter-file); NULL: A uniform in ±1/√in,
+                                    B zero */
+    const char *base_name;       /* base_model_name_or_path for the config; NULL: the model's path */
 } lorac_trainer_options;
 LORAC_API void lorac_trainer_options_init(lorac_trainer_options *options);
 
@@ -76,11 +83,11 @@ typedef struct lorac_trainer_info {
 LORAC_API void lorac_trainer_get_info(const lorac_trainer *trainer, lorac_trainer_info *info);
 
 typedef enum lorac_event_kind {
-    LORAC_EVENT_STEP,  /* after every iteration */
-    LORAC_EVENT_TRAIN, /* every steps_per_report iterations and at the end: values since the last report */
-    LORAC_EVENT_VALID, /* a validation ended */
+    LORAC_EVENT_STEP,           /* after every iteration */
+    LORAC_EVENT_TRAIN,          /* every steps_per_report iterations and at the end: values since the last report */
+    LORAC_EVENT_VALID,          /* a validation ended */
     LORAC_EVENT_VALID_PROGRESS, /* during a validation: tokens so far */
-    LORAC_EVENT_SAVE   /* a checkpoint was written */
+    LORAC_EVENT_SAVE            /* a checkpoint was written */
 } lorac_event_kind;
 
 typedef struct lorac_event {
@@ -89,10 +96,10 @@ typedef struct lorac_event {
     size_t iteration, iterations;
     double loss;
     double learning_rate;
-    size_t target_tokens; /* TRAIN: of the whole run so far; STEP, VALID: of this one */
-    double seconds;       /* STEP: of this iteration */
+    size_t target_tokens;     /* TRAIN: of the whole run so far; STEP, VALID: of this one */
+    double seconds;           /* STEP: of this iteration */
     double tokens_per_second; /* TRAIN: target tokens of the window by its training time */
-    double flops;         /* STEP: that the work needed */
+    double flops;             /* STEP: that the work needed */
     size_t peak_rss_bytes;
 } lorac_event;
 /* Not 0: save the state, then return LORAC_CANCELLED. */
@@ -105,7 +112,8 @@ typedef struct lorac_train_result {
 } lorac_train_result;
 LORAC_API lorac_status lorac_trainer_run(lorac_trainer *trainer, lorac_event_fn on_event, void *user,
                                          lorac_train_result *result, lorac_error *err);
-/* From any thread or a signal handler: stop within a few ms in the middle of a step; the state before it is kept and saved. */
+/* From any thread or a signal handler: stop within a few ms in the middle of a step; the state before it is kept and
+ * saved. */
 LORAC_API void lorac_trainer_cancel(lorac_trainer *trainer);
 
 /* The adapter as it is now, as an immutable copy. */
@@ -113,8 +121,8 @@ LORAC_API lorac_status lorac_trainer_adapter(lorac_trainer *trainer, lorac_adapt
 
 typedef struct lorac_evaluation {
     size_t struct_size;
-    double loss;    /* mean −log p over the targets */
-    size_t tokens;  /* targets */
+    double loss;   /* mean −log p over the targets */
+    size_t tokens; /* targets */
     double seconds;
 } lorac_evaluation;
 typedef int (*lorac_progress_fn)(void *user, size_t done, size_t total); /* in tokens; not 0: cancel */

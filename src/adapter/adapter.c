@@ -30,21 +30,28 @@ static lorac_status fill(struct lorac_adapter *a, const float *floats, const cha
     return LORAC_OK;
 }
 
-lorac_status adapter_create(struct lorac_runtime *runtime, struct lorac_model *model, size_t linears, struct adapter_layout *layout,
-                            const float *floats, const char *path, struct lorac_adapter **adapter, lorac_error *err)
+lorac_status adapter_create(struct lorac_runtime *runtime, struct lorac_model *model, size_t linears,
+                            struct adapter_layout *layout, const float *floats, const char *path,
+                            struct lorac_adapter **adapter, lorac_error *err)
 {
     struct lorac_adapter *a = mem_alloc(&runtime->memory, sizeof *a);
     if (!a) return fail_memory(err, "an adapter", sizeof *a);
-    *a = (struct lorac_adapter){.references = 1, .runtime = runtime, .model = model, .linears = linears, .layout = *layout};
+    *a = (struct lorac_adapter){
+        .references = 1, .runtime = runtime, .model = model, .linears = linears, .layout = *layout};
     *layout = (struct adapter_layout){0};
     lorac_model_retain(model);
     lorac_status status = fill(a, floats, path, err);
-    if (status == LORAC_OK) *adapter = a;
-    else adapter_free(a);
+    if (status == LORAC_OK)
+        *adapter = a;
+    else
+        adapter_free(a);
     return status;
 }
 
-void lorac_adapter_retain(lorac_adapter *adapter) { adapter->references++; }
+void lorac_adapter_retain(lorac_adapter *adapter)
+{
+    adapter->references++;
+}
 
 void lorac_adapter_release(lorac_adapter *adapter)
 {
@@ -54,7 +61,9 @@ void lorac_adapter_release(lorac_adapter *adapter)
 void lorac_adapter_get_info(const lorac_adapter *a, lorac_adapter_info *info)
 {
     size_t size = info->struct_size;
-    lorac_adapter_info full = {.struct_size = size, .path = a->path, .modules = a->layout.count,
+    lorac_adapter_info full = {.struct_size = size,
+                               .path = a->path,
+                               .modules = a->layout.count,
                                .scale = a->layout.count ? a->layout.modules[0].scale : 0};
     for (size_t i = 0; i < a->layout.count; i++) {
         const struct adapter_module *m = &a->layout.modules[i];
@@ -98,11 +107,15 @@ static void fill_terms(struct lorac_adapter_set *set, const double *factors, siz
 
 static lorac_status check_members(lorac_adapter *const *adapters, const double *factors, size_t count, lorac_error *err)
 {
-    if (!count) return fail(err, LORAC_INVALID_ARGUMENT, NULL, "a set needs at least one adapter; use no set for the base alone");
+    if (!count)
+        return fail(err, LORAC_INVALID_ARGUMENT, NULL,
+                    "a set needs at least one adapter; use no set for the base alone");
     for (size_t i = 0; i < count; i++) {
         if (adapters[i]->model != adapters[0]->model)
-            return fail(err, LORAC_MISMATCH, adapters[i]->path, "was opened for another model than \"%s\"", adapters[0]->path);
-        if (!isfinite(factors[i])) return fail(err, LORAC_INVALID_ARGUMENT, adapters[i]->path, "the scale is not a finite number");
+            return fail(err, LORAC_MISMATCH, adapters[i]->path, "was opened for another model than \"%s\"",
+                        adapters[0]->path);
+        if (!isfinite(factors[i]))
+            return fail(err, LORAC_INVALID_ARGUMENT, adapters[i]->path, "the scale is not a finite number");
     }
     return LORAC_OK;
 }
@@ -131,7 +144,10 @@ lorac_status lorac_adapter_set_create(lorac_adapter *const *adapters, const doub
     return LORAC_OK;
 }
 
-void lorac_adapter_set_retain(lorac_adapter_set *set) { set->references++; }
+void lorac_adapter_set_retain(lorac_adapter_set *set)
+{
+    set->references++;
+}
 
 void lorac_adapter_set_release(lorac_adapter_set *set)
 {

@@ -1,7 +1,8 @@
 /* read.c — adapter folders to a layout and floats: PEFT's adapter_model.safetensors and mlx-lm's adapters.safetensors.
  *
- * All or nothing: a tensor that names no matrix of the base, half a pair, a wrong shape, or a config value that would change
- * numbers and is not known, is an error that lists what did not match. Refuses DoRA, biases and trained full tensors. */
+ * All or nothing: a tensor that names no matrix of the base, half a pair, a wrong shape, or a config value that would
+ * change numbers and is not known, is an error that lists what did not match. Refuses DoRA, biases and trained full
+ * tensors. */
 #include "adapter/adapter.h"
 
 #define PCRE2_CODE_UNIT_WIDTH 8
@@ -20,8 +21,10 @@ struct dialect {
     const char *a[2], *b[2]; /* suffixes, newer first */
     bool transposed;         /* mlx-lm: A (in, r), B (r, out) */
 };
-static const struct dialect peft = {"base_model.model.", {".lora_A.weight", ".lora_A.default.weight"},
-                                    {".lora_B.weight", ".lora_B.default.weight"}, false};
+static const struct dialect peft = {"base_model.model.",
+                                    {".lora_A.weight", ".lora_A.default.weight"},
+                                    {".lora_B.weight", ".lora_B.default.weight"},
+                                    false};
 static const struct dialect mlx = {"", {".lora_a", ".lora_a"}, {".lora_b", ".lora_b"}, true};
 
 static const struct st_tensor *find(const struct safetensors *file, const struct dialect *d, const char *module,
@@ -49,20 +52,35 @@ struct scaling {
 /* Settings that change numbers in ways that are not computed here. */
 static lorac_status refuse_settings(const json_t *c, const char *path, lorac_error *err)
 {
-    static const char *const off[] = {"use_dora", "fan_in_fan_out", "lora_bias", "use_qalora", "use_bdlora", "arrow_config",
-                                      "trainable_token_indices", "modules_to_save", "target_parameters", "layer_replication",
-                                      "megatron_config", "eva_config", "corda_config", "alora_invocation_tokens"};
+    static const char *const off[] = {"use_dora",
+                                      "fan_in_fan_out",
+                                      "lora_bias",
+                                      "use_qalora",
+                                      "use_bdlora",
+                                      "arrow_config",
+                                      "trainable_token_indices",
+                                      "modules_to_save",
+                                      "target_parameters",
+                                      "layer_replication",
+                                      "megatron_config",
+                                      "eva_config",
+                                      "corda_config",
+                                      "alora_invocation_tokens"};
     for (size_t i = 0; i < sizeof off / sizeof *off; i++) {
         const json_t *v = json_object_get(c, off[i]);
         bool empty = (json_is_array(v) && !json_array_size(v)) || (json_is_object(v) && !json_object_size(v));
         if (v && !json_is_null(v) && !json_is_false(v) && !empty)
-            return fail(err, LORAC_UNSUPPORTED, path, "\"%s\" is set; lorac reads plain LoRA adapters without it", off[i]);
+            return fail(err, LORAC_UNSUPPORTED, path, "\"%s\" is set; lorac reads plain LoRA adapters without it",
+                        off[i]);
     }
     const char *bias, *type;
     TRY(json_get_text(c, "bias", "none", &bias, path, err));
-    if (strcmp(bias, "none")) return fail(err, LORAC_UNSUPPORTED, path, "\"bias\": \"%s\"; lorac reads adapters without trained biases", bias);
+    if (strcmp(bias, "none"))
+        return fail(err, LORAC_UNSUPPORTED, path, "\"bias\": \"%s\"; lorac reads adapters without trained biases",
+                    bias);
     TRY(json_get_text(c, "peft_type", "LORA", &type, path, err));
-    return !strcmp(type, "LORA") ? LORAC_OK : fail(err, LORAC_UNSUPPORTED, path, "\"peft_type\": \"%s\"; lorac reads LORA", type);
+    return !strcmp(type, "LORA") ? LORAC_OK
+                                 : fail(err, LORAC_UNSUPPORTED, path, "\"peft_type\": \"%s\"; lorac reads LORA", type);
 }
 
 static lorac_status peft_scaling(const json_t *c, const char *path, struct scaling *s, lorac_error *err)
@@ -80,7 +98,8 @@ static lorac_status mlx_scaling(const json_t *c, const char *path, struct scalin
     const char *type;
     const json_t *parameters = json_object_get(c, "lora_parameters");
     TRY(json_get_text(c, "fine_tune_type", "lora", &type, path, err));
-    if (strcmp(type, "lora")) return fail(err, LORAC_UNSUPPORTED, path, "\"fine_tune_type\": \"%s\"; lorac reads lora", type);
+    if (strcmp(type, "lora"))
+        return fail(err, LORAC_UNSUPPORTED, path, "\"fine_tune_type\": \"%s\"; lorac reads lora", type);
     if (!json_is_object(parameters)) return fail(err, LORAC_FORMAT, path, "\"lora_parameters\" is missing");
     s->direct = true;
     TRY(json_get_float(parameters, "scale", NAN, &s->scale, path, err));
@@ -108,17 +127,19 @@ static double module_scale(const struct scaling *s, const char *module, size_t r
     const char *key;
     json_t *value;
     if (s->direct) return s->scale;
-    json_object_foreach((json_t *)(uintptr_t)s->alpha_pattern, key, value)
-        if (json_is_number(value) && pattern_matches(key, module)) {
-            alpha = json_number_value(value);
-            break;
-        }
+    json_object_foreach((json_t *)(uintptr_t)s->alpha_pattern, key,
+                        value) if (json_is_number(value) && pattern_matches(key, module))
+    {
+        alpha = json_number_value(value);
+        break;
+    }
     return alpha / (s->rslora ? sqrt((double)rank) : (double)rank);
 }
 
 /* ---- one module ----------------------------------------------------------------------------- */
 
-static lorac_status shape_error(const struct safetensors *file, const struct st_tensor *t, size_t rows, size_t cols, lorac_error *err)
+static lorac_status shape_error(const struct safetensors *file, const struct st_tensor *t, size_t rows, size_t cols,
+                                lorac_error *err)
 {
     return fail(err, LORAC_MISMATCH, file->path, "tensor \"%s\" is %zu x %zu, the base needs %zu x %zu", t->name,
                 t->dims > 0 ? t->shape[0] : 0, t->dims > 1 ? t->shape[1] : 0, rows, cols);
@@ -136,7 +157,9 @@ static lorac_status check_pair(const struct safetensors *file, const struct dial
     const struct st_tensor *both[2] = {a, b};
     for (int i = 0; i < 2; i++)
         if (both[i]->dtype != ST_F32 && both[i]->dtype != ST_F16 && both[i]->dtype != ST_BF16)
-            return fail(err, LORAC_UNSUPPORTED, file->path, "tensor \"%s\" is of type %s; lorac reads F32, F16 and BF16", both[i]->name, st_dtype_name(both[i]->dtype));
+            return fail(err, LORAC_UNSUPPORTED, file->path,
+                        "tensor \"%s\" is of type %s; lorac reads F32, F16 and BF16", both[i]->name,
+                        st_dtype_name(both[i]->dtype));
     return LORAC_OK;
 }
 
@@ -202,9 +225,10 @@ static lorac_status check_all_used(struct memory *memory, const struct safetenso
         if (list.length) text_puts(&list, ", ");
         text_puts(&list, file->tensors[i].name);
     }
-    lorac_status status = fail(err, LORAC_MISMATCH, file->path,
-                               "%zu of %zu tensors match nothing in the base model: %s%s (was the adapter made for another model?)",
-                               unmatched, file->count, list.data ? list.data : "?", unmatched > MAX_LISTED ? ", ..." : "");
+    lorac_status status =
+        fail(err, LORAC_MISMATCH, file->path,
+             "%zu of %zu tensors match nothing in the base model: %s%s (was the adapter made for another model?)",
+             unmatched, file->count, list.data ? list.data : "?", unmatched > MAX_LISTED ? ", ..." : "");
     text_free(&list);
     return status;
 }
@@ -257,7 +281,8 @@ static lorac_status weights_path(struct memory *m, const char *path, char **file
     TRY(find_file(m, path, "adapter_model.safetensors", file, err));
     if (!*file) TRY(find_file(m, path, "adapters.safetensors", file, err));
     if (*file) return LORAC_OK;
-    return fail(err, LORAC_NOT_FOUND, path, "the folder holds neither adapter_model.safetensors (PEFT) nor adapters.safetensors (mlx-lm)");
+    return fail(err, LORAC_NOT_FOUND, path,
+                "the folder holds neither adapter_model.safetensors (PEFT) nor adapters.safetensors (mlx-lm)");
 }
 
 static char *config_beside(struct memory *m, const char *file)
@@ -280,7 +305,8 @@ lorac_status adapter_read(struct memory *m, const char *path, struct linear_list
     lorac_status status = weights_path(m, path, &file, err);
     if (status == LORAC_OK) {
         config_path = config_beside(m, file);
-        status = config_path ? json_read_file(m, config_path, CONFIG_CAP, &config, err) : fail_memory(err, "a path", strlen(file));
+        status = config_path ? json_read_file(m, config_path, CONFIG_CAP, &config, err)
+                             : fail_memory(err, "a path", strlen(file));
     }
     if (status == LORAC_OK) status = safetensors_open(m, file, true, &tensors, err);
     if (status == LORAC_OK) {

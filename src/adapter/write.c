@@ -16,7 +16,8 @@ static json_t *target_modules(const struct adapter_layout *layout)
         const char *name = strrchr(layout->modules[i].linear->name, '.');
         name = name ? name + 1 : layout->modules[i].linear->name;
         bool there = false;
-        for (size_t k = 0; k < json_array_size(list); k++) there |= !strcmp(json_string_value(json_array_get(list, k)), name);
+        for (size_t k = 0; k < json_array_size(list); k++)
+            there |= !strcmp(json_string_value(json_array_get(list, k)), name);
         if (!there) json_array_append_new(list, json_string(name));
     }
     return list;
@@ -107,8 +108,12 @@ static void describe(struct writing *w, size_t i, const char *suffix, size_t row
 {
     char *name = w->names + i * NAME;
     snprintf(name, NAME, "%s%s%s", w->mlx ? "" : "base_model.model.", w->layout->modules[i / 2].linear->name, suffix);
-    w->tensors[i] = (struct st_tensor){.name = name, .dtype = ST_F32, .dims = 2, .shape = {rows, cols},
-                                       .data = (const uint8_t *)data, .bytes = rows * cols * sizeof *data};
+    w->tensors[i] = (struct st_tensor){.name = name,
+                                       .dtype = ST_F32,
+                                       .dims = 2,
+                                       .shape = {rows, cols},
+                                       .data = (const uint8_t *)data,
+                                       .bytes = rows * cols * sizeof *data};
 }
 
 static void place_module(struct writing *w, size_t i)
@@ -120,7 +125,8 @@ static void place_module(struct writing *w, size_t i)
     for (size_t j = 0; j < r; j++)
         for (size_t k = 0; k < in; k++) to_a[w->mlx ? k * r + j : j * in + k] = a[j * in + k];
     for (size_t n = 0; n < out; n++)
-        for (size_t j = 0; j < r; j++) to_b[w->mlx ? j * out + n : n * r + j] = b[linear_file_row(m->linear, n) * r + j];
+        for (size_t j = 0; j < r; j++)
+            to_b[w->mlx ? j * out + n : n * r + j] = b[linear_file_row(m->linear, n) * r + j];
     describe(w, 2 * i, w->mlx ? ".lora_a" : ".lora_A.weight", w->mlx ? in : r, w->mlx ? r : in, to_a);
     describe(w, 2 * i + 1, w->mlx ? ".lora_b" : ".lora_B.weight", w->mlx ? r : out, w->mlx ? out : r, to_b);
 }
@@ -134,7 +140,8 @@ static lorac_status write_weights(struct memory *m, const char *folder, const st
     w.tensors = mem_array(m, layout->count * 2, sizeof *w.tensors);
     w.data = mem_array(m, layout->floats, sizeof *w.data);
     w.names = mem_array(m, layout->count * 2, NAME);
-    lorac_status status = path && w.tensors && w.data && w.names ? LORAC_OK : fail_memory(err, "an adapter's copy", layout->floats * 4);
+    lorac_status status =
+        path && w.tensors && w.data && w.names ? LORAC_OK : fail_memory(err, "an adapter's copy", layout->floats * 4);
     if (status == LORAC_OK) {
         for (size_t i = 0; i < layout->count; i++) place_module(&w, i);
         status = safetensors_write(m, path, w.tensors, layout->count * 2, metadata, 1, err);

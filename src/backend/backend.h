@@ -1,10 +1,10 @@
 /* backend.h — what a machine that computes must offer: buffers, streams, kernels. No model is named here.
  *
  * A buffer is the backend's memory; a `struct buf` is a place in it. Work is issued on a stream between begin and wait;
- * the host sees results only through readback after wait. A kernel call on a stream whose work was cancelled does nothing.
- * Activations are f32 and row-major; ld* is the distance of rows in elements. Weights stay in their file's layout.
- * Backends: cpu (computes), trace (the cpu, whose buffers the host cannot read between submissions),
- * null (computes nothing, allocates nothing, counts bytes and FLOPs: the planner). */
+ * the host sees results only through readback after wait. A kernel call on a stream whose work was cancelled does
+ * nothing. Activations are f32 and row-major; ld* is the distance of rows in elements. Weights stay in their file's
+ * layout. Backends: cpu (computes), trace (the cpu, whose buffers the host cannot read between submissions), null
+ * (computes nothing, allocates nothing, counts bytes and FLOPs: the planner). */
 #ifndef BACKEND_BACKEND_H
 #define BACKEND_BACKEND_H
 
@@ -22,8 +22,14 @@ struct buf {
     struct buffer *buffer;
     size_t offset; /* bytes */
 };
-static inline struct buf buf_at(struct buf b, size_t floats) { return (struct buf){b.buffer, b.offset + 4 * floats}; }
-static inline bool buf_is(struct buf b) { return b.buffer != NULL; }
+static inline struct buf buf_at(struct buf b, size_t floats)
+{
+    return (struct buf){b.buffer, b.offset + 4 * floats};
+}
+static inline bool buf_is(struct buf b)
+{
+    return b.buffer != NULL;
+}
 
 struct qmatrix {
     enum quant_type type;
@@ -76,7 +82,8 @@ struct outer {
     float scale;
 };
 
-/* Keys and values of one sequence in one layer. Page p holds keys p·page_tokens …; a multiple of 64 tokens, or one page. */
+/* Keys and values of one sequence in one layer. Page p holds keys p·page_tokens …; a multiple of 64 tokens, or one
+ * page. */
 struct kv_view {
     const struct buf *k, *v; /* one per page */
     size_t offset;           /* floats added to each */
@@ -93,12 +100,13 @@ struct attention {
     float scale;
     const struct attention_segment *segments;
     size_t segment_count;
-    struct buf dout, dq, dk, dv; /* backward only; dk, dv (batch rows, kv_heads·head_dim): segments start at position 0, one page */
+    struct buf dout, dq, dk,
+        dv; /* backward only; dk, dv (batch rows, kv_heads·head_dim): segments start at position 0, one page */
 };
 
 /* Per row: loss = −log softmax(z)[target]; with gradients, z becomes weight · (softmax(z) − onehot). */
 struct cross_entropy {
-    struct buf logits;          /* (rows, vocab) */
+    struct buf logits;                   /* (rows, vocab) */
     struct buf targets, weights, losses; /* i32 (rows), f32 (rows), f32 (rows) */
     size_t rows, vocab;
     bool gradient;
@@ -113,7 +121,8 @@ struct adamw {
 struct backend_kernels {
     const char *name;
     lorac_status (*buffer_create)(struct backend *b, size_t bytes, struct buffer **buffer, lorac_error *err);
-    lorac_status (*buffer_wrap)(struct backend *b, const void *bytes, size_t size, struct buffer **buffer, lorac_error *err);
+    lorac_status (*buffer_wrap)(struct backend *b, const void *bytes, size_t size, struct buffer **buffer,
+                                lorac_error *err);
     void (*buffer_free)(struct backend *b, struct buffer *buffer); /* NULL is allowed */
     void (*upload)(struct stream *s, struct buf to, const void *from, size_t bytes);
     void (*readback)(struct stream *s, void *to, struct buf from, size_t bytes); /* after wait */
@@ -126,20 +135,27 @@ struct backend_kernels {
     void (*matmul)(struct stream *s, const struct matmul *a);
     void (*matmul_back)(struct stream *s, const struct matmul_back *a);
     void (*outer)(struct stream *s, const struct outer *a);
-    void (*rms_norm)(struct stream *s, struct buf y, struct buf scale, struct buf x, struct buf w, size_t rows, size_t width, float eps);
-    void (*rms_norm_back)(struct stream *s, struct buf dx, struct buf dy, struct buf x, struct buf w, struct buf scale, size_t rows, size_t width);
-    /* table (rows, rotary/2, {cos, sin}) · attention factor, from positions (i32) and inverse frequencies (rotary/2 f32) */
-    void (*rope_table)(struct stream *s, struct buf table, struct buf positions, struct buf inverse, size_t rows, size_t rotary, float factor);
-    void (*rope)(struct stream *s, struct buf x, size_t ld, struct buf table, size_t rows, size_t heads, size_t head_dim, size_t rotary, bool interleaved, bool inverse);
+    void (*rms_norm)(struct stream *s, struct buf y, struct buf scale, struct buf x, struct buf w, size_t rows,
+                     size_t width, float eps);
+    void (*rms_norm_back)(struct stream *s, struct buf dx, struct buf dy, struct buf x, struct buf w, struct buf scale,
+                          size_t rows, size_t width);
+    /* table (rows, rotary/2, {cos, sin}) · attention factor, from positions (i32) and inverse frequencies (rotary/2
+     * f32) */
+    void (*rope_table)(struct stream *s, struct buf table, struct buf positions, struct buf inverse, size_t rows,
+                       size_t rotary, float factor);
+    void (*rope)(struct stream *s, struct buf x, size_t ld, struct buf table, size_t rows, size_t heads,
+                 size_t head_dim, size_t rotary, bool interleaved, bool inverse);
     void (*attention)(struct stream *s, const struct attention *a);
     void (*attention_back)(struct stream *s, const struct attention *a);
     void (*silu_mul)(struct stream *s, struct buf y, struct buf gate, struct buf up, size_t n);
-    void (*silu_mul_back)(struct stream *s, struct buf dgate, struct buf dup, struct buf dy, struct buf gate, struct buf up, size_t n);
+    void (*silu_mul_back)(struct stream *s, struct buf dgate, struct buf dup, struct buf dy, struct buf gate,
+                          struct buf up, size_t n);
     void (*add)(struct stream *s, struct buf y, struct buf a, struct buf b, size_t n);
     void (*axpy)(struct stream *s, struct buf y, struct buf x, float scale, size_t n); /* y += scale · x */
     void (*fill)(struct stream *s, struct buf y, float value, size_t n);
     /* y (+)= x · mask / (1 − p), mask from the key and the element's index: the same again in the backward */
-    void (*dropout)(struct stream *s, struct buf y, struct buf x, const uint32_t key[2], float p, size_t n, bool accumulate);
+    void (*dropout)(struct stream *s, struct buf y, struct buf x, const uint32_t key[2], float p, size_t n,
+                    bool accumulate);
     void (*copy_rows)(struct stream *s, struct buf y, size_t ldy, struct buf x, size_t ldx, size_t rows, size_t width);
     /* y[i] = x[index[i]]; and back: dx[index[i]] += dy[i] (indices distinct) */
     void (*gather_rows)(struct stream *s, struct buf y, struct buf x, struct buf index, size_t rows, size_t width);
@@ -156,8 +172,10 @@ struct backend {
     const char *isa;
 };
 
-lorac_status backend_cpu_create(struct memory *m, struct pool *pool, const char *isa_cap, struct backend **b, lorac_error *err);
-lorac_status backend_trace_create(struct memory *m, struct pool *pool, const char *isa_cap, struct backend **b, lorac_error *err);
+lorac_status backend_cpu_create(struct memory *m, struct pool *pool, const char *isa_cap, struct backend **b,
+                                lorac_error *err);
+lorac_status backend_trace_create(struct memory *m, struct pool *pool, const char *isa_cap, struct backend **b,
+                                  lorac_error *err);
 lorac_status backend_null_create(struct memory *m, struct backend **b, lorac_error *err);
 void backend_free(struct backend *b); /* NULL is allowed */
 

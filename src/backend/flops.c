@@ -8,9 +8,18 @@ static double products(size_t rows, size_t cols, const struct matmul_output *o, 
     return sum;
 }
 
-double flops_matmul(const struct matmul *a) { return products(a->rows, a->cols, a->out, a->count); }
-double flops_matmul_back(const struct matmul_back *a) { return products(a->rows, a->cols, a->in, a->count); }
-double flops_outer(const struct outer *a) { return 2.0 * (double)a->rows * (double)a->n * (double)a->k; }
+double flops_matmul(const struct matmul *a)
+{
+    return products(a->rows, a->cols, a->out, a->count);
+}
+double flops_matmul_back(const struct matmul_back *a)
+{
+    return products(a->rows, a->cols, a->in, a->count);
+}
+double flops_outer(const struct outer *a)
+{
+    return 2.0 * (double)a->rows * (double)a->n * (double)a->k;
+}
 
 double flops_attention(const struct attention *a, bool backward)
 {

@@ -18,7 +18,8 @@ static lorac_status create_backend(struct lorac_runtime *r, const lorac_runtime_
 {
     const char *cap = o->isa ? o->isa : getenv("LORAC_ISA");
     if (cap && !*cap) cap = NULL;
-    if (!o->backend || !strcmp(o->backend, "cpu")) return backend_cpu_create(&r->memory, r->pool, cap, &r->backend, err);
+    if (!o->backend || !strcmp(o->backend, "cpu"))
+        return backend_cpu_create(&r->memory, r->pool, cap, &r->backend, err);
     if (!strcmp(o->backend, "trace")) return backend_trace_create(&r->memory, r->pool, cap, &r->backend, err);
     return fail(err, LORAC_INVALID_ARGUMENT, NULL, "there is no backend \"%s\" (known: cpu, trace)", o->backend);
 }
@@ -37,8 +38,10 @@ lorac_status lorac_runtime_create(const lorac_runtime_options *options, lorac_ru
     r->log_user = o.log_user;
     lorac_status status = pool_create(&r->memory, o.threads > 0 ? o.threads : os_default_threads(), &r->pool, err);
     if (status == LORAC_OK) status = create_backend(r, &o, err);
-    if (status == LORAC_OK) *runtime = r;
-    else lorac_runtime_free(r);
+    if (status == LORAC_OK)
+        *runtime = r;
+    else
+        lorac_runtime_free(r);
     return status;
 }
 
@@ -53,9 +56,13 @@ void lorac_runtime_free(lorac_runtime *r)
 void lorac_runtime_get_info(const lorac_runtime *r, lorac_runtime_info *info)
 {
     size_t size = info->struct_size;
-    lorac_runtime_info full = {.struct_size = size, .threads = pool_threads(r->pool), .isa = r->backend->isa,
-                               .backend = r->backend->kernels->name, .heap_bytes = r->memory.used,
-                               .heap_peak_bytes = r->memory.peak, .heap_calls = r->memory.calls};
+    lorac_runtime_info full = {.struct_size = size,
+                               .threads = pool_threads(r->pool),
+                               .isa = r->backend->isa,
+                               .backend = r->backend->kernels->name,
+                               .heap_bytes = r->memory.used,
+                               .heap_peak_bytes = r->memory.peak,
+                               .heap_calls = r->memory.calls};
     memcpy(info, &full, size < sizeof full ? size : sizeof full);
 }
 

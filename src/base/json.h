@@ -17,18 +17,19 @@ lorac_status json_read_unique(struct memory *m, const char *text, size_t length,
                               lorac_error *err);
 lorac_status json_read_file(struct memory *m, const char *path, size_t cap, json_t **value, lorac_error *err);
 
-/* How to print: Python's json.dumps is the model. Numbers print shortest round-trip as Python's repr does (0.1, 1e-05, 2.0). */
+/* How to print: Python's json.dumps is the model. Numbers print shortest round-trip as Python's repr does (0.1,
+ * 1e-05, 2.0). */
 struct json_style {
-    int indent;        /* 0: one line */
+    int indent; /* 0: one line */
     bool sort_keys;
-    bool ascii;        /* escape non-ASCII as \uXXXX; otherwise UTF-8 as is */
-    bool compact;      /* "," and ":" instead of ", " and ": " */
+    bool ascii;   /* escape non-ASCII as \uXXXX; otherwise UTF-8 as is */
+    bool compact; /* "," and ":" instead of ", " and ": " */
 };
 void json_print(struct text *out, const json_t *value, struct json_style style);
 void json_print_number(struct text *out, double value); /* as Python's repr(float); NaN, Infinity, -Infinity */
 
-/* Fields of an object with a type. Missing or null gives `fallback`; a wrong type is an error naming file, key, expected,
- * found. */
+/* Fields of an object with a type. Missing or null gives `fallback`; a wrong type is an error naming file, key,
+ * expected, found. */
 lorac_status json_get_size(const json_t *object, const char *key, size_t fallback, size_t *value, const char *file,
                            lorac_error *err); /* a non-negative integer, also written as 2.0 */
 lorac_status json_get_float(const json_t *object, const char *key, double fallback, double *value, const char *file,

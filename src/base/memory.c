@@ -9,8 +9,14 @@
 
 enum { ALIGNMENT = 64, HEADER = 64 }; /* a block's size stands in the 64 bytes before it */
 
-bool size_mul(size_t a, size_t b, size_t *product) { return !__builtin_mul_overflow(a, b, product); }
-bool size_add(size_t a, size_t b, size_t *sum) { return !__builtin_add_overflow(a, b, sum); }
+bool size_mul(size_t a, size_t b, size_t *product)
+{
+    return !__builtin_mul_overflow(a, b, product);
+}
+bool size_add(size_t a, size_t b, size_t *sum)
+{
+    return !__builtin_add_overflow(a, b, sum);
+}
 
 static bool account(struct memory *m, size_t bytes)
 {
@@ -100,7 +106,10 @@ void text_add(struct text *t, const void *bytes, size_t length)
     t->data[t->length] = 0;
 }
 
-void text_puts(struct text *t, const char *s) { text_add(t, s, strlen(s)); }
+void text_puts(struct text *t, const char *s)
+{
+    text_add(t, s, strlen(s));
+}
 
 void text_printf(struct text *t, const char *format, ...)
 {
@@ -109,8 +118,10 @@ void text_printf(struct text *t, const char *format, ...)
     va_start(args, format);
     int n = vsnprintf(buffer, sizeof buffer, format, args);
     va_end(args);
-    if (n < 0 || (size_t)n >= sizeof buffer) t->failed = true; /* for short fields only */
-    else text_add(t, buffer, (size_t)n);
+    if (n < 0 || (size_t)n >= sizeof buffer)
+        t->failed = true; /* for short fields only */
+    else
+        text_add(t, buffer, (size_t)n);
 }
 
 void text_free(struct text *t)
@@ -147,4 +158,7 @@ void list_free(struct list *l)
     *l = (struct list){.memory = l->memory, .size = l->size};
 }
 
-void lorac_free(void *pointer) { free(pointer); }
+void lorac_free(void *pointer)
+{
+    free(pointer);
+}

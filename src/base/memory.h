@@ -14,11 +14,11 @@ struct memory {
     size_t limit;                     /* 0: none */
 };
 
-void *mem_alloc(struct memory *m, size_t bytes);              /* NULL when refused; zeroed; bytes 0 gives a block */
-void *mem_array(struct memory *m, size_t count, size_t size); /* the same, overflow-checked */
+void *mem_alloc(struct memory *m, size_t bytes);               /* NULL when refused; zeroed; bytes 0 gives a block */
+void *mem_array(struct memory *m, size_t count, size_t size);  /* the same, overflow-checked */
 void *mem_resize(struct memory *m, void *block, size_t bytes); /* the new tail is zeroed; block may be NULL */
 char *mem_text(struct memory *m, const char *text, size_t length); /* a NUL-terminated copy */
-void mem_free(struct memory *m, void *block);                 /* NULL is allowed */
+void mem_free(struct memory *m, void *block);                      /* NULL is allowed */
 
 /* Overflow-checked arithmetic on sizes that come from files: false when it does not fit. */
 bool size_mul(size_t a, size_t b, size_t *product);

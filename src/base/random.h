@@ -19,7 +19,7 @@ void philox4x32(const uint32_t key[2], const uint32_t counter[4], uint32_t out[4
 /* A key from a seed, a use and three numbers that name the stream (layer, module, step ...). */
 struct random_key random_key(uint64_t seed, enum random_use use, uint64_t a, uint64_t b, uint64_t c);
 uint32_t random_u32(struct random_key key, uint64_t index);
-double random_unit(struct random_key key, uint64_t index);         /* in [0, 1), 53 bits */
+double random_unit(struct random_key key, uint64_t index);                    /* in [0, 1), 53 bits */
 uint64_t random_below(struct random_key key, uint64_t index, uint64_t bound); /* unbiased for bound < 2^32 */
 void random_permutation(struct random_key key, size_t *items, size_t count);  /* 0..count-1, Fisher-Yates */
 

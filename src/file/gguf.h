@@ -8,8 +8,19 @@
 #include "base/os.h"
 
 enum gguf_type { /* of a metadata value, numbered as in the file */
-    GGUF_U8, GGUF_I8, GGUF_U16, GGUF_I16, GGUF_U32, GGUF_I32, GGUF_F32, GGUF_BOOL, GGUF_STRING, GGUF_ARRAY,
-    GGUF_U64, GGUF_I64, GGUF_F64
+                 GGUF_U8,
+                 GGUF_I8,
+                 GGUF_U16,
+                 GGUF_I16,
+                 GGUF_U32,
+                 GGUF_I32,
+                 GGUF_F32,
+                 GGUF_BOOL,
+                 GGUF_STRING,
+                 GGUF_ARRAY,
+                 GGUF_U64,
+                 GGUF_I64,
+                 GGUF_F64
 };
 
 struct gguf_string {
@@ -61,14 +72,16 @@ bool gguf_is(const char *path); /* the file begins with GGUF's magic */
 const struct gguf_value *gguf_find(const struct gguf *g, const char *key); /* NULL when absent */
 const struct gguf_tensor *gguf_find_tensor(const struct gguf *g, const char *name);
 
-/* Typed access: an error names the key, what was expected and found. Missing: `fallback`, or LORAC_NOT_FOUND where noted. */
+/* Typed access: an error names the key, what was expected and found. Missing: `fallback`, or LORAC_NOT_FOUND where
+ * noted. */
 lorac_status gguf_get_size(const struct gguf *g, const char *key, size_t fallback, size_t *value, lorac_error *err);
 lorac_status gguf_get_float(const struct gguf *g, const char *key, double fallback, double *value, lorac_error *err);
 lorac_status gguf_get_bool(const struct gguf *g, const char *key, bool fallback, bool *value, lorac_error *err);
 /* A NUL-terminated copy (mem_free); *value is NULL when missing. */
 lorac_status gguf_get_text(const struct gguf *g, const char *key, char **value, lorac_error *err);
 
-/* Walks an array of strings: call with *at = 0 first; false at the end or at damage (opening has checked, so only at the end). */
+/* Walks an array of strings: call with *at = 0 first; false at the end or at damage (opening has checked, so only at
+ * the end). */
 bool gguf_next_string(const struct gguf_value *array, size_t *at, struct gguf_string *item);
 /* Element i of a numeric array (any integer or float type) as a double. */
 double gguf_number(const struct gguf_value *array, size_t i);

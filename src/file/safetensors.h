@@ -9,7 +9,23 @@
 
 #include "base/os.h"
 
-enum st_dtype { ST_BOOL, ST_U8, ST_I8, ST_F8_E5M2, ST_F8_E4M3, ST_I16, ST_U16, ST_F16, ST_BF16, ST_I32, ST_U32, ST_F32, ST_F64, ST_I64, ST_U64 };
+enum st_dtype {
+    ST_BOOL,
+    ST_U8,
+    ST_I8,
+    ST_F8_E5M2,
+    ST_F8_E4M3,
+    ST_I16,
+    ST_U16,
+    ST_F16,
+    ST_BF16,
+    ST_I32,
+    ST_U32,
+    ST_F32,
+    ST_F64,
+    ST_I64,
+    ST_U64
+};
 const char *st_dtype_name(enum st_dtype dtype);
 size_t st_dtype_bytes(enum st_dtype dtype);
 
@@ -26,7 +42,7 @@ struct safetensors {
     char *path;
     struct st_tensor *tensors; /* sorted by name */
     size_t count;
-    char **metadata; /* key, value, key, value ... of "__metadata__" */
+    char **metadata;       /* key, value, key, value ... of "__metadata__" */
     size_t metadata_count; /* pairs */
     struct memory *memory;
 };

@@ -6,15 +6,22 @@
 #include <string.h>
 
 /* Hidden rows → logits of the picked ones, (picks, vocab); NULL where a cut of a long input picks none. */
-static struct tensor *run(const struct lorac_model *m, struct exec *e, struct batch *batch, struct buf picks, size_t count)
+static struct tensor *run(const struct lorac_model *m, struct exec *e, struct batch *batch, struct buf picks,
+                          size_t count)
 {
     struct tensor *x = m->family->forward(m, e, batch);
     if (!count) return NULL;
     struct tensor *in = exec_tensor(e, count, x->width), *logits = exec_tensor(e, count, m->head.rows);
     e->k->gather_rows(&e->stream, in->data, x->data, picks, count, x->width);
-    e->k->matmul(&e->stream, &(struct matmul){.x = in->data, .ldx = in->width, .rows = count, .cols = in->width, .count = 1,
-                                              .out = {{&m->head, logits->data, {0}, logits->width}}, .scale = 1,
-                                              .precision = e->precision, .int8 = e->int8});
+    e->k->matmul(&e->stream, &(struct matmul){.x = in->data,
+                                              .ldx = in->width,
+                                              .rows = count,
+                                              .cols = in->width,
+                                              .count = 1,
+                                              .out = {{&m->head, logits->data, {0}, logits->width}},
+                                              .scale = 1,
+                                              .precision = e->precision,
+                                              .int8 = e->int8});
     return logits;
 }
 
@@ -43,11 +50,14 @@ lorac_status forward_plan(const struct lorac_model *m, size_t rows, size_t picks
 
 /* ---- one batch ------------------------------------------------------------------------------ */
 
-struct share { /* what a session has in the batch */
+struct share {                /* what a session has in the batch */
     size_t row, rows, picked; /* picked: its first pick */
 };
 
-static size_t pending(const struct lorac_session *s) { return s->count - s->cache.tokens; }
+static size_t pending(const struct lorac_session *s)
+{
+    return s->count - s->cache.tokens;
+}
 
 /* Fills the batch; returns the number of picks: the last row of a session that ends here, or all its rows. */
 static size_t fill(struct lorac_session *lead, lorac_session *const *sessions, size_t count, struct share *shares,
@@ -76,7 +86,8 @@ static void keep_logits(struct lorac_session *s, struct exec *e, const struct te
 {
     size_t vocab = s->model->config.vocab, rows = s->options.all_logits ? share->rows : ends;
     if (!rows) return;
-    e->k->readback(&e->stream, s->logits, buf_at(logits->data, share->picked * vocab), rows * vocab * sizeof *s->logits);
+    e->k->readback(&e->stream, s->logits, buf_at(logits->data, share->picked * vocab),
+                   rows * vocab * sizeof *s->logits);
     s->logit_rows = rows;
 }
 
@@ -93,7 +104,8 @@ static lorac_status step(struct lorac_session *lead, lorac_session *const *sessi
     batch_upload(&lead->batch, &e->stream);
     e->k->upload(&e->stream, where, picks, n * sizeof *picks);
     struct tensor *logits = run(lead->model, e, &lead->batch, where, n);
-    if (!e->k->wait(&e->stream)) return e->failed ? fail_memory(err, "a forward", e->stack.high) : fail(err, LORAC_CANCELLED, NULL, "cancelled");
+    if (!e->k->wait(&e->stream))
+        return e->failed ? fail_memory(err, "a forward", e->stack.high) : fail(err, LORAC_CANCELLED, NULL, "cancelled");
     for (size_t i = 0; i < count; i++) {
         struct lorac_session *s = sessions[i];
         keep_logits(s, e, logits, &shares[i], shares[i].rows == pending(s));
@@ -107,18 +119,22 @@ static lorac_status step(struct lorac_session *lead, lorac_session *const *sessi
 static lorac_status check(lorac_session *const *sessions, size_t count, lorac_error *err)
 {
     if (!count || count > SESSION_BATCH)
-        return fail(err, LORAC_INVALID_ARGUMENT, NULL, "a forward takes 1 to %d sessions, not %zu", SESSION_BATCH, count);
+        return fail(err, LORAC_INVALID_ARGUMENT, NULL, "a forward takes 1 to %d sessions, not %zu", SESSION_BATCH,
+                    count);
     for (size_t i = 0; i < count; i++) {
-        if (!pending(sessions[i])) return fail(err, LORAC_INVALID_ARGUMENT, NULL, "session %zu has no new token to compute", i);
+        if (!pending(sessions[i]))
+            return fail(err, LORAC_INVALID_ARGUMENT, NULL, "session %zu has no new token to compute", i);
         if (sessions[i]->model != sessions[0]->model || sessions[i]->precision != sessions[0]->precision ||
             sessions[i]->options.all_logits != sessions[0]->options.all_logits)
-            return fail(err, LORAC_MISMATCH, NULL, "the sessions of a forward have one model, one precision and one all_logits");
+            return fail(err, LORAC_MISMATCH, NULL,
+                        "the sessions of a forward have one model, one precision and one all_logits");
     }
     return LORAC_OK;
 }
 
 /* Terms need room for (rows, rank); a set of a higher rank than any before makes the stack grow once. */
-static lorac_status make_room(struct lorac_session *lead, lorac_session *const *sessions, size_t count, lorac_error *err)
+static lorac_status make_room(struct lorac_session *lead, lorac_session *const *sessions, size_t count,
+                              lorac_error *err)
 {
     size_t rank = 0;
     for (size_t i = 0; i < count; i++)

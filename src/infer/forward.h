@@ -4,7 +4,9 @@
 
 #include "infer/session.h"
 
-/* The stack and gradient bytes that a forward of `rows` rows with logits of `picks` of them needs: run on the null backend. */
-lorac_status forward_plan(const struct lorac_model *model, size_t rows, size_t picks, size_t *stack, size_t *gradients, lorac_error *err);
+/* The stack and gradient bytes that a forward of `rows` rows with logits of `picks` of them needs: run on the null
+ * backend. */
+lorac_status forward_plan(const struct lorac_model *model, size_t rows, size_t picks, size_t *stack, size_t *gradients,
+                          lorac_error *err);
 
 #endif

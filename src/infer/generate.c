@@ -33,7 +33,8 @@ static void cut_at_stop(struct generating *g)
     size_t first = g->held.length;
     for (size_t i = 0; i < g->options.stop_count; i++) {
         size_t length = strlen(g->options.stop[i]);
-        const char *at = length && g->held.data ? memmem(g->held.data, g->held.length, g->options.stop[i], length) : NULL;
+        const char *at =
+            length && g->held.data ? memmem(g->held.data, g->held.length, g->options.stop[i], length) : NULL;
         if (at && (size_t)(at - g->held.data) < first) first = (size_t)(at - g->held.data);
     }
     g->found_stop = first < g->held.length;
@@ -98,8 +99,12 @@ static lorac_status one(struct generating *g, size_t index, lorac_generate_resul
     if (!isfinite(lse)) return fail(err, LORAC_NOT_FINITE, NULL, "the model's logits are not finite");
     int32_t id = sample(&g->sampling, logits, lse, &g->options.sampler, index);
     likeliest(logits, vocab, lse, g->top, g->options.logprobs);
-    lorac_generated token = {.struct_size = sizeof token, .token = id, .is_stop = is_stop(g, id),
-                             .logprob = (float)((double)logits[id] - lse), .top = g->top, .top_count = g->options.logprobs};
+    lorac_generated token = {.struct_size = sizeof token,
+                             .token = id,
+                             .is_stop = is_stop(g, id),
+                             .logprob = (float)((double)logits[id] - lse),
+                             .top = g->top,
+                             .top_count = g->options.logprobs};
     bool last = token.is_stop || index + 1 == g->options.max_tokens;
     TRY(add_text(g, token.is_stop ? -1 : id, last, err));
     bool stopped = report(g, &token, last);
@@ -119,8 +124,11 @@ static lorac_status prepare(struct generating *g, lorac_error *err)
     struct memory *m = &g->session->model->runtime->memory;
     size_t vocab = g->session->model->config.vocab;
     TRY(sampler_check(&g->options.sampler, err));
-    if (g->options.logprobs > vocab) return fail(err, LORAC_INVALID_ARGUMENT, NULL, "%zu alternatives of a vocabulary of %zu", g->options.logprobs, vocab);
-    if (!g->session->count) return fail(err, LORAC_INVALID_ARGUMENT, NULL, "there is no prompt: a generation needs one token at least");
+    if (g->options.logprobs > vocab)
+        return fail(err, LORAC_INVALID_ARGUMENT, NULL, "%zu alternatives of a vocabulary of %zu", g->options.logprobs,
+                    vocab);
+    if (!g->session->count)
+        return fail(err, LORAC_INVALID_ARGUMENT, NULL, "there is no prompt: a generation needs one token at least");
     if (g->options.max_tokens > g->session->options.max_tokens - g->session->count)
         g->options.max_tokens = g->session->options.max_tokens - g->session->count;
     g->held.memory = m;
@@ -155,7 +163,8 @@ lorac_status lorac_generate(lorac_session *session, const lorac_tokenizer *token
     struct generating g = {.session = session, .tokenizer = tokenizer, .on_token = on_token, .user = user};
     lorac_generate_result full = {.struct_size = sizeof full};
     lorac_generate_options_init(&g.options);
-    if (options) memcpy(&g.options, options, options->struct_size < sizeof g.options ? options->struct_size : sizeof g.options);
+    if (options)
+        memcpy(&g.options, options, options->struct_size < sizeof g.options ? options->struct_size : sizeof g.options);
     lorac_status status = prepare(&g, err);
     if (status == LORAC_OK) status = loop(&g, &full, err);
     mem_free(&session->model->runtime->memory, g.top);

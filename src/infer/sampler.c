@@ -126,14 +126,19 @@ void likeliest(const float *logits, size_t vocab, double lse, lorac_token_logpro
 
 /* ---- public --------------------------------------------------------------------------------- */
 
-void lorac_sampler_init(lorac_sampler *sampler) { *sampler = (lorac_sampler){.struct_size = sizeof *sampler, .top_p = 1}; }
+void lorac_sampler_init(lorac_sampler *sampler)
+{
+    *sampler = (lorac_sampler){.struct_size = sizeof *sampler, .top_p = 1};
+}
 
 lorac_status sampler_check(const lorac_sampler *o, lorac_error *err)
 {
     if (!(o->temperature >= 0) || !isfinite(o->temperature))
         return fail(err, LORAC_INVALID_ARGUMENT, NULL, "the temperature must be 0 or more, not %g", o->temperature);
-    if (!(o->top_p > 0 && o->top_p <= 1)) return fail(err, LORAC_INVALID_ARGUMENT, NULL, "top-p must be above 0 and at most 1, not %g", o->top_p);
-    if (!(o->min_p >= 0 && o->min_p <= 1)) return fail(err, LORAC_INVALID_ARGUMENT, NULL, "min-p must be from 0 to 1, not %g", o->min_p);
+    if (!(o->top_p > 0 && o->top_p <= 1))
+        return fail(err, LORAC_INVALID_ARGUMENT, NULL, "top-p must be above 0 and at most 1, not %g", o->top_p);
+    if (!(o->min_p >= 0 && o->min_p <= 1))
+        return fail(err, LORAC_INVALID_ARGUMENT, NULL, "min-p must be from 0 to 1, not %g", o->min_p);
     return LORAC_OK;
 }
 
@@ -152,8 +157,10 @@ lorac_status lorac_logprobs(const lorac_model *model, const float *logits, int32
                             lorac_token_logprob *top, size_t count, lorac_error *err)
 {
     size_t vocab = model->config.vocab;
-    if (id < 0 || (size_t)id >= vocab) return fail(err, LORAC_INVALID_ARGUMENT, NULL, "token %d is not in the vocabulary", id);
-    if (count > vocab) return fail(err, LORAC_INVALID_ARGUMENT, NULL, "%zu alternatives of a vocabulary of %zu", count, vocab);
+    if (id < 0 || (size_t)id >= vocab)
+        return fail(err, LORAC_INVALID_ARGUMENT, NULL, "token %d is not in the vocabulary", id);
+    if (count > vocab)
+        return fail(err, LORAC_INVALID_ARGUMENT, NULL, "%zu alternatives of a vocabulary of %zu", count, vocab);
     double lse = log_sum_exp(logits, vocab);
     *of = (float)((double)logits[id] - lse);
     likeliest(logits, vocab, lse, top, count);

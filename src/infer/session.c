@@ -10,7 +10,10 @@ void lorac_session_options_init(lorac_session_options *options)
     *options = (lorac_session_options){.struct_size = sizeof *options, .prefill_tokens = 512};
 }
 
-static size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
+static size_t smaller(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
 
 static void set_options(struct lorac_session *s, const lorac_session_options *options)
 {
@@ -30,7 +33,8 @@ lorac_status session_make_exec(struct lorac_session *s, size_t rank, lorac_error
     size_t stack, gradients, terms = rows * (rank + 16) * sizeof(float);
     TRY(forward_plan(m, rows, most, &stack, &gradients, err));
     exec_free(&s->exec);
-    TRY(exec_create(&m->runtime->memory, m->runtime->backend, m->config.layers, stack + terms, gradients, &s->exec, err));
+    TRY(exec_create(&m->runtime->memory, m->runtime->backend, m->config.layers, stack + terms, gradients, &s->exec,
+                    err));
     s->exec.precision = s->precision;
     s->exec.int8 = s->precision == PRECISION_FAST;
     s->exec.stream.priority = POOL_HIGH;
@@ -47,8 +51,10 @@ static lorac_status reserve(struct lorac_session *s, lorac_error *err)
     s->tokens = mem_array(memory, s->options.max_tokens, sizeof *s->tokens);
     s->logits = mem_array(memory, s->most_logits, m->config.vocab * sizeof *s->logits);
     s->picks_host = mem_array(memory, rows, sizeof *s->picks_host);
-    if (!s->tokens || !s->logits || !s->picks_host) return fail_memory(err, "a session", s->options.max_tokens * sizeof *s->tokens);
-    TRY(cache_create(b, memory, m->config.layers, m->config.kv_heads * m->config.head_dim, s->options.max_tokens, &s->cache, err));
+    if (!s->tokens || !s->logits || !s->picks_host)
+        return fail_memory(err, "a session", s->options.max_tokens * sizeof *s->tokens);
+    TRY(cache_create(b, memory, m->config.layers, m->config.kv_heads * m->config.head_dim, s->options.max_tokens,
+                     &s->cache, err));
     TRY(batch_create(m, b, rows, SESSION_BATCH, &s->batch, err));
     TRY(b->kernels->buffer_create(b, rows * sizeof(int32_t), &s->picks, err));
     return session_make_exec(s, s->set ? s->set->rank : 0, err);
@@ -63,11 +69,14 @@ lorac_status lorac_session_create(lorac_model *model, lorac_adapter_set *set, co
     lorac_model_retain(model);
     lorac_session_set_adapters(s, set);
     set_options(s, options);
-    lorac_status status = s->options.max_tokens <= SESSION_TOKENS ? reserve(s, err)
-                                                                  : fail(err, LORAC_INVALID_ARGUMENT, NULL, "a session of %zu tokens: at most %d",
-                                                                         s->options.max_tokens, SESSION_TOKENS);
-    if (status == LORAC_OK) *session = s;
-    else lorac_session_free(s);
+    lorac_status status = s->options.max_tokens <= SESSION_TOKENS
+                              ? reserve(s, err)
+                              : fail(err, LORAC_INVALID_ARGUMENT, NULL, "a session of %zu tokens: at most %d",
+                                     s->options.max_tokens, SESSION_TOKENS);
+    if (status == LORAC_OK)
+        *session = s;
+    else
+        lorac_session_free(s);
     return status;
 }
 
@@ -99,11 +108,12 @@ void lorac_session_set_adapters(lorac_session *s, lorac_adapter_set *set)
 lorac_status lorac_session_append(lorac_session *s, const int32_t *ids, size_t count, lorac_error *err)
 {
     if (count > s->options.max_tokens - s->count)
-        return fail(err, LORAC_INVALID_ARGUMENT, NULL, "%zu tokens after %zu are more than the session's %zu", count, s->count,
-                    s->options.max_tokens);
+        return fail(err, LORAC_INVALID_ARGUMENT, NULL, "%zu tokens after %zu are more than the session's %zu", count,
+                    s->count, s->options.max_tokens);
     for (size_t i = 0; i < count; i++)
         if (ids[i] < 0 || (size_t)ids[i] >= s->model->config.vocab)
-            return fail(err, LORAC_INVALID_ARGUMENT, NULL, "token %d is not in the model's vocabulary of %zu", ids[i], s->model->config.vocab);
+            return fail(err, LORAC_INVALID_ARGUMENT, NULL, "token %d is not in the model's vocabulary of %zu", ids[i],
+                        s->model->config.vocab);
     memcpy(s->tokens + s->count, ids, count * sizeof *ids);
     s->count += count;
     return LORAC_OK;
@@ -111,14 +121,18 @@ lorac_status lorac_session_append(lorac_session *s, const int32_t *ids, size_t c
 
 lorac_status lorac_session_truncate(lorac_session *s, size_t tokens, lorac_error *err)
 {
-    if (tokens > s->count) return fail(err, LORAC_INVALID_ARGUMENT, NULL, "the session holds %zu tokens, not %zu", s->count, tokens);
+    if (tokens > s->count)
+        return fail(err, LORAC_INVALID_ARGUMENT, NULL, "the session holds %zu tokens, not %zu", s->count, tokens);
     s->count = tokens;
     s->cache.tokens = smaller(s->cache.tokens, tokens);
     s->logit_rows = 0;
     return LORAC_OK;
 }
 
-size_t lorac_session_length(const lorac_session *s) { return s->count; }
+size_t lorac_session_length(const lorac_session *s)
+{
+    return s->count;
+}
 
 const float *lorac_session_logits(const lorac_session *s, size_t row)
 {

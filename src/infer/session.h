@@ -16,10 +16,10 @@ struct lorac_session {
     struct batch batch;
     struct buffer *picks; /* i32: rows whose logits are wanted */
     int32_t *picks_host;
-    int32_t *tokens;      /* (options.max_tokens) */
-    size_t count;         /* of tokens; cache.tokens of them are computed */
-    size_t most_logits;   /* rows that `logits` holds */
-    float *logits;        /* (most_logits, vocab): the last rows computed */
+    int32_t *tokens;    /* (options.max_tokens) */
+    size_t count;       /* of tokens; cache.tokens of them are computed */
+    size_t most_logits; /* rows that `logits` holds */
+    float *logits;      /* (most_logits, vocab): the last rows computed */
     size_t logit_rows;
     size_t rank; /* of adapter terms that the exec's stack has room for */
 };

@@ -3,13 +3,17 @@
 
 #include <math.h>
 
-lorac_status batch_create(const struct lorac_model *model, struct backend *backend, size_t max_rows, size_t max_sequences,
-                          struct batch *b, lorac_error *err)
+lorac_status batch_create(const struct lorac_model *model, struct backend *backend, size_t max_rows,
+                          size_t max_sequences, struct batch *b, lorac_error *err)
 {
     const struct model_config *c = &model->config;
     struct memory *m = &model->runtime->memory;
-    *b = (struct batch){.backend = backend, .memory = m, .max_rows = max_rows, .max_sequences = max_sequences,
-                        .layers = c->layers, .first_trained = SIZE_MAX};
+    *b = (struct batch){.backend = backend,
+                        .memory = m,
+                        .max_rows = max_rows,
+                        .max_sequences = max_sequences,
+                        .layers = c->layers,
+                        .first_trained = SIZE_MAX};
     size_t table = max_rows * c->rope.dims;
     b->host = mem_array(m, max_rows * 2, sizeof *b->host);
     b->segments = mem_array(m, c->layers * max_sequences, sizeof *b->segments);
@@ -42,7 +46,10 @@ void batch_free(struct batch *b)
     *b = (struct batch){0};
 }
 
-void batch_clear(struct batch *b) { b->rows = b->sequences = b->terms.count = 0; }
+void batch_clear(struct batch *b)
+{
+    b->rows = b->sequences = b->terms.count = 0;
+}
 
 static bool add_sequence(struct batch *b, size_t count, size_t position, struct kv_cache *cache,
                          const struct term_table *terms)
@@ -67,7 +74,10 @@ bool batch_add(struct batch *b, const int32_t *ids, size_t count, size_t positio
     return true;
 }
 
-bool batch_add_blank(struct batch *b, size_t count) { return add_sequence(b, count, 0, NULL, NULL); }
+bool batch_add_blank(struct batch *b, size_t count)
+{
+    return add_sequence(b, count, 0, NULL, NULL);
+}
 
 /* Neighbours under the same set become one range: one product instead of several. */
 static void join_ranges(struct batch *b)
@@ -75,8 +85,10 @@ static void join_ranges(struct batch *b)
     b->terms = (struct row_terms){b->ranges, 0};
     for (size_t i = 0; i < b->sequences; i++) {
         struct term_rows next = b->ranges[i], *last = b->terms.count ? &b->ranges[b->terms.count - 1] : NULL;
-        if (last && last->table == next.table) last->rows += next.rows;
-        else b->ranges[b->terms.count++] = next;
+        if (last && last->table == next.table)
+            last->rows += next.rows;
+        else
+            b->ranges[b->terms.count++] = next;
     }
 }
 
@@ -98,7 +110,8 @@ const struct attention_shape *batch_attention(struct batch *b, struct exec *e, s
     const struct model_config *c = &b->calls[layer].model->config;
     struct attention_segment *segments = b->segments + layer * b->max_sequences;
     struct attention_shape *shape = &b->calls[layer].attention;
-    *shape = (struct attention_shape){c->heads, c->kv_heads, c->head_dim, 1 / sqrtf((float)c->head_dim), segments, b->sequences};
+    *shape = (struct attention_shape){c->heads, c->kv_heads, c->head_dim, 1 / sqrtf((float)c->head_dim),
+                                      segments, b->sequences};
     for (size_t i = 0; i < b->sequences; i++) {
         struct attention_segment *g = &segments[i];
         size_t at = g->row * k->width;

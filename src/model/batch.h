@@ -1,7 +1,8 @@
 /* batch.h — the rows that one forward computes: ragged, never padded. Each sequence has its rows, its positions, its
  * adapter terms and, while generating, its cache.
  *
- * A batch is made once for its largest shape and filled again and again without a heap call. Thread rule: one thread. */
+ * A batch is made once for its largest shape and filled again and again without a heap call. Thread rule: one thread.
+ */
 #ifndef MODEL_BATCH_H
 #define MODEL_BATCH_H
 
@@ -26,25 +27,25 @@ struct batch {
     struct memory *memory;
     size_t max_rows, max_sequences, layers;
     size_t rows, sequences;
-    struct buffer *buffer;        /* ids, positions, rope table */
-    struct buf ids, positions;    /* i32 (rows) */
+    struct buffer *buffer;     /* ids, positions, rope table */
+    struct buf ids, positions; /* i32 (rows) */
     struct rope rope;
-    int32_t *host;                /* staging: ids, positions */
+    int32_t *host;                      /* staging: ids, positions */
     struct attention_segment *segments; /* (layers, max_sequences) */
-    struct kv_cache **caches;     /* (max_sequences), NULL without a cache */
-    struct term_rows *ranges;     /* (max_sequences) */
+    struct kv_cache **caches;           /* (max_sequences), NULL without a cache */
+    struct term_rows *ranges;           /* (max_sequences) */
     struct row_terms terms;
-    struct layer_call *calls;     /* (layers) */
-    size_t first_trained;         /* layers below record nothing; SIZE_MAX: none trains */
+    struct layer_call *calls; /* (layers) */
+    size_t first_trained;     /* layers below record nothing; SIZE_MAX: none trains */
     enum recompute recompute;
 };
 
-lorac_status batch_create(const struct lorac_model *model, struct backend *backend, size_t max_rows, size_t max_sequences, struct batch *b,
-                          lorac_error *err);
+lorac_status batch_create(const struct lorac_model *model, struct backend *backend, size_t max_rows,
+                          size_t max_sequences, struct batch *b, lorac_error *err);
 void batch_free(struct batch *b);
 void batch_clear(struct batch *b);
-/* Appends a sequence's next rows; false when the batch is full. position: of the first id; cache NULL: keys are the rows
- * themselves and position must be 0. */
+/* Appends a sequence's next rows; false when the batch is full. position: of the first id; cache NULL: keys are the
+ * rows themselves and position must be 0. */
 bool batch_add(struct batch *b, const int32_t *ids, size_t count, size_t position, struct kv_cache *cache,
                const struct term_table *terms);
 /* A sequence of `count` rows without content, for a plan. */
@@ -53,6 +54,7 @@ bool batch_add_blank(struct batch *b, size_t count);
 void batch_upload(struct batch *b, struct stream *s);
 
 /* The segments of a layer, over the caches or over k and v themselves. */
-const struct attention_shape *batch_attention(struct batch *b, struct exec *e, size_t layer, const struct tensor *k, const struct tensor *v);
+const struct attention_shape *batch_attention(struct batch *b, struct exec *e, size_t layer, const struct tensor *k,
+                                              const struct tensor *v);
 
 #endif

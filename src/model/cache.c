@@ -4,7 +4,10 @@
 lorac_status cache_create(struct backend *b, struct memory *m, size_t layers, size_t kv_dim, size_t max_tokens,
                           struct kv_cache *c, lorac_error *err)
 {
-    *c = (struct kv_cache){.backend = b, .memory = m, .layers = layers, .kv_dim = kv_dim,
+    *c = (struct kv_cache){.backend = b,
+                           .memory = m,
+                           .layers = layers,
+                           .kv_dim = kv_dim,
                            .capacity = (max_tokens + CACHE_PAGE - 1) / CACHE_PAGE};
     c->k = mem_array(m, c->capacity, sizeof *c->k);
     c->v = mem_array(m, c->capacity, sizeof *c->v);
@@ -24,7 +27,9 @@ void cache_free(struct kv_cache *c)
 lorac_status cache_reserve(struct kv_cache *c, size_t tokens, lorac_error *err)
 {
     size_t wanted = (tokens + CACHE_PAGE - 1) / CACHE_PAGE, half = CACHE_PAGE * c->kv_dim;
-    if (wanted > c->capacity) return fail(err, LORAC_INVALID_ARGUMENT, NULL, "the session holds at most %zu tokens", c->capacity * CACHE_PAGE);
+    if (wanted > c->capacity)
+        return fail(err, LORAC_INVALID_ARGUMENT, NULL, "the session holds at most %zu tokens",
+                    c->capacity * CACHE_PAGE);
     for (; c->pages < wanted; c->pages++) {
         struct buffer *page;
         TRY(c->backend->kernels->buffer_create(c->backend, c->layers * 2 * half * sizeof(float), &page, err));
@@ -53,4 +58,7 @@ void cache_append(const struct kv_cache *c, struct stream *s, size_t layer, size
     }
 }
 
-size_t cache_bytes(const struct kv_cache *c) { return c->pages * c->layers * 2 * CACHE_PAGE * c->kv_dim * sizeof(float); }
+size_t cache_bytes(const struct kv_cache *c)
+{
+    return c->pages * c->layers * 2 * CACHE_PAGE * c->kv_dim * sizeof(float);
+}

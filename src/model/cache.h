@@ -16,13 +16,14 @@ struct kv_cache {
     size_t pages, capacity, layers, kv_dim;
     size_t tokens; /* computed */
 };
-lorac_status cache_create(struct backend *b, struct memory *m, size_t layers, size_t kv_dim, size_t max_tokens, struct kv_cache *c,
-                          lorac_error *err);
+lorac_status cache_create(struct backend *b, struct memory *m, size_t layers, size_t kv_dim, size_t max_tokens,
+                          struct kv_cache *c, lorac_error *err);
 void cache_free(struct kv_cache *c);
 lorac_status cache_reserve(struct kv_cache *c, size_t tokens, lorac_error *err); /* pages for so many tokens */
 struct kv_view cache_view(const struct kv_cache *c, size_t layer);
 /* Writes rows (rows, kv_dim) of keys and values as tokens position ... */
-void cache_append(const struct kv_cache *c, struct stream *s, size_t layer, size_t position, struct buf k, struct buf v, size_t rows);
+void cache_append(const struct kv_cache *c, struct stream *s, size_t layer, size_t position, struct buf k, struct buf v,
+                  size_t rows);
 size_t cache_bytes(const struct kv_cache *c);
 
 #endif

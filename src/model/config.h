@@ -11,13 +11,13 @@ struct rope_config {
     double theta;
     size_t dims; /* rotated dimensions of a head */
     enum rope_scaling scaling;
-    double factor;                       /* all scalings */
-    double original_context;             /* llama3, yarn */
-    double low_freq, high_freq;          /* llama3 */
-    double beta_fast, beta_slow;         /* yarn */
-    double attention_factor;             /* yarn: what cos and sin are multiplied with */
-    bool truncate;                       /* yarn: correction range to whole dimensions */
-    bool interleaved;                    /* pairs (2i, 2i + 1): the row order of GGUF files */
+    double factor;               /* all scalings */
+    double original_context;     /* llama3, yarn */
+    double low_freq, high_freq;  /* llama3 */
+    double beta_fast, beta_slow; /* yarn */
+    double attention_factor;     /* yarn: what cos and sin are multiplied with */
+    bool truncate;               /* yarn: correction range to whole dimensions */
+    bool interleaved;            /* pairs (2i, 2i + 1): the row order of GGUF files */
 };
 
 struct model_config {

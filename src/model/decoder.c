@@ -32,8 +32,10 @@ static struct tensor *mlp(struct exec *e, const struct layer_call *call, struct 
     const struct decoder_layer *layer = &call->model->layers[call->layer];
     struct tensor *m = op_rms_norm(e, h, &layer->mlp_norm), *down[MATMUL_OUTPUTS];
     struct tensor *act = exec_tensor(e, h->rows, call->model->config.intermediate);
-    if (call->recompute_gate_up) exec_checkpoint(e, gated, call, m, act);
-    else gated(e, call, m, act);
+    if (call->recompute_gate_up)
+        exec_checkpoint(e, gated, call, m, act);
+    else
+        gated(e, call, m, act);
     op_linear(e, act, &layer->down, &call->batch->terms, down);
     return down[0];
 }
@@ -71,8 +73,10 @@ struct tensor *decoder_forward(const struct lorac_model *model, struct exec *e, 
             continue;
         }
         struct tensor *y = exec_tensor(e, x->rows, x->width);
-        if (batch->recompute == RECOMPUTE_LAYERS) exec_checkpoint(e, decoder_layer_forward, call, x, y);
-        else decoder_layer_forward(e, call, x, y);
+        if (batch->recompute == RECOMPUTE_LAYERS)
+            exec_checkpoint(e, decoder_layer_forward, call, x, y);
+        else
+            decoder_layer_forward(e, call, x, y);
         x = y;
     }
     return x;

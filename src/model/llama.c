@@ -10,14 +10,19 @@ enum { LINEARS = 7 };
 static const struct weight_name embedding = {"model.embed_tokens.weight", "token_embd.weight"},
                                 final_norm = {"model.norm.weight", "output_norm.weight"},
                                 head = {"lm_head.weight", "output.weight"},
-                                attention_norm = {"model.layers.%zu.input_layernorm.weight", "blk.%zu.attn_norm.weight"},
-                                mlp_norm = {"model.layers.%zu.post_attention_layernorm.weight", "blk.%zu.ffn_norm.weight"},
+                                attention_norm = {"model.layers.%zu.input_layernorm.weight",
+                                                  "blk.%zu.attn_norm.weight"},
+                                mlp_norm = {"model.layers.%zu.post_attention_layernorm.weight",
+                                            "blk.%zu.ffn_norm.weight"},
                                 inverse = {"model.layers.%zu.self_attn.rotary_emb.inv_freq", NULL},
                                 divisors = {NULL, "rope_freqs.weight"};
 static const struct weight_name modules[LINEARS] = {
-    {"model.layers.%zu.self_attn.q_proj", "blk.%zu.attn_q"}, {"model.layers.%zu.self_attn.k_proj", "blk.%zu.attn_k"},
-    {"model.layers.%zu.self_attn.v_proj", "blk.%zu.attn_v"}, {"model.layers.%zu.self_attn.o_proj", "blk.%zu.attn_output"},
-    {"model.layers.%zu.mlp.gate_proj", "blk.%zu.ffn_gate"},  {"model.layers.%zu.mlp.up_proj", "blk.%zu.ffn_up"},
+    {"model.layers.%zu.self_attn.q_proj", "blk.%zu.attn_q"},
+    {"model.layers.%zu.self_attn.k_proj", "blk.%zu.attn_k"},
+    {"model.layers.%zu.self_attn.v_proj", "blk.%zu.attn_v"},
+    {"model.layers.%zu.self_attn.o_proj", "blk.%zu.attn_output"},
+    {"model.layers.%zu.mlp.gate_proj", "blk.%zu.ffn_gate"},
+    {"model.layers.%zu.mlp.up_proj", "blk.%zu.ffn_up"},
     {"model.layers.%zu.mlp.down_proj", "blk.%zu.ffn_down"},
 };
 
@@ -28,9 +33,9 @@ static lorac_status load_linears(struct lorac_model *m, struct weights *w, size_
     const struct {
         size_t rows, cols;
         bool bias;
-    } shape[LINEARS] = {{q, c->hidden, c->attention_bias},           {kv, c->hidden, c->attention_bias},
-                        {kv, c->hidden, c->attention_bias},          {c->hidden, q, c->attention_bias},
-                        {c->intermediate, c->hidden, c->mlp_bias},   {c->intermediate, c->hidden, c->mlp_bias},
+    } shape[LINEARS] = {{q, c->hidden, c->attention_bias},         {kv, c->hidden, c->attention_bias},
+                        {kv, c->hidden, c->attention_bias},        {c->hidden, q, c->attention_bias},
+                        {c->intermediate, c->hidden, c->mlp_bias}, {c->intermediate, c->hidden, c->mlp_bias},
                         {c->hidden, c->intermediate, c->mlp_bias}};
     struct linear *l = m->linears + i * LINEARS;
     for (size_t k = 0; k < LINEARS; k++) {

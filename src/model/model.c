@@ -7,7 +7,8 @@
 static void model_free(struct lorac_model *m)
 {
     struct memory *memory = &m->runtime->memory;
-    for (size_t i = 0; i < m->buffer_count; i++) m->runtime->backend->kernels->buffer_free(m->runtime->backend, m->buffers[i]);
+    for (size_t i = 0; i < m->buffer_count; i++)
+        m->runtime->backend->kernels->buffer_free(m->runtime->backend, m->buffers[i]);
     gguf_close(&m->gguf);
     st_folder_close(&m->folder);
     mem_free(memory, m->buffers);
@@ -38,12 +39,17 @@ lorac_status lorac_model_open(lorac_runtime *runtime, const char *path, lorac_mo
     m->family = &family_llama;
     m->path = mem_text(&runtime->memory, path, strlen(path));
     lorac_status status = m->path ? load(m, err) : fail_memory(err, "a path", strlen(path));
-    if (status == LORAC_OK) *model = m;
-    else model_free(m);
+    if (status == LORAC_OK)
+        *model = m;
+    else
+        model_free(m);
     return status;
 }
 
-void lorac_model_retain(lorac_model *model) { model->references++; }
+void lorac_model_retain(lorac_model *model)
+{
+    model->references++;
+}
 
 void lorac_model_release(lorac_model *model)
 {
@@ -54,8 +60,8 @@ void lorac_model_get_info(const lorac_model *m, lorac_model_info *info)
 {
     const struct model_config *c = &m->config;
     size_t size = info->struct_size;
-    lorac_model_info full = {size, m->family->name, m->path, c->layers, c->hidden, c->intermediate, c->heads,
-                             c->kv_heads, c->head_dim, c->vocab, c->context, m->parameters, m->weight_bytes,
-                             c->tied_head};
+    lorac_model_info full = {
+        size,        m->family->name, m->path,  c->layers,  c->hidden,     c->intermediate, c->heads,
+        c->kv_heads, c->head_dim,     c->vocab, c->context, m->parameters, m->weight_bytes, c->tied_head};
     memcpy(info, &full, size < sizeof full ? size : sizeof full);
 }

@@ -39,7 +39,7 @@ struct lorac_model {
     struct st_folder folder;
     struct buffer **buffers;
     size_t buffer_count;
-    char *names; /* of the linears, one after the other */
+    char *names;                     /* of the linears, one after the other */
     size_t weight_bytes, parameters; /* of the tensors */
     size_t file_bytes;               /* of the files that are mapped or read */
 

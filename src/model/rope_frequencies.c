@@ -40,9 +40,12 @@ void rope_frequencies(const struct rope_config *r, const float *divisors, float 
 {
     for (size_t i = 0; i < r->dims / 2; i++) {
         double frequency = pow(r->theta, -2.0 * (double)i / (double)r->dims);
-        if (r->scaling == ROPE_LINEAR) frequency /= r->factor;
-        else if (r->scaling == ROPE_LLAMA3) frequency = llama3(r, frequency);
-        else if (r->scaling == ROPE_YARN) frequency = yarn(r, frequency, i);
+        if (r->scaling == ROPE_LINEAR)
+            frequency /= r->factor;
+        else if (r->scaling == ROPE_LLAMA3)
+            frequency = llama3(r, frequency);
+        else if (r->scaling == ROPE_YARN)
+            frequency = yarn(r, frequency, i);
         inverse[i] = (float)(divisors ? frequency / (double)divisors[i] : frequency);
     }
     *factor = r->scaling == ROPE_YARN ? (float)r->attention_factor : 1;

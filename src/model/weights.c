@@ -48,8 +48,13 @@ static struct source from_gguf(const struct gguf_tensor *t)
 {
     const struct quant_format *f = quant_from_ggml(t->type);
     size_t elements, bytes;
-    struct source s = {.name = t->name.data, .name_length = t->name.length, .type = f ? (int)quant_type_of(f) : -1,
-                       .dims = t->dims, .cols = t->shape[0], .rows = t->dims > 1 ? t->shape[1] : 1, .data = t->data,
+    struct source s = {.name = t->name.data,
+                       .name_length = t->name.length,
+                       .type = f ? (int)quant_type_of(f) : -1,
+                       .dims = t->dims,
+                       .cols = t->shape[0],
+                       .rows = t->dims > 1 ? t->shape[1] : 1,
+                       .data = t->data,
                        .bytes = t->bytes};
     if (!gguf_type_size(t->type, &elements, &bytes, &s.type_name)) s.type_name = "unknown";
     return s;
@@ -58,10 +63,15 @@ static struct source from_gguf(const struct gguf_tensor *t)
 static struct source from_safetensors(const struct st_tensor *t)
 {
     int type = t->dtype == ST_F32 ? QUANT_F32 : t->dtype == ST_F16 ? QUANT_F16 : t->dtype == ST_BF16 ? QUANT_BF16 : -1;
-    return (struct source){.name = t->name, .name_length = strlen(t->name), .type = type,
-                           .type_name = st_dtype_name(t->dtype), .dims = t->dims,
-                           .cols = t->dims ? t->shape[t->dims - 1] : 0, .rows = t->dims > 1 ? t->shape[0] : 1,
-                           .data = t->data, .bytes = t->bytes};
+    return (struct source){.name = t->name,
+                           .name_length = strlen(t->name),
+                           .type = type,
+                           .type_name = st_dtype_name(t->dtype),
+                           .dims = t->dims,
+                           .cols = t->dims ? t->shape[t->dims - 1] : 0,
+                           .rows = t->dims > 1 ? t->shape[0] : 1,
+                           .data = t->data,
+                           .bytes = t->bytes};
 }
 
 static lorac_status wrap(struct weights *w, const struct os_file *file, struct buffer **buffer, lorac_error *err)
@@ -78,7 +88,8 @@ static lorac_status room(struct weights *w, size_t tensors, size_t files, lorac_
     /* Every vector becomes a buffer of its own. */
     w->model->buffers = mem_array(w->memory, files + tensors + 8, sizeof *w->model->buffers);
     w->sources = mem_array(w->memory, tensors, sizeof *w->sources);
-    return w->model->buffers && w->sources ? LORAC_OK : fail_memory(err, "the list of tensors", tensors * sizeof *w->sources);
+    return w->model->buffers && w->sources ? LORAC_OK
+                                           : fail_memory(err, "the list of tensors", tensors * sizeof *w->sources);
 }
 
 static lorac_status list_gguf(struct weights *w, lorac_error *err)
@@ -145,7 +156,8 @@ static lorac_status check_config(const struct weights *w, lorac_error *err)
     if (c->layers > MAX_LAYERS || c->heads % c->kv_heads || !c->kv_heads || c->head_dim % 2 || !c->head_dim ||
         c->head_dim > 512 || c->rope.dims > c->head_dim || c->rope.dims % 2 || !c->rope.dims || c->heads > 4096 ||
         c->hidden > 1 << 20 || c->intermediate > 1 << 22 || c->vocab > 1 << 24 || !(c->norm_eps >= 0))
-        return fail(err, LORAC_UNSUPPORTED, w->path, "the shape makes no sense: %zu layers, %zu heads, %zu KV heads of %zu dimensions, %zu rotated",
+        return fail(err, LORAC_UNSUPPORTED, w->path,
+                    "the shape makes no sense: %zu layers, %zu heads, %zu KV heads of %zu dimensions, %zu rotated",
                     c->layers, c->heads, c->kv_heads, c->head_dim, c->rope.dims);
     if (!(c->rope.theta > 0) || !(c->rope.factor > 0) || !(c->rope.original_context > 0) ||
         !(c->rope.attention_factor > 0))
@@ -181,8 +193,10 @@ void weights_close(struct weights *w)
 static void spell_pattern(const char *pattern, size_t layer, char text[NAME])
 {
     const char *place = pattern ? strstr(pattern, "%zu") : NULL;
-    if (place) snprintf(text, NAME, "%.*s%zu%s", (int)(place - pattern), pattern, layer, place + 3);
-    else snprintf(text, NAME, "%s", pattern ? pattern : "");
+    if (place)
+        snprintf(text, NAME, "%.*s%zu%s", (int)(place - pattern), pattern, layer, place + 3);
+    else
+        snprintf(text, NAME, "%s", pattern ? pattern : "");
 }
 
 static void spell(const struct weights *w, struct weight_name name, size_t layer, char text[NAME])
@@ -223,16 +237,17 @@ static void remember(struct weights *w, const struct source *s)
     hash_add(&w->hash, s->data + s->bytes - sample, sample);
 }
 
-static lorac_status take(struct weights *w, const char *name, size_t dims, size_t rows, size_t cols, struct source **out,
-                         lorac_error *err)
+static lorac_status take(struct weights *w, const char *name, size_t dims, size_t rows, size_t cols,
+                         struct source **out, lorac_error *err)
 {
     struct source *s = find(w, name);
     if (!s) return fail(err, LORAC_FORMAT, w->path, "tensor \"%s\" is missing", name);
     if (s->dims != dims || s->rows != rows || s->cols != cols)
-        return fail(err, LORAC_FORMAT, w->path, "tensor \"%s\" is %zu x %zu in %zu dimensions, expected %zu x %zu", name, s->rows, s->cols,
-                    s->dims, rows, cols);
+        return fail(err, LORAC_FORMAT, w->path, "tensor \"%s\" is %zu x %zu in %zu dimensions, expected %zu x %zu",
+                    name, s->rows, s->cols, s->dims, rows, cols);
     if (s->type < 0)
-        return fail(err, LORAC_UNSUPPORTED, w->path, "tensor \"%s\" is of type %s; lorac reads F32, F16, BF16, Q4_0, Q4_1 and Q8_0", name, s->type_name);
+        return fail(err, LORAC_UNSUPPORTED, w->path,
+                    "tensor \"%s\" is of type %s; lorac reads F32, F16, BF16, Q4_0, Q4_1 and Q8_0", name, s->type_name);
     s->used = true;
     remember(w, s);
     w->model->weight_bytes += s->bytes;
@@ -250,7 +265,8 @@ lorac_status weights_matrix(struct weights *w, struct weight_name name, size_t l
     TRY(take(w, text, 2, rows, cols, &s, err));
     *m = (struct qmatrix){(enum quant_type)s->type, {s->buffer, s->offset}, rows, cols, 0};
     if (!quant_row_bytes(m->type, cols, &m->row_bytes) || m->row_bytes * rows != s->bytes)
-        return fail(err, LORAC_FORMAT, w->path, "tensor \"%s\": rows of %zu do not fill %s blocks", text, cols, s->type_name);
+        return fail(err, LORAC_FORMAT, w->path, "tensor \"%s\": rows of %zu do not fill %s blocks", text, cols,
+                    s->type_name);
     return LORAC_OK;
 }
 
@@ -275,7 +291,8 @@ lorac_status weights_vector(struct weights *w, struct weight_name name, size_t l
     *v = (struct buf){0};
     if (optional && !find(w, text)) return LORAC_OK;
     TRY(take(w, text, 1, 1, size, &s, err));
-    if (quant_formats[s->type].block != 1) return fail(err, LORAC_UNSUPPORTED, w->path, "tensor \"%s\": a vector of type %s", text, s->type_name);
+    if (quant_formats[s->type].block != 1)
+        return fail(err, LORAC_UNSUPPORTED, w->path, "tensor \"%s\": a vector of type %s", text, s->type_name);
     float *values = mem_array(w->memory, size, sizeof *values);
     if (!values) return fail_memory(err, text, size * sizeof *values);
     quant_formats[s->type].dequantize(values, s->data, size);
@@ -298,7 +315,8 @@ lorac_status weights_linear(struct weights *w, struct weight_name module, size_t
     text_add(&w->names, hf, strlen(hf) + 1); /* in the order of the linears */
     TRY(weights_matrix(w, (struct weight_name){weight_hf, weight_gguf}, layer, rows, cols, &l->weight, err));
     /* A GGUF says by the tensor alone whether there is a bias. */
-    if (bias || w->gguf) TRY(weights_vector(w, (struct weight_name){bias_hf, bias_gguf}, layer, rows, w->gguf, &l->bias, err));
+    if (bias || w->gguf)
+        TRY(weights_vector(w, (struct weight_name){bias_hf, bias_gguf}, layer, rows, w->gguf, &l->bias, err));
     return LORAC_OK;
 }
 
@@ -311,8 +329,10 @@ static lorac_status name_surplus(const struct weights *w, lorac_error *err)
     for (size_t i = 0; i < w->count; i++)
         if (!w->sources[i].used && !surplus++) first = &w->sources[i];
     if (!surplus) return LORAC_OK;
-    return fail(err, LORAC_UNSUPPORTED, w->path, "%zu tensor%s of the file would not be used, \"%.*s\" the first: this is not the architecture it claims",
-                surplus, surplus > 1 ? "s" : "", (int)first->name_length, first->name);
+    return fail(
+        err, LORAC_UNSUPPORTED, w->path,
+        "%zu tensor%s of the file would not be used, \"%.*s\" the first: this is not the architecture it claims",
+        surplus, surplus > 1 ? "s" : "", (int)first->name_length, first->name);
 }
 
 lorac_status weights_finish(struct weights *w, lorac_error *err)

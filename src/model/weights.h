@@ -1,7 +1,7 @@
 /* weights.h — named tensors of a model's files, whichever format, as matrices and vectors of the backend.
  *
- * A family asks for each tensor by its Hugging Face and its GGUF name with the shape it must have; at the end every tensor
- * of the files must have been asked for. */
+ * A family asks for each tensor by its Hugging Face and its GGUF name with the shape it must have; at the end every
+ * tensor of the files must have been asked for. */
 #ifndef MODEL_WEIGHTS_H
 #define MODEL_WEIGHTS_H
 
@@ -25,8 +25,8 @@ lorac_status weights_vector(struct weights *w, struct weight_name name, size_t l
 void weights_ignore(struct weights *w, struct weight_name name, size_t layer);
 bool weights_has(const struct weights *w, struct weight_name name, size_t layer);
 /* A linear: weight and, where wanted, bias. `hf` is the module's name without ".weight". */
-lorac_status weights_linear(struct weights *w, struct weight_name module, size_t layer, size_t rows, size_t cols, bool bias,
-                            struct linear *l, lorac_error *err);
+lorac_status weights_linear(struct weights *w, struct weight_name module, size_t layer, size_t rows, size_t cols,
+                            bool bias, struct linear *l, lorac_error *err);
 /* Names the tensors that nobody asked for. */
 lorac_status weights_finish(struct weights *w, lorac_error *err);
 /* A f32 vector of the backend that belongs to the model. */

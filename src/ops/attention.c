@@ -6,9 +6,15 @@
 static struct attention arguments(const struct attention_shape *shape, const struct tensor *q, const struct tensor *out,
                                   const struct tensor *lse)
 {
-    return (struct attention){.q = q->data, .out = out->data, .lse = lse->data, .heads = shape->heads,
-                              .kv_heads = shape->kv_heads, .head_dim = shape->head_dim, .scale = shape->scale,
-                              .segments = shape->segments, .segment_count = shape->segment_count};
+    return (struct attention){.q = q->data,
+                              .out = out->data,
+                              .lse = lse->data,
+                              .heads = shape->heads,
+                              .kv_heads = shape->kv_heads,
+                              .head_dim = shape->head_dim,
+                              .scale = shape->scale,
+                              .segments = shape->segments,
+                              .segment_count = shape->segment_count};
 }
 
 static void attention_backward(struct exec *e, const struct record *r)

@@ -5,9 +5,15 @@
 
 enum { ALIGN = 64, NODES_PER_LAYER = 64, RECORDS_PER_LAYER = 32 };
 
-static size_t aligned(size_t bytes) { return (bytes + ALIGN - 1) & ~(size_t)(ALIGN - 1); }
+static size_t aligned(size_t bytes)
+{
+    return (bytes + ALIGN - 1) & ~(size_t)(ALIGN - 1);
+}
 
-static size_t matrix_bytes(size_t rows, size_t width) { return aligned(rows * width * sizeof(float)); }
+static size_t matrix_bytes(size_t rows, size_t width)
+{
+    return aligned(rows * width * sizeof(float));
+}
 
 /* ---- life ----------------------------------------------------------------------------------- */
 
@@ -81,7 +87,10 @@ struct tensor *exec_tensor(struct exec *e, size_t rows, size_t width)
     return exec_view(e, data, rows, width);
 }
 
-struct mark exec_mark(const struct exec *e) { return (struct mark){e->stack.used, e->node_count}; }
+struct mark exec_mark(const struct exec *e)
+{
+    return (struct mark){e->stack.used, e->node_count};
+}
 
 void exec_release(struct exec *e, struct mark mark)
 {
@@ -181,7 +190,10 @@ static void unref(struct exec *e, struct gradient *g)
     memmove(e->order + place, e->order + place + 1, --e->gradient_count - place);
 }
 
-bool gradient_exists(const struct tensor *t) { return t->gradient != NULL; }
+bool gradient_exists(const struct tensor *t)
+{
+    return t->gradient != NULL;
+}
 
 struct buf gradient_of(const struct exec *e, const struct tensor *t)
 {

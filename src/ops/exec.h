@@ -40,8 +40,8 @@ struct record {
     struct tensor *saved; /* what the backward needs besides */
     const void *context;  /* outlives the step: weights, shapes */
     const void *batch;    /* outlives the step: what the batch says */
-    forward_fn again;    /* checkpoints only */
-    size_t stack;        /* bytes of the stack in use when it was pushed */
+    forward_fn again;     /* checkpoints only */
+    size_t stack;         /* bytes of the stack in use when it was pushed */
     size_t nodes;
 };
 
@@ -56,9 +56,9 @@ struct exec {
     const struct backend_kernels *k;
     struct memory *memory;
     enum precision precision;
-    bool int8;      /* inference: few rows may use int8 activations */
+    bool int8; /* inference: few rows may use int8 activations */
     bool recording;
-    bool failed;    /* memory ran out: a plan was wrong; every later op does nothing */
+    bool failed; /* memory ran out: a plan was wrong; every later op does nothing */
     struct region stack, gradients;
     struct gradient gradient[MAX_GRADIENTS]; /* in use ones sorted by offset through `order` */
     uint8_t order[MAX_GRADIENTS];
@@ -66,8 +66,8 @@ struct exec {
     struct tensor *nodes;
     struct record *records;
     size_t node_count, node_capacity, record_count, record_capacity;
-    float dropout;          /* of the adapters' input */
-    uint64_t seed, step;    /* of this step's random numbers */
+    float dropout;       /* of the adapters' input */
+    uint64_t seed, step; /* of this step's random numbers */
 };
 
 /* `layers` bounds the tape's length. Sizes 0 on the null backend: unbounded. */
@@ -78,7 +78,8 @@ void exec_free(struct exec *e);
 void exec_reset(struct exec *e);
 
 struct tensor *exec_tensor(struct exec *e, size_t rows, size_t width);
-struct tensor *exec_view(struct exec *e, struct buf data, size_t rows, size_t width); /* of memory that outlives the step */
+struct tensor *exec_view(struct exec *e, struct buf data, size_t rows,
+                         size_t width); /* of memory that outlives the step */
 
 struct mark {
     size_t stack, nodes;

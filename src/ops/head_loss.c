@@ -14,7 +14,10 @@ static void head_loss_backward(struct exec *e, const struct record *r)
     e->k->scatter_rows(&e->stream, gradient_add(e, x), r->saved->data, loss->index, loss->count, x->width);
 }
 
-static struct buf ints_at(struct buf b, size_t i) { return buf_at(b, i); } /* i32 and f32 are equally wide */
+static struct buf ints_at(struct buf b, size_t i)
+{
+    return buf_at(b, i);
+} /* i32 and f32 are equally wide */
 
 /* Rows first .. first + rows of the list; dx (rows, width) is written where it is wanted. */
 static void chunk(struct exec *e, const struct tensor *x, const struct head_loss *loss, size_t first, size_t rows,
@@ -24,16 +27,25 @@ static void chunk(struct exec *e, const struct tensor *x, const struct head_loss
     size_t vocab = loss->head->rows;
     struct tensor *in = exec_tensor(e, rows, x->width), *logits = exec_tensor(e, rows, vocab);
     e->k->gather_rows(&e->stream, in->data, x->data, ints_at(loss->index, first), rows, x->width);
-    e->k->matmul(&e->stream, &(struct matmul){.x = in->data, .ldx = x->width, .rows = rows, .cols = x->width, .count = 1,
-                                              .out = {{loss->head, logits->data, {0}, vocab}}, .scale = 1,
+    e->k->matmul(&e->stream, &(struct matmul){.x = in->data,
+                                              .ldx = x->width,
+                                              .rows = rows,
+                                              .cols = x->width,
+                                              .count = 1,
+                                              .out = {{loss->head, logits->data, {0}, vocab}},
+                                              .scale = 1,
                                               .precision = e->precision});
     e->k->cross_entropy(&e->stream, &(struct cross_entropy){logits->data, ints_at(loss->targets, first),
                                                             buf_at(loss->weights, first), buf_at(loss->losses, first),
                                                             rows, vocab, dx != NULL});
     if (dx)
-        e->k->matmul_back(&e->stream, &(struct matmul_back){.dx = buf_at(dx->data, first * x->width), .lddx = x->width,
-                                                            .rows = rows, .cols = x->width, .count = 1,
-                                                            .in = {{loss->head, logits->data, {0}, vocab}}, .scale = 1,
+        e->k->matmul_back(&e->stream, &(struct matmul_back){.dx = buf_at(dx->data, first * x->width),
+                                                            .lddx = x->width,
+                                                            .rows = rows,
+                                                            .cols = x->width,
+                                                            .count = 1,
+                                                            .in = {{loss->head, logits->data, {0}, vocab}},
+                                                            .scale = 1,
                                                             .precision = e->precision});
     exec_release(e, mark);
 }

@@ -22,8 +22,8 @@ size_t linear_file_row(const struct linear *l, size_t hf_row)
 
 /* ---- terms ---------------------------------------------------------------------------------- */
 
-typedef void (*term_fn)(struct exec *e, const struct lora_term *term, const struct linear *l, const struct term_rows *range,
-                        struct tensor *x, struct tensor *y);
+typedef void (*term_fn)(struct exec *e, const struct lora_term *term, const struct linear *l,
+                        const struct term_rows *range, struct tensor *x, struct tensor *y);
 
 /* Every term of every range of rows, in the same order forward and backward. */
 static void each_term(struct exec *e, const struct linear *l, const struct row_terms *terms, struct tensor *x,
@@ -55,9 +55,15 @@ static struct buf term_input(struct exec *e, const struct lora_term *term, const
 
 static void shrink(struct exec *e, const struct lora_term *term, struct buf x, size_t width, struct buf h, size_t rows)
 {
-    e->k->matmul(&e->stream, &(struct matmul){.x = x, .ldx = width, .rows = rows, .cols = width, .count = 1,
-                                              .out = {{&term->a, h, {0}, term->a.rows}}, .scale = 1,
-                                              .precision = e->precision, .int8 = e->int8});
+    e->k->matmul(&e->stream, &(struct matmul){.x = x,
+                                              .ldx = width,
+                                              .rows = rows,
+                                              .cols = width,
+                                              .count = 1,
+                                              .out = {{&term->a, h, {0}, term->a.rows}},
+                                              .scale = 1,
+                                              .precision = e->precision,
+                                              .int8 = e->int8});
 }
 
 /* y += scale · B (A x) on the range's rows */
@@ -67,11 +73,17 @@ static void term_forward(struct exec *e, const struct lora_term *term, const str
     struct mark mark = exec_mark(e);
     struct tensor *h = exec_tensor(e, range->rows, term->a.rows);
     shrink(e, term, term_input(e, term, l, range, x), x->width, h->data, range->rows);
-    e->k->matmul(&e->stream, &(struct matmul){.x = h->data, .ldx = h->width, .rows = range->rows, .cols = h->width,
-                                              .count = 1,
-                                              .out = {{&term->b, buf_at(y->data, range->row * y->width), {0}, y->width}},
-                                              .scale = term->scale, .accumulate = true, .precision = e->precision,
-                                              .int8 = e->int8});
+    e->k->matmul(&e->stream,
+                 &(struct matmul){.x = h->data,
+                                  .ldx = h->width,
+                                  .rows = range->rows,
+                                  .cols = h->width,
+                                  .count = 1,
+                                  .out = {{&term->b, buf_at(y->data, range->row * y->width), {0}, y->width}},
+                                  .scale = term->scale,
+                                  .accumulate = true,
+                                  .precision = e->precision,
+                                  .int8 = e->int8});
     exec_release(e, mark);
 }
 
@@ -83,24 +95,34 @@ static void term_backward(struct exec *e, const struct lora_term *term, const st
     size_t rows = range->rows, r = term->a.rows;
     struct buf dy = buf_at(gradient_of(e, y), range->row * y->width);
     struct tensor *dh = exec_tensor(e, rows, r);
-    e->k->matmul_back(&e->stream, &(struct matmul_back){.dx = dh->data, .lddx = r, .rows = rows, .cols = r, .count = 1,
-                                                        .in = {{&term->b, dy, {0}, y->width}}, .scale = term->scale,
+    e->k->matmul_back(&e->stream, &(struct matmul_back){.dx = dh->data,
+                                                        .lddx = r,
+                                                        .rows = rows,
+                                                        .cols = r,
+                                                        .count = 1,
+                                                        .in = {{&term->b, dy, {0}, y->width}},
+                                                        .scale = term->scale,
                                                         .precision = e->precision});
     if (buf_is(term->da)) {
         struct tensor *h = exec_tensor(e, rows, r);
         struct buf in = term_input(e, term, l, range, x);
         shrink(e, term, in, x->width, h->data, rows);
         e->k->outer(&e->stream, &(struct outer){term->db, dy, h->data, r, y->width, r, rows, y->width, r, term->scale});
-        e->k->outer(&e->stream,
-                    &(struct outer){term->da, dh->data, in, x->width, r, x->width, rows, r, x->width, 1});
+        e->k->outer(&e->stream, &(struct outer){term->da, dh->data, in, x->width, r, x->width, rows, r, x->width, 1});
     }
     if (x->wants_gradient) {
         bool masked = e->dropout && buf_is(term->da);
         struct buf dx = buf_at(gradient_add(e, x), range->row * x->width);
         struct buf into = masked ? exec_tensor(e, rows, x->width)->data : dx;
-        e->k->matmul_back(&e->stream, &(struct matmul_back){.dx = into, .lddx = x->width, .rows = rows, .cols = x->width,
-                                                            .count = 1, .in = {{&term->a, dh->data, {0}, r}}, .scale = 1,
-                                                            .accumulate = !masked, .precision = e->precision});
+        e->k->matmul_back(&e->stream, &(struct matmul_back){.dx = into,
+                                                            .lddx = x->width,
+                                                            .rows = rows,
+                                                            .cols = x->width,
+                                                            .count = 1,
+                                                            .in = {{&term->a, dh->data, {0}, r}},
+                                                            .scale = 1,
+                                                            .accumulate = !masked,
+                                                            .precision = e->precision});
         if (masked)
             e->k->dropout(&e->stream, dx, into, dropout_key(e, l, range).word, e->dropout, rows * x->width, true);
     }
@@ -127,7 +149,8 @@ static void linear_backward(struct exec *e, const struct record *r)
     struct matmul_back a = {.rows = x->rows, .cols = x->width, .lddx = x->width, .scale = 1, .precision = e->precision};
     for (size_t i = 0; i < group->count; i++)
         if (gradient_exists(r->out[i]))
-            a.in[a.count++] = (struct matmul_output){&group->linear[i]->weight, gradient_of(e, r->out[i]), {0}, r->out[i]->width};
+            a.in[a.count++] =
+                (struct matmul_output){&group->linear[i]->weight, gradient_of(e, r->out[i]), {0}, r->out[i]->width};
     if (!a.count) return;
     if (x->wants_gradient) {
         a.dx = gradient_write(e, x, &a.accumulate);
@@ -140,8 +163,14 @@ static void linear_backward(struct exec *e, const struct record *r)
 void op_linear(struct exec *e, struct tensor *x, const struct linear_group *group, const struct row_terms *terms,
                struct tensor *out[MATMUL_OUTPUTS])
 {
-    struct matmul a = {.x = x->data, .ldx = x->width, .rows = x->rows, .cols = x->width, .count = group->count,
-                       .scale = 1, .precision = e->precision, .int8 = e->int8};
+    struct matmul a = {.x = x->data,
+                       .ldx = x->width,
+                       .rows = x->rows,
+                       .cols = x->width,
+                       .count = group->count,
+                       .scale = 1,
+                       .precision = e->precision,
+                       .int8 = e->int8};
     bool wants = false;
     for (size_t i = 0; i < group->count; i++) {
         const struct linear *l = group->linear[i];

@@ -2,7 +2,8 @@
  *
  *   yⱼ = Wⱼ x + bⱼ + Σᵢ scaleᵢ Bᵢⱼ (Aᵢⱼ x)       (Hu et al. 2021)
  *
- * It knows no adapter: which terms a row runs under stands in a list of row ranges, each with a table of plain terms. */
+ * It knows no adapter: which terms a row runs under stands in a list of row ranges, each with a table of plain terms.
+ */
 #ifndef OPS_LINEAR_H
 #define OPS_LINEAR_H
 
@@ -11,21 +12,21 @@
 /* One weight matrix of the model and what adapters call it. Rows of a GGUF's q and k stand in another order than in
  * Hugging Face's: within each head, row i of the file is row permuted(i). */
 struct linear {
-    struct qmatrix weight;  /* (out, in) */
-    struct buf bias;        /* (out) f32, or none */
-    const char *name;       /* Hugging Face module name: "model.layers.3.self_attn.q_proj" */
-    size_t layer;           /* SIZE_MAX: outside the layers */
-    size_t index;           /* in the model's list of linears */
-    size_t permuted_heads;  /* 0: file order is Hugging Face order; else heads whose rows are interleaved pairs */
+    struct qmatrix weight; /* (out, in) */
+    struct buf bias;       /* (out) f32, or none */
+    const char *name;      /* Hugging Face module name: "model.layers.3.self_attn.q_proj" */
+    size_t layer;          /* SIZE_MAX: outside the layers */
+    size_t index;          /* in the model's list of linears */
+    size_t permuted_heads; /* 0: file order is Hugging Face order; else heads whose rows are interleaved pairs */
 };
 /* The Hugging Face row that row `row` of the file holds; and back. */
 size_t linear_hf_row(const struct linear *l, size_t row);
 size_t linear_file_row(const struct linear *l, size_t hf_row);
 
 struct lora_term {
-    struct qmatrix a, b;  /* (r, in), (out, r), f32, rows in the base file's order */
-    struct buf da, db;    /* their gradients, added to; none where they do not train */
-    float scale;          /* everything included: the adapter's own and the user's */
+    struct qmatrix a, b; /* (r, in), (out, r), f32, rows in the base file's order */
+    struct buf da, db;   /* their gradients, added to; none where they do not train */
+    float scale;         /* everything included: the adapter's own and the user's */
 };
 /* The terms of every linear of the model under one adapter set: terms[begin[l] .. begin[l + 1]). */
 struct term_table {

@@ -33,7 +33,8 @@ struct attention_shape {
     const struct attention_segment *segments;
     size_t segment_count;
 };
-struct tensor *op_attention(struct exec *e, struct tensor *q, struct tensor *k, struct tensor *v, const struct attention_shape *shape);
+struct tensor *op_attention(struct exec *e, struct tensor *q, struct tensor *k, struct tensor *v,
+                            const struct attention_shape *shape);
 
 /* y = gate · σ(gate) · up (Shazeer 2020); gate and up are consumed by this op alone. Written to `y`. */
 void op_silu_mul(struct exec *e, struct tensor *y, struct tensor *gate, struct tensor *up);
@@ -41,11 +42,11 @@ void op_silu_mul(struct exec *e, struct tensor *y, struct tensor *gate, struct t
 /* y = a + b */
 void op_add(struct exec *e, struct tensor *y, struct tensor *a, struct tensor *b);
 
-/* Head and cross-entropy: the rows of x named by `index` (count of them) are multiplied with the head a chunk at a time;
- * losses[i] = −log softmax(head · x[index[i]])[targets[i]]. While recording, each chunk's gradient, times
+/* Head and cross-entropy: the rows of x named by `index` (count of them) are multiplied with the head a chunk at a
+ * time; losses[i] = −log softmax(head · x[index[i]])[targets[i]]. While recording, each chunk's gradient, times
  * weights[i], is formed at once; the batch's logits are never held. */
 struct head_loss {
-    const struct qmatrix *head; /* (vocab, width) */
+    const struct qmatrix *head;                 /* (vocab, width) */
     struct buf index, targets, weights, losses; /* i32, i32, f32, f32: (count) each */
     size_t count;
 };

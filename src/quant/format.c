@@ -26,8 +26,10 @@ uint16_t float_to_bf16(float f)
 float half_to_float(uint16_t h)
 {
     uint32_t sign = (uint32_t)(h & 0x8000) << 16, exponent = h >> 10 & 31, mantissa = h & 1023, bits;
-    if (exponent == 31) bits = sign | 0x7F800000 | mantissa << 13;
-    else if (exponent) bits = sign | (exponent + 112) << 23 | mantissa << 13;
+    if (exponent == 31)
+        bits = sign | 0x7F800000 | mantissa << 13;
+    else if (exponent)
+        bits = sign | (exponent + 112) << 23 | mantissa << 13;
     else {
         float f = (float)mantissa * 0x1p-24f; /* zero and subnormals */
         return sign ? -f : f;
@@ -56,9 +58,15 @@ uint16_t float_to_half(float f)
     return sign | (uint16_t)(bits >> 13);
 }
 
-static uint16_t u16_at(const uint8_t *p) { return (uint16_t)(p[0] | p[1] << 8); }
+static uint16_t u16_at(const uint8_t *p)
+{
+    return (uint16_t)(p[0] | p[1] << 8);
+}
 
-static void dequantize_f32(float *y, const void *x, size_t n) { memcpy(y, x, n * sizeof *y); }
+static void dequantize_f32(float *y, const void *x, size_t n)
+{
+    memcpy(y, x, n * sizeof *y);
+}
 
 static void dequantize_f16(float *y, const void *x, size_t n)
 {

@@ -10,24 +10,27 @@
 enum quant_type { QUANT_F32, QUANT_F16, QUANT_BF16, QUANT_Q4_0, QUANT_Q4_1, QUANT_Q8_0, QUANT_TYPES };
 
 struct quant_format {
-    const char *name;   /* as GGUF and people write it: "Q4_1" */
-    size_t block;       /* elements per block */
-    size_t block_bytes; /* bytes per block */
-    uint32_t ggml_type; /* the number in GGUF files */
+    const char *name;                                             /* as GGUF and people write it: "Q4_1" */
+    size_t block;                                                 /* elements per block */
+    size_t block_bytes;                                           /* bytes per block */
+    uint32_t ggml_type;                                           /* the number in GGUF files */
     void (*dequantize)(float *y, const void *x, size_t elements); /* elements: a multiple of block */
 };
 extern const struct quant_format quant_formats[QUANT_TYPES];
 
 /* The format of a ggml type number; NULL for one that lorac does not compute with. */
 const struct quant_format *quant_from_ggml(uint32_t ggml_type);
-static inline enum quant_type quant_type_of(const struct quant_format *f) { return (enum quant_type)(f - quant_formats); }
+static inline enum quant_type quant_type_of(const struct quant_format *f)
+{
+    return (enum quant_type)(f - quant_formats);
+}
 
 /* bytes of a row of `elements`; false if they are no multiple of the block or overflow. */
 bool quant_row_bytes(enum quant_type type, size_t elements, size_t *bytes);
 
-float half_to_float(uint16_t h);     /* IEEE binary16, exact */
-uint16_t float_to_half(float f);     /* round to nearest even */
-float bf16_to_float(uint16_t h);     /* exact */
-uint16_t float_to_bf16(float f);     /* round to nearest even; NaN stays NaN */
+float half_to_float(uint16_t h); /* IEEE binary16, exact */
+uint16_t float_to_half(float f); /* round to nearest even */
+float bf16_to_float(uint16_t h); /* exact */
+uint16_t float_to_bf16(float f); /* round to nearest even; NaN stays NaN */
 
 #endif

@@ -38,10 +38,13 @@ lorac_status dataset_add(struct lorac_dataset *d, const int32_t *ids, const uint
     size_t most = o->max_seq_length ? o->max_seq_length : SIZE_MAX;
     if (count <= most) return add_row(d, ids, mask, count, err);
     if (o->overlong == LORAC_OVERLONG_ERROR)
-        return fail(err, LORAC_FORMAT, path, "line %zu has %zu tokens, more than the %zu allowed (--overlong cut or split accepts it)", line, count, most);
+        return fail(err, LORAC_FORMAT, path,
+                    "line %zu has %zu tokens, more than the %zu allowed (--overlong cut or split accepts it)", line,
+                    count, most);
     d->cut++;
     if (o->overlong == LORAC_OVERLONG_CUT) return add_row(d, ids, mask, most, err);
-    for (size_t at = 0; at < count; at += most) TRY(add_row(d, ids + at, mask + at, count - at < most ? count - at : most, err));
+    for (size_t at = 0; at < count; at += most)
+        TRY(add_row(d, ids + at, mask + at, count - at < most ? count - at : most, err));
     return LORAC_OK;
 }
 
@@ -52,7 +55,9 @@ lorac_status dataset_create(struct memory *m, struct lorac_dataset **dataset, lo
     size_t zero = 0;
     struct lorac_dataset *d = mem_alloc(m, sizeof *d);
     if (!d) return fail_memory(err, "a data set", sizeof *d);
-    *d = (struct lorac_dataset){.memory = m, .ids = {.memory = m, .size = sizeof(int32_t)}, .mask = {.memory = m, .size = 1},
+    *d = (struct lorac_dataset){.memory = m,
+                                .ids = {.memory = m, .size = sizeof(int32_t)},
+                                .mask = {.memory = m, .size = 1},
                                 .starts = {.memory = m, .size = sizeof(size_t)}};
     *dataset = d;
     if (push(&d->starts, &zero)) return LORAC_OK;
@@ -97,16 +102,22 @@ lorac_status lorac_dataset_from_tokens(lorac_runtime *runtime, const int32_t *id
         status = dataset_add(d, ids, ones, lengths[i], &any, NULL, i, err);
     mem_free(&runtime->memory, ones);
     if (status == LORAC_OK) status = dataset_finish(d, err);
-    if (status == LORAC_OK) *dataset = d;
-    else lorac_dataset_close(d);
+    if (status == LORAC_OK)
+        *dataset = d;
+    else
+        lorac_dataset_close(d);
     return status;
 }
 
 void lorac_dataset_get_info(const lorac_dataset *d, lorac_dataset_info *info)
 {
     size_t size = info->struct_size;
-    lorac_dataset_info full = {.struct_size = size, .rows = d->starts.count - 1, .tokens = d->ids.count, .targets = d->targets,
-                               .longest = d->longest, .cut = d->cut};
+    lorac_dataset_info full = {.struct_size = size,
+                               .rows = d->starts.count - 1,
+                               .tokens = d->ids.count,
+                               .targets = d->targets,
+                               .longest = d->longest,
+                               .cut = d->cut};
     hash_text(d->hash, full.hash);
     memcpy(info, &full, size < sizeof full ? size : sizeof full);
 }
@@ -115,7 +126,9 @@ lorac_status lorac_dataset_row(const lorac_dataset *d, size_t row, const int32_t
                                size_t *count, lorac_error *err)
 {
     const size_t *starts = d->starts.items;
-    if (row + 1 >= d->starts.count) return fail(err, LORAC_INVALID_ARGUMENT, NULL, "there is no row %zu in a data set of %zu", row, d->starts.count - 1);
+    if (row + 1 >= d->starts.count)
+        return fail(err, LORAC_INVALID_ARGUMENT, NULL, "there is no row %zu in a data set of %zu", row,
+                    d->starts.count - 1);
     *ids = (const int32_t *)d->ids.items + starts[row];
     *is_target = (const uint8_t *)d->mask.items + starts[row];
     *count = starts[row + 1] - starts[row];

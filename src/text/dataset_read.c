@@ -45,9 +45,11 @@ static lorac_status read_text(struct reading *r, json_t *row)
     int32_t *ids;
     size_t count;
     if (!json_is_string(text)) return bad(r, "\"text\" is not a string");
-    if (r->options->train_on != LORAC_TRAIN_ON_ALL) return bad(r, "a prompt mask needs chats or completions; this row is plain text");
+    if (r->options->train_on != LORAC_TRAIN_ON_ALL)
+        return bad(r, "a prompt mask needs chats or completions; this row is plain text");
     lorac_tokenizer_get_info(r->tokenizer, &info);
-    TRY(lorac_tokenizer_encode(r->tokenizer, json_string_value(text), json_string_length(text), 1, &ids, &count, r->err));
+    TRY(lorac_tokenizer_encode(r->tokenizer, json_string_value(text), json_string_length(text), 1, &ids, &count,
+                               r->err));
     int32_t *all = mem_array(r->memory, count + 1, sizeof *all);
     uint8_t *mask = mem_alloc(r->memory, count + 1);
     lorac_status status = all && mask ? LORAC_OK : fail_memory(r->err, "a row", count * 5);
@@ -77,8 +79,9 @@ static lorac_status encode_beginning(struct reading *r, json_t *chat, size_t mes
     for (size_t i = 0; i < messages; i++) json_array_append(list, json_array_get(json_object_get(chat, "messages"), i));
     json_object_set_new(part, "messages", list);
     json_print(&source, part, (struct json_style){.compact = true});
-    lorac_status status = source.failed ? fail_memory(r->err, "a chat", source.length)
-                                        : lorac_chat_render(r->tokenizer, source.data, source.length, prompt, &text, &length, r->err);
+    lorac_status status =
+        source.failed ? fail_memory(r->err, "a chat", source.length)
+                      : lorac_chat_render(r->tokenizer, source.data, source.length, prompt, &text, &length, r->err);
     if (status == LORAC_OK) status = lorac_tokenizer_encode(r->tokenizer, text, length, 0, ids, count, r->err);
     lorac_free(text);
     text_free(&source);
@@ -92,7 +95,8 @@ static bool is_assistant(const json_t *message)
     return role && !strcmp(role, "assistant");
 }
 
-/* Marks the tokens of message `i`: those between the chat's beginning up to it, with the assistant's header, and up to its end. */
+/* Marks the tokens of message `i`: those between the chat's beginning up to it, with the assistant's header, and up to
+ * its end. */
 static lorac_status mark_message(struct reading *r, json_t *chat, size_t i, size_t total, uint8_t *mask)
 {
     const json_t *messages = json_object_get(chat, "messages");
@@ -146,9 +150,10 @@ static lorac_status read_chat(struct reading *r, json_t *chat)
 static lorac_status read_completion(struct reading *r, json_t *row)
 {
     json_t *prompt = json_object_get(row, "prompt"), *completion = json_object_get(row, "completion");
-    if (!json_is_string(prompt) || !json_is_string(completion)) return bad(r, "\"prompt\" and \"completion\" must be strings");
-    json_t *chat = json_pack("{s:[{s:s,s:O},{s:s,s:O}]}", "messages", "role", "user", "content", prompt, "role", "assistant",
-                             "content", completion);
+    if (!json_is_string(prompt) || !json_is_string(completion))
+        return bad(r, "\"prompt\" and \"completion\" must be strings");
+    json_t *chat = json_pack("{s:[{s:s,s:O},{s:s,s:O}]}", "messages", "role", "user", "content", prompt, "role",
+                             "assistant", "content", completion);
     if (!chat) return fail_memory(r->err, "a row", 0);
     if (json_object_get(row, "tools")) json_object_set(chat, "tools", json_object_get(row, "tools"));
     lorac_status status = read_chat(r, chat);
@@ -215,8 +220,10 @@ lorac_status lorac_dataset_open(lorac_runtime *runtime, const lorac_tokenizer *t
     if (status == LORAC_OK) {
         status = read_lines(&r, (const char *)file.data, file.size);
         if (status == LORAC_OK) status = dataset_finish(r.out, err);
-        if (status == LORAC_OK) *dataset = r.out;
-        else lorac_dataset_close(r.out);
+        if (status == LORAC_OK)
+            *dataset = r.out;
+        else
+            lorac_dataset_close(r.out);
     }
     os_file_close(&file);
     return status;

@@ -1,7 +1,8 @@
 /* checkpoint.c — the folder of a run: the adapter as it is, best/, checkpoints/NNNNNNN/, and state/ to go on from.
  *
- * state/state.safetensors is one file, written whole or not at all: weights, first and second moments in the base file's
- * row order, and as metadata what the run depends on. A resume compares that by name and refuses what changed. */
+ * state/state.safetensors is one file, written whole or not at all: weights, first and second moments in the base
+ * file's row order, and as metadata what the run depends on. A resume compares that by name and refuses what changed.
+ */
 #include "train/trainer.h"
 
 #include "base/os.h"
@@ -25,7 +26,8 @@ static void fetch(struct lorac_trainer *t, size_t parts)
 {
     struct stream s = {.backend = t->runtime->backend};
     for (size_t i = 0; i < parts; i++)
-        s.backend->kernels->readback(&s, t->host + i * t->layout.floats, part(t, i), t->layout.floats * sizeof *t->host);
+        s.backend->kernels->readback(&s, t->host + i * t->layout.floats, part(t, i),
+                                     t->layout.floats * sizeof *t->host);
 }
 
 static void put(struct lorac_trainer *t, size_t parts)
@@ -40,9 +42,16 @@ static void put(struct lorac_trainer *t, size_t parts)
 static lorac_status write_adapter(struct lorac_trainer *t, const char *folder, lorac_error *err)
 {
     const lorac_trainer_options *o = &t->options;
-    struct adapter_description d = {.base = t->base, .rank = o->rank, .scale = o->scale, .dropout = o->dropout, .rslora = o->rslora,
-                                    .first_layer = t->first_layer, .layers = t->model->config.layers, .targets = t->targets,
-                                    .peft = o->format & LORAC_FORMAT_PEFT, .mlx = o->format & LORAC_FORMAT_MLX};
+    struct adapter_description d = {.base = t->base,
+                                    .rank = o->rank,
+                                    .scale = o->scale,
+                                    .dropout = o->dropout,
+                                    .rslora = o->rslora,
+                                    .first_layer = t->first_layer,
+                                    .layers = t->model->config.layers,
+                                    .targets = t->targets,
+                                    .peft = o->format & LORAC_FORMAT_PEFT,
+                                    .mlx = o->format & LORAC_FORMAT_MLX};
     return adapter_write(&t->runtime->memory, folder, &t->layout, t->host, &d, err);
 }
 
@@ -86,7 +95,8 @@ static void layout_hash_text(const struct lorac_trainer *t, char text[HASH_TEXT]
     struct hash h;
     uint8_t digest[HASH_BYTES] = {0};
     if (hash_begin(&h, NULL) == LORAC_OK) {
-        for (size_t i = 0; i < t->layout.count; i++) hash_add(&h, t->layout.modules[i].linear->name, strlen(t->layout.modules[i].linear->name) + 1);
+        for (size_t i = 0; i < t->layout.count; i++)
+            hash_add(&h, t->layout.modules[i].linear->name, strlen(t->layout.modules[i].linear->name) + 1);
         hash_end(&h, digest);
     }
     hash_text(digest, text);
@@ -101,21 +111,25 @@ static json_t *describe(const struct lorac_trainer *t)
     hash_text(t->train->hash, train);
     if (t->valid) hash_text(t->valid->hash, valid);
     layout_hash_text(t, targets);
-    return json_pack("{s:s,s:s,s:s,s:s,s:I,s:f,s:b,s:f,s:I,s:I,s:f,s:f,s:f,s:I,s:I,s:I,s:s,s:I}", "base model", base, "training data", train,
-                     "validation data", valid, "--target-modules or --num-layers", targets, "--rank", (json_int_t)o->rank, "--scale", o->scale,
-                     "--rslora", o->rslora, "--dropout", o->dropout, "--batch-size", (json_int_t)o->batch_size,
-                     "--grad-accumulation-steps", (json_int_t)o->accumulation, "--learning-rate", o->learning_rate, "--weight-decay",
-                     o->weight_decay, "--clip-norm", o->clip_norm, "--lr-schedule", (json_int_t)o->schedule, "--warmup", (json_int_t)o->warmup,
-                     "--seed", (json_int_t)o->seed, "--precision", t->precision == PRECISION_EXACT ? "exact" : "fast", "--val-batches",
-                     (json_int_t)o->val_batches);
+    return json_pack("{s:s,s:s,s:s,s:s,s:I,s:f,s:b,s:f,s:I,s:I,s:f,s:f,s:f,s:I,s:I,s:I,s:s,s:I}", "base model", base,
+                     "training data", train, "validation data", valid, "--target-modules or --num-layers", targets,
+                     "--rank", (json_int_t)o->rank, "--scale", o->scale, "--rslora", o->rslora, "--dropout", o->dropout,
+                     "--batch-size", (json_int_t)o->batch_size, "--grad-accumulation-steps",
+                     (json_int_t)o->accumulation, "--learning-rate", o->learning_rate, "--weight-decay",
+                     o->weight_decay, "--clip-norm", o->clip_norm, "--lr-schedule", (json_int_t)o->schedule, "--warmup",
+                     (json_int_t)o->warmup, "--seed", (json_int_t)o->seed, "--precision",
+                     t->precision == PRECISION_EXACT ? "exact" : "fast", "--val-batches", (json_int_t)o->val_batches);
 }
 
 static json_t *progress(const struct lorac_trainer *t)
 {
-    return json_pack("{s:I,s:I,s:I,s:I,s:I,s:o,s:o,s:I}", "iteration", (json_int_t)t->iteration, "optimizer_step", (json_int_t)t->optimizer_step,
-                     "best_iteration", (json_int_t)t->best_iteration, "evaluations_without_best", (json_int_t)t->evaluations_without_best, "validated", (json_int_t)t->validated,
-                     "best_loss", isfinite(t->best_loss) ? json_real(t->best_loss) : json_null(), "valid_loss",
-                     isfinite(t->valid_loss) ? json_real(t->valid_loss) : json_null(), "iterations", (json_int_t)t->options.iterations);
+    return json_pack("{s:I,s:I,s:I,s:I,s:I,s:o,s:o,s:I}", "iteration", (json_int_t)t->iteration, "optimizer_step",
+                     (json_int_t)t->optimizer_step, "best_iteration", (json_int_t)t->best_iteration,
+                     "evaluations_without_best", (json_int_t)t->evaluations_without_best, "validated",
+                     (json_int_t)t->validated, "best_loss",
+                     isfinite(t->best_loss) ? json_real(t->best_loss) : json_null(), "valid_loss",
+                     isfinite(t->valid_loss) ? json_real(t->valid_loss) : json_null(), "iterations",
+                     (json_int_t)t->options.iterations);
 }
 
 /* ---- state/ ----------------------------------------------------------------------------------- */
@@ -135,10 +149,15 @@ static lorac_status write_state(struct lorac_trainer *t, const char *path, lorac
     const char *const metadata[] = {"version", "1", "run", run.data, "progress", now.data};
     struct st_tensor tensors[PARTS];
     for (size_t i = 0; i < PARTS; i++)
-        tensors[i] = (struct st_tensor){.name = (char *)(uintptr_t)part_names[i], .dtype = ST_F32, .dims = 1, .shape = {t->layout.floats},
-                                        .data = (const uint8_t *)(t->host + i * t->layout.floats), .bytes = t->layout.floats * sizeof *t->host};
-    lorac_status status = run.failed || now.failed || !run.data || !now.data ? fail_memory(err, "a checkpoint", run.length)
-                                                                            : safetensors_write(m, path, tensors, PARTS, metadata, 3, err);
+        tensors[i] = (struct st_tensor){.name = (char *)(uintptr_t)part_names[i],
+                                        .dtype = ST_F32,
+                                        .dims = 1,
+                                        .shape = {t->layout.floats},
+                                        .data = (const uint8_t *)(t->host + i * t->layout.floats),
+                                        .bytes = t->layout.floats * sizeof *t->host};
+    lorac_status status = run.failed || now.failed || !run.data || !now.data
+                              ? fail_memory(err, "a checkpoint", run.length)
+                              : safetensors_write(m, path, tensors, PARTS, metadata, 3, err);
     json_decref(values[0]);
     json_decref(values[1]);
     text_free(&run);
@@ -173,7 +192,10 @@ static lorac_status compare(struct lorac_trainer *t, const char *path, const jso
         bool same = json_is_number(value) ? json_is_number(old) && json_number_value(value) == json_number_value(old)
                                           : json_equal(value, (json_t *)(uintptr_t)old);
         if (!same && status == LORAC_OK)
-            status = fail(err, LORAC_MISMATCH, path, "cannot resume: %s changed since the checkpoint; use the same as before, or start anew in another folder", key);
+            status = fail(err, LORAC_MISMATCH, path,
+                          "cannot resume: %s changed since the checkpoint; use the same as before, or start anew in "
+                          "another folder",
+                          key);
     }
     json_decref(now);
     return status;
@@ -191,17 +213,22 @@ static lorac_status read_progress(struct lorac_trainer *t, const char *path, con
     TRY(json_get_float(p, "valid_loss", NAN, &t->valid_loss, path, err));
     TRY(json_get_size(p, "iterations", 0, &iterations, path, err));
     if (t->options.iterations < iterations)
-        return fail(err, LORAC_MISMATCH, path, "cannot resume: --iters %zu is less than the %zu of the run; it may only grow", t->options.iterations, iterations);
+        return fail(err, LORAC_MISMATCH, path,
+                    "cannot resume: --iters %zu is less than the %zu of the run; it may only grow",
+                    t->options.iterations, iterations);
     return LORAC_OK;
 }
 
 static lorac_status read_metadata(struct lorac_trainer *t, const struct safetensors *s, lorac_error *err)
 {
     struct memory *m = &t->runtime->memory;
-    const char *version = safetensors_metadata(s, "version"), *run = safetensors_metadata(s, "run"), *now = safetensors_metadata(s, "progress");
+    const char *version = safetensors_metadata(s, "version"), *run = safetensors_metadata(s, "run"),
+               *now = safetensors_metadata(s, "progress");
     json_t *then = NULL, *p = NULL;
     if (!version || !run || !now) return fail(err, LORAC_FORMAT, s->path, "is no checkpoint of lorac");
-    if (strcmp(version, "1")) return fail(err, LORAC_UNSUPPORTED, s->path, "is a checkpoint of version %.16s; this lorac reads %d", version, STATE_VERSION);
+    if (strcmp(version, "1"))
+        return fail(err, LORAC_UNSUPPORTED, s->path, "is a checkpoint of version %.16s; this lorac reads %d", version,
+                    STATE_VERSION);
     lorac_status status = json_read(m, run, strlen(run), s->path, &then, err);
     if (status == LORAC_OK) status = json_read(m, now, strlen(now), s->path, &p, err);
     if (status == LORAC_OK) status = compare(t, s->path, then, err);
@@ -231,7 +258,8 @@ lorac_status checkpoint_resume(struct lorac_trainer *t, lorac_error *err)
     char *path = state_path(t, m);
     if (!path) return fail_memory(err, "a path", 0);
     lorac_status status = os_is_file(path) ? safetensors_open(m, path, false, &s, err)
-                                           : fail(err, LORAC_NOT_FOUND, path, "there is no checkpoint to resume from; leave --resume out to start");
+                                           : fail(err, LORAC_NOT_FOUND, path,
+                                                  "there is no checkpoint to resume from; leave --resume out to start");
     if (status == LORAC_OK) {
         status = read_metadata(t, &s, err);
         if (status == LORAC_OK) status = read_tensors(t, &s, err);

@@ -12,8 +12,9 @@ lorac_status check_ids(const struct lorac_model *model, const struct lorac_datas
     const int32_t *ids = d->ids.items;
     for (size_t i = 0; i < d->ids.count; i++)
         if (ids[i] < 0 || (size_t)ids[i] >= model->config.vocab)
-            return fail(err, LORAC_MISMATCH, model->path, "the data holds token %d, the model's vocabulary has %zu: the tokenizer is another model's", ids[i],
-                        model->config.vocab);
+            return fail(err, LORAC_MISMATCH, model->path,
+                        "the data holds token %d, the model's vocabulary has %zu: the tokenizer is another model's",
+                        ids[i], model->config.vocab);
     return LORAC_OK;
 }
 
@@ -43,7 +44,8 @@ lorac_status evaluate_rows(struct pass *p, const struct lorac_dataset *d, size_t
         if (!pass_add(p, ids, mask, count, terms)) {
             TRY(flush(p, &r, err));
             if (progress && progress(user, r.tokens, d->targets)) return fail(err, LORAC_CANCELLED, NULL, "cancelled");
-            if (!pass_add(p, ids, mask, count, terms)) return fail(err, LORAC_OUT_OF_MEMORY, NULL, "row %zu is larger than planned", i + 1);
+            if (!pass_add(p, ids, mask, count, terms))
+                return fail(err, LORAC_OUT_OF_MEMORY, NULL, "row %zu is larger than planned", i + 1);
         }
     }
     TRY(flush(p, &r, err));
@@ -56,8 +58,8 @@ lorac_status evaluate_rows(struct pass *p, const struct lorac_dataset *d, size_t
 }
 
 lorac_status lorac_evaluate(lorac_model *model, lorac_adapter_set *set, const lorac_dataset *data,
-                            lorac_precision precision, lorac_progress_fn progress, void *user,
-                            lorac_evaluation *result, lorac_error *err)
+                            lorac_precision precision, lorac_progress_fn progress, void *user, lorac_evaluation *result,
+                            lorac_error *err)
 {
     size_t longest = data->longest > PACK_TOKENS ? data->longest : PACK_TOKENS;
     struct pass_shape shape = {.rows = longest, .sequences = PACK_ROWS, .targets = longest};
@@ -70,7 +72,8 @@ lorac_status lorac_evaluate(lorac_model *model, lorac_adapter_set *set, const lo
     TRY(pass_plan(model, &shape, false, p, 0, terms, SIZE_MAX, RECOMPUTE_NONE, err));
     lorac_status status = pass_create(model, model->runtime->backend, &shape, &pass, err);
     pass.exec.precision = p;
-    if (status == LORAC_OK) status = evaluate_rows(&pass, data, 0, data->starts.count - 1, terms, progress, user, &full, err);
+    if (status == LORAC_OK)
+        status = evaluate_rows(&pass, data, 0, data->starts.count - 1, terms, progress, user, &full, err);
     pass_free(&pass);
     if (status == LORAC_OK) memcpy(result, &full, size < sizeof full ? size : sizeof full);
     return status;

@@ -19,16 +19,20 @@ static void draw(struct lorac_trainer *t)
 }
 
 /* The given adapter must adapt the same modules with the same rank. */
-static lorac_status copy(struct lorac_trainer *t, const struct adapter_layout *given, const float *floats, lorac_error *err)
+static lorac_status copy(struct lorac_trainer *t, const struct adapter_layout *given, const float *floats,
+                         lorac_error *err)
 {
     for (size_t i = 0; i < t->layout.count || i < given->count; i++) {
         const struct adapter_module *ours = i < t->layout.count ? &t->layout.modules[i] : NULL;
         const struct adapter_module *theirs = i < given->count ? &given->modules[i] : NULL;
         if (!ours || !theirs || ours->linear != theirs->linear)
-            return fail(err, LORAC_MISMATCH, t->initial, "adapts other modules than this run: \"%s\" is in one only (see --target-modules, --num-layers)",
-                        !ours || (theirs && theirs->linear < ours->linear) ? theirs->linear->name : ours->linear->name);
+            return fail(
+                err, LORAC_MISMATCH, t->initial,
+                "adapts other modules than this run: \"%s\" is in one only (see --target-modules, --num-layers)",
+                !ours || (theirs && theirs->linear < ours->linear) ? theirs->linear->name : ours->linear->name);
         if (ours->rank != theirs->rank)
-            return fail(err, LORAC_MISMATCH, t->initial, "\"%s\" has rank %zu, this run has --rank %zu", ours->linear->name, theirs->rank, ours->rank);
+            return fail(err, LORAC_MISMATCH, t->initial, "\"%s\" has rank %zu, this run has --rank %zu",
+                        ours->linear->name, theirs->rank, ours->rank);
     }
     memcpy(t->host, floats, t->layout.floats * sizeof *floats);
     return LORAC_OK;
@@ -41,7 +45,8 @@ lorac_status checkpoint_initial(struct lorac_trainer *t, lorac_error *err)
     if (t->initial) {
         struct adapter_layout given;
         float *floats;
-        TRY(adapter_read(m, t->initial, (struct linear_list){t->model->linears, t->model->linear_count}, &given, &floats, err));
+        TRY(adapter_read(m, t->initial, (struct linear_list){t->model->linears, t->model->linear_count}, &given,
+                         &floats, err));
         lorac_status status = copy(t, &given, floats, err);
         mem_free(m, given.modules);
         mem_free(m, floats);

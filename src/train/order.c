@@ -3,7 +3,10 @@
 
 #include "base/random.h"
 
-static size_t row_count(const struct lorac_trainer *t) { return t->train->starts.count - 1; }
+static size_t row_count(const struct lorac_trainer *t)
+{
+    return t->train->starts.count - 1;
+}
 
 size_t order_batches(const struct lorac_trainer *t)
 {

@@ -1,7 +1,10 @@
 /* pass.c — rows of a data set through the model to a loss, and back. */
 #include "train/trainer.h"
 
-static struct buf part(const struct pass *p, size_t i) { return buf_at((struct buf){p->buffer, 0}, i * p->max_targets); }
+static struct buf part(const struct pass *p, size_t i)
+{
+    return buf_at((struct buf){p->buffer, 0}, i * p->max_targets);
+}
 
 lorac_status pass_create(struct lorac_model *model, struct backend *backend, const struct pass_shape *shape,
                          struct pass *p, lorac_error *err)
@@ -12,7 +15,8 @@ lorac_status pass_create(struct lorac_model *model, struct backend *backend, con
     p->targets = mem_array(m, shape->targets, sizeof *p->targets);
     p->weights = mem_array(m, shape->targets, sizeof *p->weights);
     p->losses = mem_array(m, shape->targets, sizeof *p->losses);
-    if (!p->index || !p->targets || !p->weights || !p->losses) return fail_memory(err, "a batch's targets", shape->targets * 16);
+    if (!p->index || !p->targets || !p->weights || !p->losses)
+        return fail_memory(err, "a batch's targets", shape->targets * 16);
     for (size_t i = 0; i < shape->targets; i++) p->weights[i] = 1;
     TRY(backend->kernels->buffer_create(backend, shape->targets * 16, &p->buffer, err));
     TRY(batch_create(model, backend, shape->rows, shape->sequences, &p->batch, err));
@@ -81,7 +85,8 @@ lorac_status pass_run(struct pass *p, bool train, double *sum, lorac_error *err)
     e->k->begin(&e->stream);
     issue(p, train);
     if (!e->k->wait(&e->stream))
-        return e->failed ? fail(err, LORAC_OUT_OF_MEMORY, NULL, "the memory plan was too small for a batch of %zu rows", p->batch.rows)
+        return e->failed ? fail(err, LORAC_OUT_OF_MEMORY, NULL, "the memory plan was too small for a batch of %zu rows",
+                                p->batch.rows)
                          : fail(err, LORAC_CANCELLED, NULL, "cancelled");
     e->k->readback(&e->stream, p->losses, p->loss.losses, p->count * sizeof *p->losses);
     for (size_t i = 0; i < p->count; i++) *sum += (double)p->losses[i];

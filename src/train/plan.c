@@ -1,4 +1,5 @@
-/* plan.c — the memory of a run before it begins: the largest batch on the null backend, and how much to compute again. */
+/* plan.c — the memory of a run before it begins: the largest batch on the null backend, and how much to compute again.
+ */
 #include "train/trainer.h"
 
 #include "base/os.h"
@@ -8,7 +9,8 @@ static const char *const names[] = {"none", "gate-up", "layers"};
 /* The largest batch that the run's own order will make, and validation's. */
 static lorac_status largest(struct lorac_trainer *t, struct pass_shape *shape, lorac_error *err)
 {
-    size_t *rows = mem_array(&t->runtime->memory, t->options.batch_size, sizeof *rows), longest = 1, batches = order_batches(t);
+    size_t *rows = mem_array(&t->runtime->memory, t->options.batch_size, sizeof *rows), longest = 1,
+           batches = order_batches(t);
     if (!rows) return fail_memory(err, "a batch", t->options.batch_size * sizeof *rows);
     for (size_t i = t->iteration; i < t->options.iterations || i == t->iteration; i++) {
         size_t n = order_batch(t, i, rows), tokens = 0;
@@ -28,7 +30,8 @@ static lorac_status largest(struct lorac_trainer *t, struct pass_shape *shape, l
 static size_t batch_bytes(const struct lorac_trainer *t, const struct pass_shape *s)
 {
     const struct model_config *c = &t->model->config;
-    return s->rows * (16 + 4 * c->rope.dims) + s->targets * 32 + c->layers * s->sequences * sizeof(struct attention_segment);
+    return s->rows * (16 + 4 * c->rope.dims) + s->targets * 32 +
+           c->layers * s->sequences * sizeof(struct attention_segment);
 }
 
 static void add_up(struct lorac_trainer *t, const struct pass_shape *shape, enum recompute recompute)
@@ -45,17 +48,21 @@ lorac_status plan_memory(struct lorac_trainer *t, struct pass_shape *shape, lora
     enum recompute recompute = t->options.recompute ? RECOMPUTE_LAYERS : RECOMPUTE_NONE;
     TRY(largest(t, shape, err));
     size_t mapped = t->runtime->map_files ? t->model->file_bytes : 0; /* read ones are on the heap: the process's */
-    t->plan = (lorac_memory_plan){.struct_size = sizeof t->plan, .weights = mapped, .adapter = 7 * t->layout.floats * sizeof(float),
+    t->plan = (lorac_memory_plan){.struct_size = sizeof t->plan,
+                                  .weights = mapped,
+                                  .adapter = 7 * t->layout.floats * sizeof(float),
                                   .process = t->plan.process};
     for (;; recompute++) {
-        TRY(pass_plan(t->model, shape, true, t->precision, (float)t->options.dropout, &t->table, t->first_layer, recompute, err));
+        TRY(pass_plan(t->model, shape, true, t->precision, (float)t->options.dropout, &t->table, t->first_layer,
+                      recompute, err));
         add_up(t, shape, recompute);
         t->pass.batch.recompute = recompute;
         if (t->plan.total <= limit) return LORAC_OK;
         if (recompute == RECOMPUTE_LAYERS) break;
     }
     return fail(err, LORAC_OUT_OF_MEMORY, NULL,
-                "the largest batch (%zu tokens) needs %.2f GB in all, even when layers are recomputed, and the limit is %.2f GB: "
+                "the largest batch (%zu tokens) needs %.2f GB in all, even when layers are recomputed, and the limit "
+                "is %.2f GB: "
                 "lower --batch-size or --max-seq-length, or raise --memory-limit",
                 shape->rows, (double)t->plan.total / 1e9, (double)limit / 1e9);
 }

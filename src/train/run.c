@@ -1,6 +1,7 @@
 /* run.c — the loop: gradients, updates, validations, reports, checkpoints.
  *
- * The state that checkpoints hold is that of the last optimiser step: a run that stops between two of them goes on from there. */
+ * The state that checkpoints hold is that of the last optimiser step: a run that stops between two of them goes on from
+ * there. */
 #include "train/trainer.h"
 
 #include "base/os.h"
@@ -76,19 +77,24 @@ static lorac_status validate(struct running *r)
     size_t rows = t->valid->starts.count - 1, wanted = rows;
     if (t->options.val_batches < rows) wanted = t->options.val_batches * t->options.batch_size;
     t->pass.exec.stream.cancel = &t->cancel;
-    lorac_status status = evaluate_rows(&t->pass, t->valid, 0, wanted < rows ? wanted : rows, &t->table, evaluating, r, &result, r->err);
+    lorac_status status =
+        evaluate_rows(&t->pass, t->valid, 0, wanted < rows ? wanted : rows, &t->table, evaluating, r, &result, r->err);
     t->pass.exec.stream.cancel = NULL;
     TRY(status);
     t->valid_loss = result.loss;
     t->validated = r->iteration + 1;
-    tell(r, LORAC_EVENT_VALID, (lorac_event){.loss = result.loss, .target_tokens = result.tokens, .seconds = result.seconds});
+    tell(r, LORAC_EVENT_VALID,
+         (lorac_event){.loss = result.loss, .target_tokens = result.tokens, .seconds = result.seconds});
     if (!isfinite(result.loss)) return fail(r->err, LORAC_NOT_FINITE, NULL, "the validation loss is not finite");
     return judge(r);
 }
 
 /* ---- one iteration --------------------------------------------------------------------------- */
 
-static bool every(size_t iteration, size_t n) { return n && iteration % n == 0; }
+static bool every(size_t iteration, size_t n)
+{
+    return n && iteration % n == 0;
+}
 
 /* At every so many iterations, 0 among them, and at the end. */
 static bool validation_is_due(const struct running *r)
@@ -100,8 +106,10 @@ static void report(struct running *r)
 {
     if (!r->targets) return;
     r->all_targets += r->targets;
-    tell(r, LORAC_EVENT_TRAIN, (lorac_event){.loss = r->loss_sum / (double)r->targets, .target_tokens = r->all_targets,
-                                             .tokens_per_second = (double)r->targets / fmax(r->seconds, 1e-9)});
+    tell(r, LORAC_EVENT_TRAIN,
+         (lorac_event){.loss = r->loss_sum / (double)r->targets,
+                       .target_tokens = r->all_targets,
+                       .tokens_per_second = (double)r->targets / fmax(r->seconds, 1e-9)});
     r->loss_sum = r->seconds = 0;
     r->targets = 0;
 }
@@ -131,8 +139,11 @@ static lorac_status iterate(struct running *r)
     r->loss_sum += loss;
     r->targets += targets;
     r->seconds += seconds;
-    tell(r, LORAC_EVENT_STEP, (lorac_event){.loss = targets ? loss / (double)targets : 0, .target_tokens = targets, .seconds = seconds,
-                                            .flops = t->pass.exec.stream.flops - flops});
+    tell(r, LORAC_EVENT_STEP,
+         (lorac_event){.loss = targets ? loss / (double)targets : 0,
+                       .target_tokens = targets,
+                       .seconds = seconds,
+                       .flops = t->pass.exec.stream.flops - flops});
     return LORAC_OK;
 }
 
@@ -169,7 +180,8 @@ lorac_status lorac_trainer_run(lorac_trainer *t, lorac_event_fn on_event, void *
     struct running r = {.t = t, .on_event = on_event, .user = user, .err = err};
     lorac_status status = run(&r);
     bool early = r.stop && t->options.early_stop && t->evaluations_without_best >= t->options.early_stop;
-    bool cancelled = status == LORAC_CANCELLED || t->cancel || (r.stop && !early && r.iteration < t->options.iterations);
+    bool cancelled =
+        status == LORAC_CANCELLED || t->cancel || (r.stop && !early && r.iteration < t->options.iterations);
     if (cancelled) status = LORAC_OK;
     if (status == LORAC_OK) status = save(&r, false);
     if (result) {
@@ -177,7 +189,11 @@ lorac_status lorac_trainer_run(lorac_trainer *t, lorac_event_fn on_event, void *
         size_t size = result->struct_size && result->struct_size < sizeof full ? result->struct_size : sizeof full;
         memcpy(result, &full, size);
     }
-    return status == LORAC_OK && cancelled ? fail(err, LORAC_CANCELLED, NULL, "stopped at iteration %zu", t->iteration) : status;
+    return status == LORAC_OK && cancelled ? fail(err, LORAC_CANCELLED, NULL, "stopped at iteration %zu", t->iteration)
+                                           : status;
 }
 
-void lorac_trainer_cancel(lorac_trainer *t) { atomic_store(&t->cancel, true); }
+void lorac_trainer_cancel(lorac_trainer *t)
+{
+    atomic_store(&t->cancel, true);
+}

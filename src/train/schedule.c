@@ -1,7 +1,7 @@
 /* schedule.c — the learning rate of an optimiser step, as mlx-lm joins warm-up and decay.
  *
- * With W warm-up steps, peak L and S steps in all: s ≤ W: L·s/W. After it, with t = s − (W + 1) (t = s without a warm-up)
- * and D = S − W: linear L·(1 − min(t, D)/D); cosine L/2·(1 + cos(π·min(t, D)/D)); constant L. */
+ * With W warm-up steps, peak L and S steps in all: s ≤ W: L·s/W. After it, with t = s − (W + 1) (t = s without a
+ * warm-up) and D = S − W: linear L·(1 − min(t, D)/D); cosine L/2·(1 + cos(π·min(t, D)/D)); constant L. */
 #include "train/trainer.h"
 
 #include <math.h>

@@ -7,7 +7,10 @@
 
 enum { SUM_BLOCK = 1 << 16 }; /* elements per partial sum of squares: the backend's */
 
-static struct buf whole(struct buffer *b) { return (struct buf){b, 0}; }
+static struct buf whole(struct buffer *b)
+{
+    return (struct buf){b, 0};
+}
 
 void step_zero(struct lorac_trainer *t)
 {
@@ -17,7 +20,8 @@ void step_zero(struct lorac_trainer *t)
     e->k->wait(&e->stream);
 }
 
-lorac_status step_gradient(struct lorac_trainer *t, size_t iteration, double *loss_sum, size_t *targets, lorac_error *err)
+lorac_status step_gradient(struct lorac_trainer *t, size_t iteration, double *loss_sum, size_t *targets,
+                           lorac_error *err)
 {
     size_t rows[1024], n = order_batch(t, iteration, rows);
     pass_clear(&t->pass);
@@ -35,7 +39,8 @@ lorac_status step_gradient(struct lorac_trainer *t, size_t iteration, double *lo
     lorac_status status = pass_run(&t->pass, true, loss_sum, err);
     t->pass.exec.stream.cancel = NULL; /* what is left of the step is short and must be whole */
     if (status == LORAC_OK && !isfinite(*loss_sum))
-        return fail(err, LORAC_NOT_FINITE, NULL, "the loss of iteration %zu is not finite: lower --learning-rate or set --clip-norm", iteration + 1);
+        return fail(err, LORAC_NOT_FINITE, NULL,
+                    "the loss of iteration %zu is not finite: lower --learning-rate or set --clip-norm", iteration + 1);
     return status;
 }
 
@@ -55,15 +60,17 @@ static double clip(struct lorac_trainer *t, double scale)
 
 lorac_status step_update(struct lorac_trainer *t, size_t targets, double rate, lorac_error *err)
 {
-    const float beta1 = 0.9f, beta2 = 0.999f; /* the corrections are those of the rounded ones: 1 − 0.999f is not 0.001 */
+    const float beta1 = 0.9f,
+                beta2 = 0.999f; /* the corrections are those of the rounded ones: 1 − 0.999f is not 0.001 */
     struct exec *e = &t->pass.exec;
     if (!targets) return LORAC_OK;
     double scale = 1 / (double)targets, steps = (double)++t->optimizer_step;
     scale *= clip(t, scale);
     e->k->begin(&e->stream);
-    e->k->adamw(&e->stream, &(struct adamw){whole(t->weights), whole(t->gradients), whole(t->m), whole(t->v), t->layout.floats,
-                                            (float)rate, beta1, beta2, 1e-8f, (float)t->options.weight_decay,
-                                            (float)(1 - pow((double)beta1, steps)), (float)(1 - pow((double)beta2, steps)), (float)scale});
+    e->k->adamw(&e->stream, &(struct adamw){whole(t->weights), whole(t->gradients), whole(t->m), whole(t->v),
+                                            t->layout.floats, (float)rate, beta1, beta2, 1e-8f,
+                                            (float)t->options.weight_decay, (float)(1 - pow((double)beta1, steps)),
+                                            (float)(1 - pow((double)beta2, steps)), (float)scale});
     e->k->wait(&e->stream);
     return LORAC_OK;
 }

@@ -13,7 +13,8 @@ static lorac_status choose_layers(struct lorac_trainer *t, lorac_error *err)
     int wanted = t->options.num_layers;
     if (wanted == -2) wanted = layers < DEFAULT_LAYERS ? -1 : DEFAULT_LAYERS;
     if (wanted == 0 || wanted < -1 || (wanted > 0 && (size_t)wanted > layers))
-        return fail(err, LORAC_INVALID_ARGUMENT, NULL, "--num-layers %d: the model has %zu layers (-1 adapts all)", wanted, layers);
+        return fail(err, LORAC_INVALID_ARGUMENT, NULL, "--num-layers %d: the model has %zu layers (-1 adapts all)",
+                    wanted, layers);
     t->first_layer = wanted < 0 ? 0 : layers - (size_t)wanted;
     return LORAC_OK;
 }
@@ -48,7 +49,9 @@ static lorac_status check_hits(const char *list, uint64_t hits, lorac_error *err
     for (const char *at = list; *at; i++) {
         size_t length = strcspn(at, ",");
         if (length && (i >= MAX_NAMES || !(hits >> i & 1)))
-            return fail(err, LORAC_INVALID_ARGUMENT, NULL, "--target-modules: \"%.*s\" matches no module (there are q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj)",
+            return fail(err, LORAC_INVALID_ARGUMENT, NULL,
+                        "--target-modules: \"%.*s\" matches no module (there are q_proj, k_proj, v_proj, o_proj, "
+                        "gate_proj, up_proj, down_proj)",
                         (int)length, at);
         at += length + (at[length] == ',');
     }
@@ -74,8 +77,11 @@ static lorac_status open_choice(const char *targets, struct choice *c, lorac_err
     }
     int number;
     PCRE2_SIZE at;
-    c->expression = pcre2_compile((PCRE2_SPTR)targets + 3, PCRE2_ZERO_TERMINATED, PCRE2_UTF | PCRE2_ANCHORED | PCRE2_ENDANCHORED, &number, &at, NULL);
-    if (!c->expression) return fail(err, LORAC_INVALID_ARGUMENT, NULL, "--target-modules: the expression \"%s\" is wrong at character %zu", targets + 3, at + 1);
+    c->expression = pcre2_compile((PCRE2_SPTR)targets + 3, PCRE2_ZERO_TERMINATED,
+                                  PCRE2_UTF | PCRE2_ANCHORED | PCRE2_ENDANCHORED, &number, &at, NULL);
+    if (!c->expression)
+        return fail(err, LORAC_INVALID_ARGUMENT, NULL,
+                    "--target-modules: the expression \"%s\" is wrong at character %zu", targets + 3, at + 1);
     c->match = pcre2_match_data_create_from_pattern(c->expression, NULL);
     return c->match ? LORAC_OK : fail_memory(err, "an expression", 0);
 }
@@ -83,7 +89,8 @@ static lorac_status open_choice(const char *targets, struct choice *c, lorac_err
 static bool chosen(struct choice *c, const char *name)
 {
     if (c->list) return in_list(name, c->list, &c->hits);
-    return !c->expression || pcre2_match(c->expression, (PCRE2_SPTR)name, PCRE2_ZERO_TERMINATED, 0, 0, c->match, NULL) >= 0;
+    return !c->expression ||
+           pcre2_match(c->expression, (PCRE2_SPTR)name, PCRE2_ZERO_TERMINATED, 0, 0, c->match, NULL) >= 0;
 }
 
 static void close_choice(struct choice *c)
@@ -95,13 +102,17 @@ static void close_choice(struct choice *c)
 /* mlx-lm adapts the same modules in each of the last N layers. */
 static lorac_status check_mlx(const struct lorac_trainer *t, lorac_error *err)
 {
-    size_t layers = t->model->config.layers - t->first_layer, per_layer = t->model->linear_count / t->model->config.layers;
+    size_t layers = t->model->config.layers - t->first_layer,
+           per_layer = t->model->linear_count / t->model->config.layers;
     if (!(t->options.format & LORAC_FORMAT_MLX)) return LORAC_OK;
     bool even = t->layout.count % layers == 0;
     for (size_t i = t->layout.count / layers; even && i < t->layout.count; i++)
-        even = t->layout.modules[i].linear->index == t->layout.modules[i - t->layout.count / layers].linear->index + per_layer;
+        even = t->layout.modules[i].linear->index ==
+               t->layout.modules[i - t->layout.count / layers].linear->index + per_layer;
     if (even) return LORAC_OK;
-    return fail(err, LORAC_UNSUPPORTED, NULL, "mlx-lm's format adapts the same modules in each of the last %zu layers, which \"%s\" does not; use --adapter-format peft",
+    return fail(err, LORAC_UNSUPPORTED, NULL,
+                "mlx-lm's format adapts the same modules in each of the last %zu layers, which \"%s\" does not; use "
+                "--adapter-format peft",
                 layers, t->targets);
 }
 
@@ -122,7 +133,8 @@ lorac_status targets_choose(struct lorac_trainer *t, lorac_error *err)
     if (status == LORAC_OK && c.list) status = check_hits(c.list, c.hits, err);
     close_choice(&c);
     if (status == LORAC_OK && !t->layout.count)
-        status = fail(err, LORAC_INVALID_ARGUMENT, NULL, "--target-modules \"%s\" matches no module of the layers that --num-layers leaves", t->targets);
+        status = fail(err, LORAC_INVALID_ARGUMENT, NULL,
+                      "--target-modules \"%s\" matches no module of the layers that --num-layers leaves", t->targets);
     if (status == LORAC_OK) status = check_mlx(t, err);
     return status == LORAC_OK ? layout_place(&t->layout, err) : status;
 }

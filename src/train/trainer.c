@@ -8,15 +8,27 @@ enum { MOST_EXAMPLES = 1024, SUM_BLOCK = 1 << 16 };
 
 void lorac_trainer_options_init(lorac_trainer_options *options)
 {
-    *options = (lorac_trainer_options){.struct_size = sizeof *options, .rank = 8, .scale = 20, .num_layers = -2, .iterations = 600,
-                                       .batch_size = 4, .accumulation = 1, .learning_rate = 1e-5, .val_batches = 25,
-                                       .steps_per_report = 10, .steps_per_eval = 200, .save_every = 100,
+    *options = (lorac_trainer_options){.struct_size = sizeof *options,
+                                       .rank = 8,
+                                       .scale = 20,
+                                       .num_layers = -2,
+                                       .iterations = 600,
+                                       .batch_size = 4,
+                                       .accumulation = 1,
+                                       .learning_rate = 1e-5,
+                                       .val_batches = 25,
+                                       .steps_per_report = 10,
+                                       .steps_per_eval = 200,
+                                       .save_every = 100,
                                        .format = LORAC_FORMAT_PEFT};
 }
 
 /* ---- checking options ------------------------------------------------------------------------- */
 
-static lorac_status wrong(lorac_error *err, const char *what) { return fail(err, LORAC_INVALID_ARGUMENT, NULL, "%s", what); }
+static lorac_status wrong(lorac_error *err, const char *what)
+{
+    return fail(err, LORAC_INVALID_ARGUMENT, NULL, "%s", what);
+}
 
 static lorac_status check_options(const struct lorac_trainer *t, lorac_error *err)
 {
@@ -101,7 +113,8 @@ static lorac_status start(struct lorac_trainer *t, lorac_error *err)
     TRY(check_ids(t->model, t->train, err));
     if (t->valid) TRY(check_ids(t->model, t->valid, err));
     TRY(targets_choose(t, err));
-    t->plan.process = t->runtime->resident_at_start + t->runtime->memory.used; /* without the adapter, which the plan counts */
+    t->plan.process =
+        t->runtime->resident_at_start + t->runtime->memory.used; /* without the adapter, which the plan counts */
     TRY(create_weights(t, err));
     TRY(create_terms(t, err));
     if (t->options.resume) TRY(checkpoint_resume(t, err));
@@ -130,8 +143,10 @@ lorac_status lorac_trainer_create(lorac_model *model, const lorac_dataset *train
     t->valid_loss = NAN;
     lorac_status status = set_options(t, options, err);
     if (status == LORAC_OK) status = start(t, err);
-    if (status == LORAC_OK) *trainer = t;
-    else lorac_trainer_free(t);
+    if (status == LORAC_OK)
+        *trainer = t;
+    else
+        lorac_trainer_free(t);
     return status;
 }
 
@@ -144,7 +159,8 @@ void lorac_trainer_free(lorac_trainer *t)
     struct buffer *const buffers[] = {t->weights, t->gradients, t->m, t->v, t->sums};
     pass_free(&t->pass);
     for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++) b->kernels->buffer_free(b, buffers[i]);
-    void *const blocks[] = {t->targets, t->folder, t->base, t->initial, t->layout.modules, t->term_begin, t->terms, t->host, t->host_sums, t->order};
+    void *const blocks[] = {t->targets,    t->folder, t->base, t->initial,   t->layout.modules,
+                            t->term_begin, t->terms,  t->host, t->host_sums, t->order};
     for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++) mem_free(m, blocks[i]);
     mem_free(m, t);
     lorac_model_release(model);
@@ -160,8 +176,11 @@ void lorac_trainer_get_plan(const lorac_trainer *t, lorac_memory_plan *plan)
 void lorac_trainer_get_info(const lorac_trainer *t, lorac_trainer_info *info)
 {
     size_t size = info->struct_size;
-    lorac_trainer_info full = {.struct_size = size, .first_layer = t->first_layer, .layers = t->model->config.layers,
-                               .start_iteration = t->iteration, .scale = t->options.scale};
+    lorac_trainer_info full = {.struct_size = size,
+                               .first_layer = t->first_layer,
+                               .layers = t->model->config.layers,
+                               .start_iteration = t->iteration,
+                               .scale = t->options.scale};
     for (size_t i = 0; i < t->layout.count; i++) {
         const struct adapter_module *m = &t->layout.modules[i];
         full.trainable_parameters += m->rank * (m->linear->weight.rows + m->linear->weight.cols);
@@ -178,5 +197,6 @@ lorac_status lorac_trainer_adapter(lorac_trainer *t, lorac_adapter **adapter, lo
     if (!copy.modules) return fail_memory(err, "an adapter", t->layout.floats * 4);
     memcpy(copy.modules, t->layout.modules, t->layout.count * sizeof *copy.modules);
     e->k->readback(&e->stream, t->host, (struct buf){t->weights, 0}, t->layout.floats * sizeof *t->host);
-    return adapter_create(t->runtime, t->model, t->model->linear_count, &copy, t->host, t->folder ? t->folder : "(training)", adapter, err);
+    return adapter_create(t->runtime, t->model, t->model->linear_count, &copy, t->host,
+                          t->folder ? t->folder : "(training)", adapter, err);
 }

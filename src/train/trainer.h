@@ -1,5 +1,5 @@
-/* trainer.h — the inside of a trainer. Files: targets (which matrices), schedule, plan (memory), step (gradient and update),
- * order (which rows), evaluate, checkpoint, run (the loop), trainer (life). */
+/* trainer.h — the inside of a trainer. Files: targets (which matrices), schedule, plan (memory), step (gradient and
+ * update), order (which rows), evaluate, checkpoint, run (the loop), trainer (life). */
 #ifndef TRAIN_TRAINER_H
 #define TRAIN_TRAINER_H
 
@@ -25,7 +25,8 @@ struct pass_shape {
     size_t rows, sequences, targets;
     size_t stack, gradients; /* bytes; from pass_plan */
 };
-lorac_status pass_create(struct lorac_model *model, struct backend *backend, const struct pass_shape *shape, struct pass *p, lorac_error *err);
+lorac_status pass_create(struct lorac_model *model, struct backend *backend, const struct pass_shape *shape,
+                         struct pass *p, lorac_error *err);
 void pass_free(struct pass *p);
 void pass_clear(struct pass *p);
 /* Adds a row: its ids but the last are computed. false: full. */
@@ -33,8 +34,9 @@ bool pass_add(struct pass *p, const int32_t *ids, const uint8_t *mask, size_t co
 /* Forward, and with `train` backward into the terms' gradients (of the sum of the losses). *sum: Σ losses. */
 lorac_status pass_run(struct pass *p, bool train, double *sum, lorac_error *err);
 /* The stack and gradient bytes of the largest batch, on the null backend. */
-lorac_status pass_plan(struct lorac_model *model, struct pass_shape *shape, bool train, enum precision precision, float dropout,
-                       const struct term_table *terms, size_t first_trained, enum recompute recompute, lorac_error *err);
+lorac_status pass_plan(struct lorac_model *model, struct pass_shape *shape, bool train, enum precision precision,
+                       float dropout, const struct term_table *terms, size_t first_trained, enum recompute recompute,
+                       lorac_error *err);
 
 struct lorac_trainer {
     struct lorac_model *model;
@@ -50,7 +52,7 @@ struct lorac_trainer {
     uint32_t *term_begin;
     struct lora_term *terms;
     struct term_table table;
-    float *host;    /* (3 · layout.floats): weights, m, v, for checkpoints */
+    float *host; /* (3 · layout.floats): weights, m, v, for checkpoints */
     double *host_sums;
     size_t sum_count;
 
@@ -62,7 +64,7 @@ struct lorac_trainer {
     size_t order_epoch;
 
     /* the state: what a checkpoint holds, as of the last optimiser step */
-    size_t iteration;      /* micro-batches done */
+    size_t iteration; /* micro-batches done */
     size_t optimizer_step;
     size_t best_iteration, evaluations_without_best;
     size_t validated; /* 1 + the iteration of the last finished validation; 0: none yet */
@@ -74,24 +76,27 @@ lorac_status targets_choose(struct lorac_trainer *t, lorac_error *err);
 /* schedule.c: the learning rate of optimiser step s (from 0) of `steps`. */
 double schedule_rate(const lorac_trainer_options *o, size_t s, size_t steps);
 /* order.c */
-size_t order_batches(const struct lorac_trainer *t);                                  /* of an epoch */
-size_t order_batch(struct lorac_trainer *t, size_t iteration, size_t *rows);           /* fills row numbers, returns how many */
+size_t order_batches(const struct lorac_trainer *t);                         /* of an epoch */
+size_t order_batch(struct lorac_trainer *t, size_t iteration, size_t *rows); /* fills row numbers, returns how many */
 /* plan.c */
 lorac_status plan_memory(struct lorac_trainer *t, struct pass_shape *shape, lorac_error *err);
 /* step.c */
-lorac_status step_gradient(struct lorac_trainer *t, size_t iteration, double *loss_sum, size_t *targets, lorac_error *err);
+lorac_status step_gradient(struct lorac_trainer *t, size_t iteration, double *loss_sum, size_t *targets,
+                           lorac_error *err);
 lorac_status step_update(struct lorac_trainer *t, size_t targets, double rate, lorac_error *err);
 void step_zero(struct lorac_trainer *t);
 /* evaluate.c: every id of the data must be one of the model's. */
 lorac_status check_ids(const struct lorac_model *model, const struct lorac_dataset *d, lorac_error *err);
 /* Rows first .. first + rows of a data set in the trainer's own memory. */
-lorac_status evaluate_rows(struct pass *p, const struct lorac_dataset *d, size_t first, size_t rows, const struct term_table *terms,
-                           lorac_progress_fn progress, void *user, lorac_evaluation *result, lorac_error *err);
+lorac_status evaluate_rows(struct pass *p, const struct lorac_dataset *d, size_t first, size_t rows,
+                           const struct term_table *terms, lorac_progress_fn progress, void *user,
+                           lorac_evaluation *result, lorac_error *err);
 /* checkpoint.c */
-lorac_status checkpoint_save(struct lorac_trainer *t, lorac_error *err);       /* adapter, state/ */
-lorac_status checkpoint_keep(struct lorac_trainer *t, lorac_error *err);       /* checkpoints/NNNNNNN/ */
-lorac_status checkpoint_best(struct lorac_trainer *t, lorac_error *err);       /* best/ */
+lorac_status checkpoint_save(struct lorac_trainer *t, lorac_error *err); /* adapter, state/ */
+lorac_status checkpoint_keep(struct lorac_trainer *t, lorac_error *err); /* checkpoints/NNNNNNN/ */
+lorac_status checkpoint_best(struct lorac_trainer *t, lorac_error *err); /* best/ */
 lorac_status checkpoint_resume(struct lorac_trainer *t, lorac_error *err);
-lorac_status checkpoint_initial(struct lorac_trainer *t, lorac_error *err);    /* A drawn, B zero; or the given adapter's weights */
+lorac_status checkpoint_initial(struct lorac_trainer *t,
+                                lorac_error *err); /* A drawn, B zero; or the given adapter's weights */
 
 #endif

@@ -99,7 +99,7 @@ static void check_golden(const char *tokenizer, const char *golden)
 
 static void test_goldens(void **state)
 {
-    static const char *const names[] = {"smollm", "gpt2", "llama3", "qwen2", "o200k", "removed", "visible"};
+    static const char *const names[] = {"smollm", "gpt2", "llama3", "qwen2", "o200k", "removed", "visible", "digits"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         char folder[1024], golden[1100];
         snprintf(folder, sizeof folder, TEST_DATA "/tokenizer/%s", names[i]);

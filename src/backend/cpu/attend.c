@@ -22,14 +22,22 @@ static struct cpu_attention problem(const struct attend *t, const struct attenti
         pages[i] = cpu_floats(g->kv.k[i]) + g->kv.offset + kv_head * a->head_dim;
         pages[MAX_PAGES + i] = cpu_floats(g->kv.v[i]) + g->kv.offset + kv_head * a->head_dim;
     }
-    struct cpu_attention p = {
-        .q = cpu_floats(a->q) + at * width + head * a->head_dim,
-        .out = cpu_floats(a->out) + at * width + head * a->head_dim,
-        .lse = buf_is(a->lse) ? cpu_floats(a->lse) + at * a->heads + head : NULL,
-        .ldq = width, .ldo = width, .ldlse = a->heads,
-        .k_pages = pages, .v_pages = pages + MAX_PAGES, .page_tokens = g->kv.page_tokens, .ldk = g->kv.ld,
-        .rows = rows, .group = group, .head_dim = a->head_dim, .position = g->position + row, .scale = a->scale,
-        .scratch = scratch};
+    struct cpu_attention p = {.q = cpu_floats(a->q) + at * width + head * a->head_dim,
+                              .out = cpu_floats(a->out) + at * width + head * a->head_dim,
+                              .lse = buf_is(a->lse) ? cpu_floats(a->lse) + at * a->heads + head : NULL,
+                              .ldq = width,
+                              .ldo = width,
+                              .ldlse = a->heads,
+                              .k_pages = pages,
+                              .v_pages = pages + MAX_PAGES,
+                              .page_tokens = g->kv.page_tokens,
+                              .ldk = g->kv.ld,
+                              .rows = rows,
+                              .group = group,
+                              .head_dim = a->head_dim,
+                              .position = g->position + row,
+                              .scale = a->scale,
+                              .scratch = scratch};
     if (!t->backward) return p;
     p.dout = cpu_floats(a->dout) + at * width + head * a->head_dim;
     p.dq = cpu_floats(a->dq) + at * width + head * a->head_dim;
@@ -59,8 +67,10 @@ static void forward_task(void *context, size_t task, int worker)
     if (!g) return;
     struct cpu_scratch *scratch = &t->c->scratch[worker];
     struct cpu_attention p = problem(t, g, kv_head, row, rows, scratch->rows, scratch->panel);
-    if (t->backward) t->c->k.attention_back_q(&p);
-    else t->c->k.attention(&p);
+    if (t->backward)
+        t->c->k.attention_back_q(&p);
+    else
+        t->c->k.attention(&p);
 }
 
 static void keys_task(void *context, size_t task, int worker)

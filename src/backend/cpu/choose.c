@@ -38,15 +38,22 @@ void cpu_kernels_avx512bf16(struct cpu_kernels *t)
     gemm_avx512bf16(t);
 }
 
-/* The compiler's own test asks the operating system as well (XGETBV): the registers must be saved. */
-static bool has_avx2(void) { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c"); }
+/* The compiler's own test asks the operating system as well (XGETBV): the registers must be saved.
+ * Every CPU with AVX2 converts f16 too, and not every compiler knows that name. */
+static bool has_avx2(void)
+{
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+}
 static bool has_avx512(void)
 {
     return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
            __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
            __builtin_cpu_supports("avx512vnni");
 }
-static bool has_avx512bf16(void) { return __builtin_cpu_supports("avx512bf16"); }
+static bool has_avx512bf16(void)
+{
+    return __builtin_cpu_supports("avx512bf16");
+}
 #endif
 
 static const struct {

@@ -7,8 +7,8 @@
 
 /* Scratch of one pool worker; nothing in it outlives a task. */
 struct cpu_scratch {
-    void *panel;       /* PANEL_BYTES: unpacked weights, or an attention problem's blocks */
-    void *rows;        /* ROWS_BYTES: converted activations */
+    void *panel; /* PANEL_BYTES: unpacked weights, or an attention problem's blocks */
+    void *rows;  /* ROWS_BYTES: converted activations */
 };
 enum { CPU_PANEL_BYTES = 1 << 19, CPU_ROWS_BYTES = 1 << 19 };
 
@@ -18,11 +18,21 @@ struct cpu_backend {
     struct pool *pool;
     struct cpu_scratch *scratch; /* one per worker */
     int threads;
+    double task_flops; /* of a product's task: about 2 ms, so that the pool's 5 ms hold */
 };
 
-static inline struct cpu_backend *cpu_of(const struct stream *s) { return (struct cpu_backend *)s->backend; }
-static inline void *cpu_pointer(struct buf b) { return b.buffer ? (char *)b.buffer->host + b.offset : NULL; }
-static inline float *cpu_floats(struct buf b) { return (float *)cpu_pointer(b); }
+static inline struct cpu_backend *cpu_of(const struct stream *s)
+{
+    return (struct cpu_backend *)s->backend;
+}
+static inline void *cpu_pointer(struct buf b)
+{
+    return b.buffer ? (char *)b.buffer->host + b.offset : NULL;
+}
+static inline float *cpu_floats(struct buf b)
+{
+    return (float *)cpu_pointer(b);
+}
 static inline struct cpu_matrix cpu_matrix_of(const struct qmatrix *w)
 {
     return (struct cpu_matrix){w->type, cpu_pointer(w->data), w->rows, w->cols, w->row_bytes};
@@ -37,7 +47,8 @@ static inline size_t cpu_rows_per_task(size_t rows, size_t width, size_t work)
     return n < 1 ? 1 : n > rows ? rows : n;
 }
 
-lorac_status cpu_backend_init(struct cpu_backend *c, struct memory *m, struct pool *pool, const char *isa_cap, lorac_error *err);
+lorac_status cpu_backend_init(struct cpu_backend *c, struct memory *m, struct pool *pool, const char *isa_cap,
+                              lorac_error *err);
 void cpu_backend_destroy(struct backend *b);
 extern const struct backend_kernels cpu_backend_kernels;
 
@@ -46,18 +57,24 @@ void cpu_matmul(struct stream *s, const struct matmul *a);
 void cpu_matmul_back(struct stream *s, const struct matmul_back *a);
 void cpu_outer(struct stream *s, const struct outer *a);
 void cpu_embed(struct stream *s, struct buf y, const struct qmatrix *table, struct buf ids, size_t rows);
-void cpu_rms_norm(struct stream *s, struct buf y, struct buf scale, struct buf x, struct buf w, size_t rows, size_t width, float eps);
-void cpu_rms_norm_back(struct stream *s, struct buf dx, struct buf dy, struct buf x, struct buf w, struct buf scale, size_t rows, size_t width);
-void cpu_rope_table(struct stream *s, struct buf table, struct buf positions, struct buf inverse, size_t rows, size_t rotary, float factor);
-void cpu_rope(struct stream *s, struct buf x, size_t ld, struct buf table, size_t rows, size_t heads, size_t head_dim, size_t rotary, bool interleaved, bool inverse);
+void cpu_rms_norm(struct stream *s, struct buf y, struct buf scale, struct buf x, struct buf w, size_t rows,
+                  size_t width, float eps);
+void cpu_rms_norm_back(struct stream *s, struct buf dx, struct buf dy, struct buf x, struct buf w, struct buf scale,
+                       size_t rows, size_t width);
+void cpu_rope_table(struct stream *s, struct buf table, struct buf positions, struct buf inverse, size_t rows,
+                    size_t rotary, float factor);
+void cpu_rope(struct stream *s, struct buf x, size_t ld, struct buf table, size_t rows, size_t heads, size_t head_dim,
+              size_t rotary, bool interleaved, bool inverse);
 void cpu_attention(struct stream *s, const struct attention *a);
 void cpu_attention_back(struct stream *s, const struct attention *a);
 void cpu_silu_mul(struct stream *s, struct buf y, struct buf gate, struct buf up, size_t n);
-void cpu_silu_mul_back(struct stream *s, struct buf dgate, struct buf dup, struct buf dy, struct buf gate, struct buf up, size_t n);
+void cpu_silu_mul_back(struct stream *s, struct buf dgate, struct buf dup, struct buf dy, struct buf gate,
+                       struct buf up, size_t n);
 void cpu_add(struct stream *s, struct buf y, struct buf a, struct buf b, size_t n);
 void cpu_axpy(struct stream *s, struct buf y, struct buf x, float scale, size_t n);
 void cpu_fill(struct stream *s, struct buf y, float value, size_t n);
-void cpu_dropout(struct stream *s, struct buf y, struct buf x, const uint32_t key[2], float p, size_t n, bool accumulate);
+void cpu_dropout(struct stream *s, struct buf y, struct buf x, const uint32_t key[2], float p, size_t n,
+                 bool accumulate);
 void cpu_copy_rows(struct stream *s, struct buf y, size_t ldy, struct buf x, size_t ldx, size_t rows, size_t width);
 void cpu_gather_rows(struct stream *s, struct buf y, struct buf x, struct buf index, size_t rows, size_t width);
 void cpu_scatter_rows(struct stream *s, struct buf dx, struct buf dy, struct buf index, size_t rows, size_t width);

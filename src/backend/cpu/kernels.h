@@ -5,7 +5,8 @@
  * file per kernel family and instruction set. This header and the kernel files include nothing of lorac but
  * quant/format.h, so that their tests cross-compile. Thread rule: every kernel is pure; scratch comes from the caller.
  *
- * Conventions: row-major; ld* = distance of rows in elements; "panel" = a block of a weight matrix unpacked for a tile. */
+ * Conventions: row-major; ld* = distance of rows in elements; "panel" = a block of a weight matrix unpacked for a tile.
+ */
 #ifndef CPU_KERNELS_H
 #define CPU_KERNELS_H
 
@@ -22,9 +23,9 @@ struct cpu_matrix {
  * q = round-to-nearest-even(x / d), d = max|x| / 127 (0 if that is no normal float; q in -127..127); sum = d · Σ q.
  * With an infinity or NaN in the block d is not finite, q is 0, and every product becomes NaN. */
 struct cpu_q8 {
-    int8_t *q;   /* (cols), 64-byte aligned */
-    float *d;    /* (cols / 32) */
-    float *sum;  /* (cols / 32) */
+    int8_t *q;  /* (cols), 64-byte aligned */
+    float *d;   /* (cols / 32) */
+    float *sum; /* (cols / 32) */
 };
 
 /* One attention problem: `group` query heads that share a KV head, `rows` consecutive queries of one sequence.
@@ -33,21 +34,21 @@ struct cpu_q8 {
  * a row's result does not depend on how many rows are computed together. */
 enum { CPU_KEY_BLOCK = 64 };
 struct cpu_attention {
-    const float *q;                     /* (rows, group, head_dim): row stride ldq, heads head_dim apart */
-    float *out;                         /* (rows, group, head_dim): row stride ldo */
-    float *lse;                         /* (rows, group): row stride ldlse: log Σ exp(scale · q·k); NULL: not wanted */
+    const float *q; /* (rows, group, head_dim): row stride ldq, heads head_dim apart */
+    float *out;     /* (rows, group, head_dim): row stride ldo */
+    float *lse;     /* (rows, group): row stride ldlse: log Σ exp(scale · q·k); NULL: not wanted */
     size_t ldq, ldo, ldlse;
-    const float *const *k_pages;        /* page p holds keys p·page_tokens ...: (page_tokens, head_dim), row stride ldk */
-    const float *const *v_pages;        /* likewise; page_tokens is a multiple of CPU_KEY_BLOCK, or there is one page */
+    const float *const *k_pages; /* page p holds keys p·page_tokens ...: (page_tokens, head_dim), row stride ldk */
+    const float *const *v_pages; /* likewise; page_tokens is a multiple of CPU_KEY_BLOCK, or there is one page */
     size_t page_tokens, ldk;
     size_t rows, group, head_dim, position;
     float scale;
-    float *scratch;                     /* cpu_attention_scratch(...) floats */
+    float *scratch; /* cpu_attention_scratch(...) floats */
     /* backward only: */
-    const float *dout;                  /* like out, row stride ldo */
-    float *dq;                          /* like q: written */
-    float *dk, *dv;                     /* (tokens, head_dim), row stride ldk: written, summed over the group */
-    size_t key_begin, key_end;          /* attention_back_kv: the keys whose dk, dv are wanted */
+    const float *dout;         /* like out, row stride ldo */
+    float *dq;                 /* like q: written */
+    float *dk, *dv;            /* (tokens, head_dim), row stride ldk: written, summed over the group */
+    size_t key_begin, key_end; /* attention_back_kv: the keys whose dk, dv are wanted */
 };
 /* Floats of scratch that any attention kernel needs for these shapes. */
 size_t cpu_attention_scratch(size_t group, size_t head_dim);
@@ -56,19 +57,20 @@ struct cpu_kernels {
     const char *isa; /* "scalar", "avx2", "avx512", "avx512bf16" */
 
     /* ---- matrix products: y[m][n] (+)= scale · Σ_d x[m][d] · panel[d][n], n < cols <= tile_cols -------------- */
-    size_t tile_cols; /* columns of a panel: a multiple of 8, at most 64; the same for f32 and bf16; 32 divides it or it divides 32 */
-    /* pack: W[row .. row+rows)[col .. col+cols) with depth along cols (for y = x Wᵀ): panel[d][n] = W[row + n][col + d], n < rows <= tile_cols.
-     * pack_t: the same block with depth along rows (for dx = dy W): panel[d][n] = W[row + d][col + n], n < cols <= tile_cols.
-     * Missing columns up to tile_cols are zero. col is a multiple of min(32, tile_cols); in pack `cols` is a multiple of the format's block,
-     * or runs to the end of the row. */
+    size_t tile_cols; /* columns of a panel: a multiple of 8, at most 64; the same for f32 and bf16; 32 divides it or it
+                         divides 32 */
+    /* pack: W[row .. row+rows)[col .. col+cols) with depth along cols (for y = x Wᵀ): panel[d][n] = W[row + n][col +
+     * d], n < rows <= tile_cols. pack_t: the same block with depth along rows (for dx = dy W): panel[d][n] = W[row +
+     * d][col + n], n < cols <= tile_cols. Missing columns up to tile_cols are zero. col is a multiple of min(32,
+     * tile_cols); in pack `cols` is a multiple of the format's block, or runs to the end of the row. */
     void (*pack_f32)(float *panel, const struct cpu_matrix *w, size_t row, size_t rows, size_t col, size_t cols);
     void (*pack_f32_t)(float *panel, const struct cpu_matrix *w, size_t row, size_t rows, size_t col, size_t cols);
-    /* x (rows, depth), y (rows, cols). accumulate: y += ..., else y = .... Each y is one chain over d in order (lanes only
-     * over n and m), so its bits depend on neither rows nor on the place of its column. */
+    /* x (rows, depth), y (rows, cols). accumulate: y += ..., else y = .... Each y is one chain over d in order (lanes
+     * only over n and m), so its bits depend on neither rows nor on the place of its column. */
     void (*tile_f32)(float *y, size_t ldy, const float *x, size_t ldx, const float *panel, size_t depth, size_t rows,
                      size_t cols, float scale, bool accumulate);
-    /* The same in bf16 (NULL where the ISA has no bf16 product): panel pairs d: panel[d/2][n][d%2], an odd depth padded with 0;
-     * x is (rows, depth padded to even), ldx in elements (even). */
+    /* The same in bf16 (NULL where the ISA has no bf16 product): panel pairs d: panel[d/2][n][d%2], an odd depth padded
+     * with 0; x is (rows, depth padded to even), ldx in elements (even). */
     void (*pack_bf16)(uint16_t *panel, const struct cpu_matrix *w, size_t row, size_t rows, size_t col, size_t cols);
     void (*pack_bf16_t)(uint16_t *panel, const struct cpu_matrix *w, size_t row, size_t rows, size_t col, size_t cols);
     void (*tile_bf16)(float *y, size_t ldy, const uint16_t *x, size_t ldx, const uint16_t *panel, size_t depth,
@@ -88,19 +90,22 @@ struct cpu_kernels {
 
     /* ---- rows ---------------------------------------------------------------------------------------------- */
     void (*dequantize)(float *y, const struct cpu_matrix *w, size_t row); /* one whole row */
-    /* y = x · r · w, r = 1 / sqrt(mean(x²) + eps); r is also stored in scale[row] when scale is not NULL. y may be x. */
+    /* y = x · r · w, r = 1 / sqrt(mean(x²) + eps); r is also stored in scale[row] when scale is not NULL. y may be x.
+     */
     void (*rms_norm)(float *y, float *scale, const float *x, const float *w, size_t rows, size_t width, float eps);
     /* dx += r (w∘dy − x r²/width Σ w dy x) */
     void (*rms_norm_back)(float *dx, const float *dy, const float *x, const float *w, const float *scale, size_t rows,
                           size_t width);
     /* Rotates the pairs of each of `heads` heads in place by the row's angles: table (rows, rotary/2, {cos, sin}).
-     * Pairs are (i, i + rotary/2) or, interleaved, (2i, 2i + 1); inverse rotates back. x: row stride ld, heads head_dim apart. */
+     * Pairs are (i, i + rotary/2) or, interleaved, (2i, 2i + 1); inverse rotates back. x: row stride ld, heads head_dim
+     * apart. */
     void (*rope)(float *x, size_t ld, const float *table, size_t rows, size_t heads, size_t head_dim, size_t rotary,
                  bool interleaved, bool inverse);
-    void (*silu_mul)(float *y, const float *gate, const float *up, size_t n);          /* y = gate · σ(gate) · up */
-    void (*silu_mul_back)(float *dgate, float *dup, const float *dy, const float *gate, const float *up, size_t n); /* written; dgate or dup may be dy */
-    void (*add)(float *y, const float *a, const float *b, size_t n);                    /* y = a + b; y may be either */
-    void (*axpy)(float *y, const float *x, float scale, size_t n);                      /* y += scale · x */
+    void (*silu_mul)(float *y, const float *gate, const float *up, size_t n); /* y = gate · σ(gate) · up */
+    void (*silu_mul_back)(float *dgate, float *dup, const float *dy, const float *gate, const float *up,
+                          size_t n);                                 /* written; dgate or dup may be dy */
+    void (*add)(float *y, const float *a, const float *b, size_t n); /* y = a + b; y may be either */
+    void (*axpy)(float *y, const float *x, float scale, size_t n);   /* y += scale · x */
     /* One row: returns −log softmax(z)[target]; with weight ≠ 0 z becomes weight · (softmax(z) − onehot(target)). */
     float (*cross_entropy)(float *z, size_t n, size_t target, float weight);
     double (*sum_squares)(const float *x, size_t n); /* in double */
@@ -109,9 +114,10 @@ struct cpu_kernels {
                   float decay, float c1, float c2, float grad_scale);
 
     /* ---- attention ------------------------------------------------------------------------------------------ */
-    void (*attention)(const struct cpu_attention *a);         /* out, lse */
-    void (*attention_back_q)(const struct cpu_attention *a);  /* dq, from q, k, v, out, lse, dout */
-    void (*attention_back_kv)(const struct cpu_attention *a); /* dk, dv of keys key_begin .. key_end; rows: the whole sequence, position 0 */
+    void (*attention)(const struct cpu_attention *a);        /* out, lse */
+    void (*attention_back_q)(const struct cpu_attention *a); /* dq, from q, k, v, out, lse, dout */
+    void (*attention_back_kv)(
+        const struct cpu_attention *a); /* dk, dv of keys key_begin .. key_end; rows: the whole sequence, position 0 */
 };
 
 void cpu_kernels_scalar(struct cpu_kernels *t);

@@ -94,6 +94,7 @@ lorac_status cpu_measure(struct pool *pool, struct memory *memory, const char *i
     m.bytes = bytes / TASKS / 256 * 256;
     lorac_machine full = {.struct_size = size, .read_bandwidth = best(pool, &m, read_task)};
     mem_free(memory, block);
+    os_reset_peak_resident_bytes(); /* the block is no part of what the process needs */
     full.peak_f32 = peak(pool, &m, m.peaks.f32);
     full.peak_bf16 = peak(pool, &m, m.peaks.bf16);
     full.peak_int8 = peak(pool, &m, m.peaks.int8);

@@ -6,6 +6,7 @@
 #include <lorac/runtime.h>
 
 /* isa: the level whose instructions are measured. About 2 s. */
-lorac_status cpu_measure(struct pool *pool, struct memory *m, const char *isa, lorac_machine *machine, lorac_error *err);
+lorac_status cpu_measure(struct pool *pool, struct memory *m, const char *isa, lorac_machine *machine,
+                         lorac_error *err);
 
 #endif

@@ -1,6 +1,7 @@
 /* peaks.h — bare loops that find what one core can do at most: no memory, no dependence between neighbours.
  *
- * Each runs `rounds` rounds and returns the operations done (2 per multiply-add). NULL: the ISA has no such instruction. */
+ * Each runs `rounds` rounds and returns the operations done (2 per multiply-add). NULL: the ISA has no such
+ * instruction. */
 #ifndef CPU_PEAKS_H
 #define CPU_PEAKS_H
 

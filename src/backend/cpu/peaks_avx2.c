@@ -33,8 +33,12 @@ static void read_block(const uint8_t *block, size_t bytes, uint64_t *sink)
 {
     __m256i sum[4] = {0};
     for (size_t i = 0; i + 128 <= bytes; i += 128)
-        for (int k = 0; k < 4; k++) sum[k] = _mm256_xor_si256(sum[k], _mm256_loadu_si256((const __m256i *)(block + i + 32 * k)));
+        for (int k = 0; k < 4; k++)
+            sum[k] = _mm256_xor_si256(sum[k], _mm256_loadu_si256((const __m256i *)(block + i + 32 * k)));
     for (int k = 0; k < 4; k++) *sink += (uint64_t)_mm256_extract_epi64(sum[k], 0);
 }
 
-void peaks_avx2(struct cpu_peaks *p) { *p = (struct cpu_peaks){.f32 = f32, .int8 = int8, .read = read_block}; }
+void peaks_avx2(struct cpu_peaks *p)
+{
+    *p = (struct cpu_peaks){.f32 = f32, .int8 = int8, .read = read_block};
+}

@@ -35,4 +35,7 @@ static void read_block(const uint8_t *block, size_t bytes, uint64_t *sink)
     for (int k = 0; k < 4; k++) *sink += (uint64_t)_mm512_reduce_add_epi64(sum[k]);
 }
 
-void peaks_avx512(struct cpu_peaks *p) { *p = (struct cpu_peaks){.f32 = f32, .int8 = int8, .read = read_block}; }
+void peaks_avx512(struct cpu_peaks *p)
+{
+    *p = (struct cpu_peaks){.f32 = f32, .int8 = int8, .read = read_block};
+}

@@ -25,4 +25,7 @@ static void read_block(const uint8_t *block, size_t bytes, uint64_t *sink)
     *sink += sum[0] + sum[1] + sum[2] + sum[3];
 }
 
-void peaks_scalar(struct cpu_peaks *p) { *p = (struct cpu_peaks){.f32 = f32, .read = read_block}; }
+void peaks_scalar(struct cpu_peaks *p)
+{
+    *p = (struct cpu_peaks){.f32 = f32, .read = read_block};
+}

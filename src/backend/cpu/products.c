@@ -9,10 +9,9 @@
 
 enum {
     DEPTH_BLOCK = 2048,
-    ROW_BLOCK = 64,     /* activation rows converted at once */
-    LEAST_TILES = 4,    /* of a task's panel: activations are converted again for every task */
-    INT8_ROWS = 6,      /* up to so many rows, reading the weights once a row beats unpacking a panel */
-    MAX_TASK_FLOPS = 150000000, /* about 2 ms with AVX2: the pool promises tasks below 5 ms */
+    ROW_BLOCK = 64,  /* activation rows converted at once */
+    LEAST_TILES = 4, /* of a task's panel: activations are converted again for every task */
+    INT8_ROWS = 6,   /* up to so many rows, reading the weights once a row beats unpacking a panel */
 };
 
 /* One product y (+)= scale · x · op(W): `depth` runs along W's columns, or along its rows when transposed. */
@@ -27,7 +26,10 @@ struct product {
     size_t group, chunk, groups, chunks; /* columns and rows of a task, and their numbers */
 };
 
-static size_t min(size_t a, size_t b) { return a < b ? a : b; }
+static size_t min(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
 
 /* As many columns as fill the panel at this depth and leave two tasks a thread; as many rows as a task may take. */
 static void plan(struct product *p)
@@ -39,7 +41,7 @@ static void plan(struct product *p)
     tiles = min(tiles, share < LEAST_TILES ? LEAST_TILES : share);
     p->group = min(tiles < 1 ? 1 : tiles, all) * tile;
     p->groups = (p->cols + p->group - 1) / p->group;
-    double most = (double)MAX_TASK_FLOPS / (2.0 * (double)p->depth * (double)p->group);
+    double most = p->c->task_flops / (2.0 * (double)p->depth * (double)p->group);
     size_t chunk = most < ROW_BLOCK ? ROW_BLOCK : (size_t)most / ROW_BLOCK * ROW_BLOCK;
     size_t wanted = (size_t)p->c->threads * 2, chunks = (wanted + p->groups - 1) / p->groups;
     size_t even = (p->rows / chunks + ROW_BLOCK - 1) / ROW_BLOCK * ROW_BLOCK;
@@ -51,12 +53,14 @@ static void plan(struct product *p)
 static void pack(const struct product *p, void *panel, size_t col, size_t cols, size_t d, size_t depth)
 {
     const struct cpu_kernels *k = &p->c->k;
-    if (p->bf16) (p->transposed ? k->pack_bf16_t : k->pack_bf16)(panel, &p->w, p->transposed ? d : col,
-                                                                p->transposed ? depth : cols, p->transposed ? col : d,
-                                                                p->transposed ? cols : depth);
-    else (p->transposed ? k->pack_f32_t : k->pack_f32)(panel, &p->w, p->transposed ? d : col,
-                                                       p->transposed ? depth : cols, p->transposed ? col : d,
-                                                       p->transposed ? cols : depth);
+    if (p->bf16)
+        (p->transposed ? k->pack_bf16_t : k->pack_bf16)(panel, &p->w, p->transposed ? d : col,
+                                                        p->transposed ? depth : cols, p->transposed ? col : d,
+                                                        p->transposed ? cols : depth);
+    else
+        (p->transposed ? k->pack_f32_t : k->pack_f32)(panel, &p->w, p->transposed ? d : col,
+                                                      p->transposed ? depth : cols, p->transposed ? col : d,
+                                                      p->transposed ? cols : depth);
 }
 
 /* `rows` (≤ ROW_BLOCK) rows against the panels of columns col .. col + cols. */
@@ -113,7 +117,7 @@ static void product_task(void *context, size_t task, int worker)
 struct gemv {
     struct cpu_backend *c;
     const struct matmul *a;
-    size_t per_task; /* weight rows */
+    size_t per_task;                  /* weight rows */
     size_t tasks[MATMUL_OUTPUTS + 1]; /* first task of each output */
 };
 
@@ -157,9 +161,7 @@ static void gemv_task(void *context, size_t task, int worker)
 static bool use_gemv(const struct cpu_backend *c, const struct matmul *a)
 {
     size_t q8_bytes = (a->cols + 63) / 64 * 64 + a->cols / 32 * 8;
-    if (!a->int8 || a->precision == PRECISION_EXACT || a->rows > INT8_ROWS ||
-        q8_bytes > CPU_ROWS_BYTES)
-        return false;
+    if (!a->int8 || a->precision == PRECISION_EXACT || a->rows > INT8_ROWS || q8_bytes > CPU_ROWS_BYTES) return false;
     for (size_t i = 0; i < a->count; i++)
         if (!c->k.gemv_q8[a->out[i].w->type] && !c->k.gemv_f32[a->out[i].w->type]) return false;
     return true;
@@ -197,9 +199,18 @@ void cpu_matmul(struct stream *s, const struct matmul *a)
     }
     for (size_t i = 0; i < a->count; i++) {
         const struct matmul_output *o = &a->out[i];
-        struct product p = {.c = cpu_of(s), .w = cpu_matrix_of(o->w), .x = cpu_floats(a->x), .bias = cpu_floats(o->bias),
-                            .y = cpu_floats(o->y), .ldx = a->ldx, .ldy = o->ldy, .rows = a->rows, .depth = a->cols,
-                            .cols = o->w->rows, .accumulate = a->accumulate, .scale = a->scale,
+        struct product p = {.c = cpu_of(s),
+                            .w = cpu_matrix_of(o->w),
+                            .x = cpu_floats(a->x),
+                            .bias = cpu_floats(o->bias),
+                            .y = cpu_floats(o->y),
+                            .ldx = a->ldx,
+                            .ldy = o->ldy,
+                            .rows = a->rows,
+                            .depth = a->cols,
+                            .cols = o->w->rows,
+                            .accumulate = a->accumulate,
+                            .scale = a->scale,
                             .bf16 = use_bf16(cpu_of(s), a->precision, o->w)};
         plan(&p);
         cpu_run(s, product_task, &p, p.groups * p.chunks);
@@ -211,9 +222,18 @@ void cpu_matmul_back(struct stream *s, const struct matmul_back *a)
     s->flops += flops_matmul_back(a);
     for (size_t i = 0; i < a->count; i++) {
         const struct matmul_output *in = &a->in[i];
-        struct product p = {.c = cpu_of(s), .w = cpu_matrix_of(in->w), .x = cpu_floats(in->y), .y = cpu_floats(a->dx),
-                            .ldx = in->ldy, .ldy = a->lddx, .rows = a->rows, .depth = in->w->rows, .cols = a->cols,
-                            .transposed = true, .accumulate = a->accumulate || i, .scale = a->scale,
+        struct product p = {.c = cpu_of(s),
+                            .w = cpu_matrix_of(in->w),
+                            .x = cpu_floats(in->y),
+                            .y = cpu_floats(a->dx),
+                            .ldx = in->ldy,
+                            .ldy = a->lddx,
+                            .rows = a->rows,
+                            .depth = in->w->rows,
+                            .cols = a->cols,
+                            .transposed = true,
+                            .accumulate = a->accumulate || i,
+                            .scale = a->scale,
                             .bf16 = use_bf16(cpu_of(s), a->precision, in->w)};
         plan(&p);
         cpu_run(s, product_task, &p, p.groups * p.chunks);

@@ -55,8 +55,12 @@ static void embed_task(void *context, size_t task, int worker)
 
 void cpu_embed(struct stream *s, struct buf y, const struct qmatrix *table, struct buf ids, size_t rows)
 {
-    struct rows_run r = {.c = cpu_of(s), .y = cpu_floats(y), .table = cpu_matrix_of(table), .ids = cpu_pointer(ids),
-                         .rows = rows, .width = table->cols};
+    struct rows_run r = {.c = cpu_of(s),
+                         .y = cpu_floats(y),
+                         .table = cpu_matrix_of(table),
+                         .ids = cpu_pointer(ids),
+                         .rows = rows,
+                         .width = table->cols};
     run(s, &r, embed_task);
 }
 
@@ -75,8 +79,14 @@ static void rope_table_task(void *context, size_t task, int worker)
 void cpu_rope_table(struct stream *s, struct buf table, struct buf positions, struct buf inverse, size_t rows,
                     size_t rotary, float factor)
 {
-    struct rows_run r = {.c = cpu_of(s), .y = cpu_floats(table), .ids = cpu_pointer(positions), .a = cpu_floats(inverse),
-                         .rows = rows, .width = rotary * 32, .rotary = rotary, .scale = factor};
+    struct rows_run r = {.c = cpu_of(s),
+                         .y = cpu_floats(table),
+                         .ids = cpu_pointer(positions),
+                         .a = cpu_floats(inverse),
+                         .rows = rows,
+                         .width = rotary * 32,
+                         .rotary = rotary,
+                         .scale = factor};
     run(s, &r, rope_table_task);
 }
 
@@ -91,9 +101,17 @@ static void rope_task(void *context, size_t task, int worker)
 void cpu_rope(struct stream *s, struct buf x, size_t ld, struct buf table, size_t rows, size_t heads, size_t head_dim,
               size_t rotary, bool interleaved, bool inverse)
 {
-    struct rows_run r = {.c = cpu_of(s), .y = cpu_floats(x), .ldy = ld, .a = cpu_floats(table), .rows = rows,
-                         .width = heads * head_dim, .heads = heads, .head_dim = head_dim, .rotary = rotary,
-                         .interleaved = interleaved, .inverse = inverse};
+    struct rows_run r = {.c = cpu_of(s),
+                         .y = cpu_floats(x),
+                         .ldy = ld,
+                         .a = cpu_floats(table),
+                         .rows = rows,
+                         .width = heads * head_dim,
+                         .heads = heads,
+                         .head_dim = head_dim,
+                         .rotary = rotary,
+                         .interleaved = interleaved,
+                         .inverse = inverse};
     run(s, &r, rope_task);
 }
 
@@ -109,8 +127,14 @@ static void rms_norm_task(void *context, size_t task, int worker)
 void cpu_rms_norm(struct stream *s, struct buf y, struct buf scale, struct buf x, struct buf w, size_t rows,
                   size_t width, float eps)
 {
-    struct rows_run r = {.c = cpu_of(s), .y = cpu_floats(y), .z = cpu_floats(scale), .a = cpu_floats(x),
-                         .b = cpu_floats(w), .rows = rows, .width = width, .scale = eps};
+    struct rows_run r = {.c = cpu_of(s),
+                         .y = cpu_floats(y),
+                         .z = cpu_floats(scale),
+                         .a = cpu_floats(x),
+                         .b = cpu_floats(w),
+                         .rows = rows,
+                         .width = width,
+                         .scale = eps};
     run(s, &r, rms_norm_task);
 }
 
@@ -124,8 +148,14 @@ static void rms_norm_back_task(void *context, size_t task, int worker)
 void cpu_rms_norm_back(struct stream *s, struct buf dx, struct buf dy, struct buf x, struct buf w, struct buf scale,
                        size_t rows, size_t width)
 {
-    struct rows_run r = {.c = cpu_of(s), .y = cpu_floats(dx), .z = cpu_floats(dy), .a = cpu_floats(x),
-                         .b = cpu_floats(w), .d = cpu_floats(scale), .rows = rows, .width = width};
+    struct rows_run r = {.c = cpu_of(s),
+                         .y = cpu_floats(dx),
+                         .z = cpu_floats(dy),
+                         .a = cpu_floats(x),
+                         .b = cpu_floats(w),
+                         .d = cpu_floats(scale),
+                         .rows = rows,
+                         .width = width};
     run(s, &r, rms_norm_back_task);
 }
 
@@ -154,8 +184,13 @@ static void silu_mul_back_task(void *context, size_t task, int worker)
 void cpu_silu_mul_back(struct stream *s, struct buf dgate, struct buf dup, struct buf dy, struct buf gate,
                        struct buf up, size_t n)
 {
-    struct rows_run r = {.c = cpu_of(s), .y = cpu_floats(dgate), .z = cpu_floats(dup), .d = cpu_floats(dy),
-                         .a = cpu_floats(gate), .b = cpu_floats(up), .rows = n};
+    struct rows_run r = {.c = cpu_of(s),
+                         .y = cpu_floats(dgate),
+                         .z = cpu_floats(dup),
+                         .d = cpu_floats(dy),
+                         .a = cpu_floats(gate),
+                         .b = cpu_floats(up),
+                         .rows = n};
     run_flat(s, &r, silu_mul_back_task);
 }
 
@@ -214,8 +249,13 @@ static void dropout_task(void *context, size_t task, int worker)
 void cpu_dropout(struct stream *s, struct buf y, struct buf x, const uint32_t key[2], float p, size_t n,
                  bool accumulate)
 {
-    struct rows_run r = {.c = cpu_of(s), .y = cpu_floats(y), .a = cpu_floats(x), .rows = n, .scale = p,
-                         .key = {key[0], key[1]}, .accumulate = accumulate};
+    struct rows_run r = {.c = cpu_of(s),
+                         .y = cpu_floats(y),
+                         .a = cpu_floats(x),
+                         .rows = n,
+                         .scale = p,
+                         .key = {key[0], key[1]},
+                         .accumulate = accumulate};
     run_flat(s, &r, dropout_task);
 }
 
@@ -230,8 +270,8 @@ static void copy_rows_task(void *context, size_t task, int worker)
 
 void cpu_copy_rows(struct stream *s, struct buf y, size_t ldy, struct buf x, size_t ldx, size_t rows, size_t width)
 {
-    struct rows_run r = {.c = cpu_of(s), .y = cpu_floats(y), .ldy = ldy, .a = cpu_floats(x), .lda = ldx, .rows = rows,
-                         .width = width};
+    struct rows_run r = {
+        .c = cpu_of(s), .y = cpu_floats(y), .ldy = ldy, .a = cpu_floats(x), .lda = ldx, .rows = rows, .width = width};
     run(s, &r, copy_rows_task);
 }
 
@@ -244,8 +284,12 @@ static void gather_task(void *context, size_t task, int worker)
 
 void cpu_gather_rows(struct stream *s, struct buf y, struct buf x, struct buf index, size_t rows, size_t width)
 {
-    struct rows_run r = {.c = cpu_of(s), .y = cpu_floats(y), .a = cpu_floats(x), .ids = cpu_pointer(index),
-                         .rows = rows, .width = width};
+    struct rows_run r = {.c = cpu_of(s),
+                         .y = cpu_floats(y),
+                         .a = cpu_floats(x),
+                         .ids = cpu_pointer(index),
+                         .rows = rows,
+                         .width = width};
     run(s, &r, gather_task);
 }
 
@@ -258,8 +302,12 @@ static void scatter_task(void *context, size_t task, int worker)
 
 void cpu_scatter_rows(struct stream *s, struct buf dx, struct buf dy, struct buf index, size_t rows, size_t width)
 {
-    struct rows_run r = {.c = cpu_of(s), .y = cpu_floats(dx), .a = cpu_floats(dy), .ids = cpu_pointer(index),
-                         .rows = rows, .width = width};
+    struct rows_run r = {.c = cpu_of(s),
+                         .y = cpu_floats(dx),
+                         .a = cpu_floats(dy),
+                         .ids = cpu_pointer(index),
+                         .rows = rows,
+                         .width = width};
     run(s, &r, scatter_task);
 }
 
@@ -278,8 +326,12 @@ static void cross_entropy_task(void *context, size_t task, int worker)
 
 void cpu_cross_entropy(struct stream *s, const struct cross_entropy *a)
 {
-    struct rows_run r = {.c = cpu_of(s), .y = cpu_floats(a->logits), .z = cpu_floats(a->losses), .rows = a->rows,
-                         .width = a->vocab * 8, .ce = a};
+    struct rows_run r = {.c = cpu_of(s),
+                         .y = cpu_floats(a->logits),
+                         .z = cpu_floats(a->losses),
+                         .rows = a->rows,
+                         .width = a->vocab * 8,
+                         .ce = a};
     run(s, &r, cross_entropy_task);
 }
 

@@ -18,20 +18,41 @@ static lorac_status wrap_buffer(struct backend *b, const void *bytes, size_t siz
     return create_buffer(b, size, buffer, err);
 }
 
-static void free_buffer(struct backend *b, struct buffer *buffer) { mem_free(b->memory, buffer); }
+static void free_buffer(struct backend *b, struct buffer *buffer)
+{
+    mem_free(b->memory, buffer);
+}
 static void upload(struct stream *s, struct buf to, const void *from, size_t bytes) {}
 static void readback(struct stream *s, void *to, struct buf from, size_t bytes)
 {
     for (size_t i = 0; i < bytes; i++) ((char *)to)[i] = 0;
 }
-static void begin(struct stream *s) { s->cancelled = false; }
-static bool wait_end(struct stream *s) { return true; }
-static void destroy(struct backend *b) { mem_free(b->memory, b); }
+static void begin(struct stream *s)
+{
+    s->cancelled = false;
+}
+static bool wait_end(struct stream *s)
+{
+    return true;
+}
+static void destroy(struct backend *b)
+{
+    mem_free(b->memory, b);
+}
 
 static void embed(struct stream *s, struct buf y, const struct qmatrix *table, struct buf ids, size_t rows) {}
-static void matmul(struct stream *s, const struct matmul *a) { s->flops += flops_matmul(a); }
-static void matmul_back(struct stream *s, const struct matmul_back *a) { s->flops += flops_matmul_back(a); }
-static void outer(struct stream *s, const struct outer *a) { s->flops += flops_outer(a); }
+static void matmul(struct stream *s, const struct matmul *a)
+{
+    s->flops += flops_matmul(a);
+}
+static void matmul_back(struct stream *s, const struct matmul_back *a)
+{
+    s->flops += flops_matmul_back(a);
+}
+static void outer(struct stream *s, const struct outer *a)
+{
+    s->flops += flops_outer(a);
+}
 static void rms_norm(struct stream *s, struct buf y, struct buf scale, struct buf x, struct buf w, size_t rows,
                      size_t width, float eps)
 {
@@ -48,8 +69,14 @@ static void rope(struct stream *s, struct buf x, size_t ld, struct buf table, si
                  size_t head_dim, size_t rotary, bool interleaved, bool inverse)
 {
 }
-static void attention(struct stream *s, const struct attention *a) { s->flops += flops_attention(a, false); }
-static void attention_back(struct stream *s, const struct attention *a) { s->flops += flops_attention(a, true); }
+static void attention(struct stream *s, const struct attention *a)
+{
+    s->flops += flops_attention(a, false);
+}
+static void attention_back(struct stream *s, const struct attention *a)
+{
+    s->flops += flops_attention(a, true);
+}
 static void silu_mul(struct stream *s, struct buf y, struct buf gate, struct buf up, size_t n) {}
 static void silu_mul_back(struct stream *s, struct buf dgate, struct buf dup, struct buf dy, struct buf gate,
                           struct buf up, size_t n)

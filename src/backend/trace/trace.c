@@ -21,7 +21,10 @@ struct trace_backend {
     int open; /* streams between begin and wait, and uploads and readbacks under way */
 };
 
-static struct trace_backend *trace_of(struct backend *b) { return (struct trace_backend *)b; }
+static struct trace_backend *trace_of(struct backend *b)
+{
+    return (struct trace_backend *)b;
+}
 
 static void set_access(struct trace_backend *t, int protection)
 {
@@ -53,11 +56,11 @@ static lorac_status create_buffer(struct backend *b, size_t bytes, struct buffer
         mem_free(b->memory, new);
         return fail_memory(err, "a buffer", bytes);
     }
-    new->pages_bytes = total / page * page;
+    new->pages_bytes = total / page *page;
     pthread_mutex_lock(&t->lock);
     new->buffer = (struct buffer){bytes, NULL, true};
-    new->buffer.host = mmap(NULL, new->pages_bytes, t->open ? PROT_READ | PROT_WRITE : PROT_NONE,
-                            MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    new->buffer.host =
+        mmap(NULL, new->pages_bytes, t->open ? PROT_READ | PROT_WRITE : PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     bool mapped = new->buffer.host != MAP_FAILED;
     if (mapped) {
         new->next = t->buffers;
