@@ -54,12 +54,12 @@ def differs(a, b):
     if open(a, "rb").read() == open(b, "rb").read(): return None
     if a.endswith("gradients.safetensors"): return tensors_differ(a, b, TIGHT)
     if a.endswith("final.safetensors"): return tensors_differ(a, b, LOOSE)
-    if a.endswith((".logits.json", "case.json")): return json_differs(columns(a), columns(b), TIGHT)
+    if a.endswith((".logits.json", "case.json", "cases.json")): return json_differs(columns(a), columns(b), TIGHT)
     return "not the same bytes"
 
 
 def files(root):
-    return {os.path.relpath(os.path.join(d, n), root) for part in ("models", "training") for d, _, names in os.walk(os.path.join(root, part)) for n in names}
+    return {os.path.relpath(os.path.join(d, n), root) for part in ("models", "training", "rope") for d, _, names in os.walk(os.path.join(root, part)) for n in names}
 
 
 def main():

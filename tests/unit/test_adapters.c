@@ -138,7 +138,7 @@ static void both_formats_and_bases_hold_the_same(void **state)
 {
     struct fixture *f = *state;
     static const char *const golden = TEST_DATA "/training/bias", *const bases[] = {"bias", "bias-q8_0.gguf"};
-    char folder[2][300], hash[65], other[65], path[400];
+    char folder[2][300], hash[65], other[65], path[700];
     hash_of(f->runtime, bases[0], golden, hash);
     for (int i = 0; i < 2; i++) {
         snprintf(folder[i], sizeof *folder, "%s/%d", f->folder, i);
