@@ -39,7 +39,7 @@ part() { # NAME COMMAND…: its output goes through, its verdict into the summar
 }
 goldens() {
   "$python" "$here/golden_logits.py" "$work/golden" && "$python" "$here/golden_training.py" "$work/golden" &&
-    "$python" "$here/compare_goldens.py" "$root/tests/golden" "$work/golden"
+    "$python" "$here/golden_rope.py" "$work/golden" && "$python" "$here/compare_goldens.py" "$root/tests/golden" "$work/golden"
 }
 part "tiny models against llama.cpp" "$python" "$here/make_tiny_models.py" "$work/tiny" --check
 part "goldens derived again" goldens

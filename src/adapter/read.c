@@ -259,12 +259,15 @@ lorac_status adapter_read_tensors(struct memory *memory, const struct safetensor
 
 /* ---- files ---------------------------------------------------------------------------------- */
 
-static char *join(struct memory *m, const char *folder, const char *name)
+/* *path: the file of that name in the folder, or NULL where there is none. */
+static lorac_status find_file(struct memory *m, const char *folder, const char *name, char **path, lorac_error *err)
 {
-    char *path = os_join(m, folder, name);
-    if (path && os_is_file(path)) return path;
-    mem_free(m, path);
-    return NULL;
+    *path = os_join(m, folder, name);
+    if (!*path) return fail_memory(err, "a path", strlen(folder));
+    if (os_is_file(*path)) return LORAC_OK;
+    mem_free(m, *path);
+    *path = NULL;
+    return LORAC_OK;
 }
 
 /* The weights' file: the path itself, or what the folder holds. */
@@ -275,8 +278,8 @@ static lorac_status weights_path(struct memory *m, const char *path, char **file
         *file = mem_text(m, path, strlen(path));
         return *file ? LORAC_OK : fail_memory(err, "a path", strlen(path));
     }
-    *file = join(m, path, "adapter_model.safetensors");
-    if (!*file) *file = join(m, path, "adapters.safetensors");
+    TRY(find_file(m, path, "adapter_model.safetensors", file, err));
+    if (!*file) TRY(find_file(m, path, "adapters.safetensors", file, err));
     if (*file) return LORAC_OK;
     return fail(err, LORAC_NOT_FOUND, path,
                 "the folder holds neither adapter_model.safetensors (PEFT) nor adapters.safetensors (mlx-lm)");

@@ -80,7 +80,7 @@ static size_t top_p(const struct candidate *c, size_t n, double p, bool *complet
 /* The kept candidates, in sorted order if any filter sorts. */
 static size_t filter(struct sampling *s, const float *logits, double lse, const lorac_sampler *o)
 {
-    double most = (double)logits[argmax(logits, s->vocab)] - lse;
+    double most = (double)(float)((double)logits[argmax(logits, s->vocab)] - lse); /* rounded as the candidates' */
     double least = o->min_p > 0 ? most + log(o->min_p) : -INFINITY;
     bool cuts = o->top_p > 0 && o->top_p < 1, sorted = cuts || o->top_k, complete = true;
     /* Sorting everything is slow: try with what matters, and only then with all. */

@@ -1,0 +1,124 @@
+/* test_config.c — config.json and GGUF metadata of Llamas: the rotary frequencies against transformers
+ * (tests/golden/rope, tools/golden_rope.py), and every value that would change numbers and is not known, refused by
+ * name. */
+#include "engine.h"
+
+#include "model/config.h"
+
+static void frequencies_are_those_of_transformers(void **state)
+{
+    json_t *cases = json_of(TEST_DATA "/rope/cases.json"), *one;
+    const double bound = 5e-6;
+    double worst = 0;
+    size_t i;
+    json_array_foreach(cases, i, one)
+    {
+        struct model_config c;
+        float inverse[256], factor;
+        const json_t *golden = json_object_get(one, "inverse");
+        OK(config_from_json(json_object_get(one, "config"), "config.json", &c, err));
+        assert_true(c.rope.dims / 2 == json_array_size(golden) && c.rope.dims <= 512);
+        rope_frequencies(&c.rope, NULL, inverse, &factor);
+        for (size_t k = 0; k < c.rope.dims / 2; k++) {
+            double wanted = json_number_value(json_array_get(golden, k)), off = fabs((double)inverse[k] / wanted - 1);
+            if (!(off <= bound))
+                fail_msg("case %zu, pair %zu: %.9g, transformers %.9g", i, k, (double)inverse[k], wanted);
+            worst = fmax(worst, off);
+        }
+        if (!(fabs((double)factor / number(one, "factor") - 1) <= 1e-6))
+            fail_msg("case %zu: factor %.9g, transformers %.9g", i, (double)factor, number(one, "factor"));
+    }
+    print_message("%zu cases within %.1e (bound %.0e)\n", json_array_size(cases), worst, bound);
+    assert_true(json_array_size(cases) >= 8);
+    json_decref(cases);
+}
+
+/* A folder's config.json with one key more, or another value. */
+static void unknown_values_are_named(void **state)
+{
+    static const struct {
+        const char *key, *value, *words;
+        lorac_status status;
+    } cases[] = {
+        {"model_type", "\"mistral\"", "model_type \"mistral\"", LORAC_UNSUPPORTED},
+        {"hidden_act", "\"gelu\"", "hidden_act \"gelu\"", LORAC_UNSUPPORTED},
+        {"sliding_window", "4096", "\"sliding_window\"", LORAC_UNSUPPORTED},
+        {"logit_scale", "0.5", "\"logit_scale\"", LORAC_UNSUPPORTED},
+        {"quantization_config", "{\"bits\": 4}", "quantised model", LORAC_UNSUPPORTED},
+        {"rope_interleaved", "true", "rope_interleaved", LORAC_UNSUPPORTED},
+        {"rope_scaling", "{\"type\": \"dynamic\", \"factor\": 2}", "\"dynamic\"", LORAC_UNSUPPORTED},
+        {"rope_scaling", "{\"type\": \"linear\", \"factor\": 2, \"wobble\": 1}", "\"wobble\"", LORAC_UNSUPPORTED},
+        {"rope_scaling", "{\"type\": \"linear\", \"partial_rotary_factor\": 0.5}", "partial_rotary_factor",
+         LORAC_UNSUPPORTED},
+        {"hidden_size", "0", "\"hidden_size\" is missing or zero", LORAC_FORMAT},
+        {"hidden_size", "-4", "hidden_size", LORAC_FORMAT},
+        {"hidden_size", "\"32\"", "hidden_size", LORAC_FORMAT},
+        {"num_attention_heads", "null", "\"num_attention_heads\" is missing or zero", LORAC_FORMAT},
+        {"rms_norm_eps", "true", "rms_norm_eps", LORAC_FORMAT},
+    };
+    static const char *const harmless[][2] = {{"sliding_window", "null"}, {"rope_scaling", "null"},
+                                              {"some_new_flag", "false"}, {"use_cache", "true"},
+                                              {"quantization", "null"},   {"extra", "{}"}};
+    json_t *good = json_of(MODELS "plain/config.json");
+    struct model_config c;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        json_t *changed = json_copy(good), *value = json_loads(cases[i].value, JSON_DECODE_ANY, NULL);
+        json_object_set_new(changed, cases[i].key, value);
+        FAILS(config_from_json(changed, "config.json", &c, err), cases[i].status, cases[i].words);
+        json_decref(changed);
+    }
+    for (size_t i = 0; i < sizeof harmless / sizeof *harmless; i++) {
+        json_t *changed = json_copy(good);
+        json_object_set_new(changed, harmless[i][0], json_loads(harmless[i][1], JSON_DECODE_ANY, NULL));
+        OK(config_from_json(changed, "config.json", &c, err));
+        json_decref(changed);
+    }
+    json_decref(good);
+}
+
+/* A folder whose config and tensors do not fit. */
+static void misfits_are_named(void **state)
+{
+    static const struct {
+        const char *key, *value, *words;
+    } cases[] = {
+        {"num_hidden_layers", "3", "tensor \"model.layers.2.input_layernorm.weight\" is missing"},
+        {"num_hidden_layers", "1", "\"model.layers.1."},
+        {"intermediate_size", "96", "mlp.gate_proj.weight\" is 64 x 32 in 2 dimensions, expected 96 x 32"},
+        {"num_key_value_heads", "3", "makes no sense"},
+        {"attention_bias", "true", "q_proj.bias\" is missing"},
+        {"tie_word_embeddings", "false", "\"lm_head.weight\" is missing"},
+        {"head_dim", "7", "makes no sense"},
+        {"num_hidden_layers", "1000000000", "makes no sense"},
+        {"vocab_size", "100", "embed_tokens.weight\" is 288 x 32"},
+    };
+    lorac_runtime *r = runtime_of(NULL, 1);
+    struct memory memory = {0};
+    char folder[256], path[300];
+    folder_make(folder);
+    snprintf(path, sizeof path, "%s/model.safetensors", folder);
+    OK(os_copy_file(&memory, MODELS "plain/model.safetensors", path, err));
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        json_t *config = json_of(MODELS "plain/config.json");
+        lorac_error error = {0};
+        lorac_model *m;
+        json_object_set_new(config, cases[i].key, json_loads(cases[i].value, JSON_DECODE_ANY, NULL));
+        char *text = json_dumps(config, 0);
+        file_write(folder, "config.json", text);
+        lorac_status status = lorac_model_open(r, folder, &m, &error);
+        if (status == LORAC_OK || !strstr(error.message, cases[i].words) || !strstr(error.message, folder))
+            fail_msg("%s %s: expected \"%s\", got %d: %s", cases[i].key, cases[i].value, cases[i].words, status,
+                     error.message);
+        free(text);
+        json_decref(config);
+    }
+    folder_remove(folder);
+    runtime_end(r);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(frequencies_are_those_of_transformers),
+                                       cmocka_unit_test(unknown_values_are_named), cmocka_unit_test(misfits_are_named)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
