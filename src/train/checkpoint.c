@@ -165,16 +165,26 @@ static lorac_status write_state(struct lorac_trainer *t, const char *path, lorac
     return status;
 }
 
+lorac_status checkpoint_prepare(struct lorac_trainer *t, lorac_error *err)
+{
+    struct memory *m = &t->runtime->memory;
+    if (!t->folder) return LORAC_OK;
+    char *folder = os_join(m, t->folder, "state");
+    lorac_status status = folder ? os_make_folder(folder, err) : fail_memory(err, "a path", 0);
+    mem_free(m, folder);
+    return status;
+}
+
 lorac_status checkpoint_save(struct lorac_trainer *t, lorac_error *err)
 {
     struct memory *m = &t->runtime->memory;
     if (!t->folder) return LORAC_OK;
-    char *folder = os_join(m, t->folder, "state"), *path = state_path(t, m);
-    lorac_status status = folder && path ? os_make_folder(folder, err) : fail_memory(err, "a path", 0);
+    TRY(checkpoint_prepare(t, err));
+    char *path = state_path(t, m);
+    if (!path) return fail_memory(err, "a path", 0);
     fetch(t, PARTS);
-    if (status == LORAC_OK) status = write_adapter(t, t->folder, err);
+    lorac_status status = write_adapter(t, t->folder, err);
     if (status == LORAC_OK) status = write_state(t, path, err);
-    mem_free(m, folder);
     mem_free(m, path);
     return status;
 }

@@ -117,7 +117,10 @@ static lorac_status start(struct lorac_trainer *t, lorac_error *err)
         t->runtime->resident_at_start + t->runtime->memory.used; /* without the adapter, which the plan counts */
     TRY(create_weights(t, err));
     TRY(create_terms(t, err));
-    if (t->options.resume) TRY(checkpoint_resume(t, err));
+    if (t->options.resume)
+        TRY(checkpoint_resume(t, err));
+    else
+        TRY(checkpoint_prepare(t, err)); /* before hours of work, not after */
     TRY(plan_memory(t, &shape, err));
     enum recompute recompute = t->pass.batch.recompute;
     TRY(pass_create(t->model, t->runtime->backend, &shape, &t->pass, err));

@@ -92,9 +92,10 @@ lorac_status evaluate_rows(struct pass *p, const struct lorac_dataset *d, size_t
                            const struct term_table *terms, lorac_progress_fn progress, void *user,
                            lorac_evaluation *result, lorac_error *err);
 /* checkpoint.c */
-lorac_status checkpoint_save(struct lorac_trainer *t, lorac_error *err); /* adapter, state/ */
-lorac_status checkpoint_keep(struct lorac_trainer *t, lorac_error *err); /* checkpoints/NNNNNNN/ */
-lorac_status checkpoint_best(struct lorac_trainer *t, lorac_error *err); /* best/ */
+lorac_status checkpoint_prepare(struct lorac_trainer *t, lorac_error *err); /* the folder is there and can be written */
+lorac_status checkpoint_save(struct lorac_trainer *t, lorac_error *err);    /* adapter, state/ */
+lorac_status checkpoint_keep(struct lorac_trainer *t, lorac_error *err);    /* checkpoints/NNNNNNN/ */
+lorac_status checkpoint_best(struct lorac_trainer *t, lorac_error *err);    /* best/ */
 lorac_status checkpoint_resume(struct lorac_trainer *t, lorac_error *err);
 lorac_status checkpoint_initial(struct lorac_trainer *t,
                                 lorac_error *err); /* A drawn, B zero; or the given adapter's weights */
