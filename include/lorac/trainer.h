@@ -42,7 +42,8 @@ typedef struct lorac_trainer_options {
     size_t warmup; /* optimiser steps of linear warm-up from 0 */
     uint64_t seed;
     size_t val_batches; /* 25 batches of the validation data; (size_t)-1: all; 0: no validation */
-    size_t steps_per_report, steps_per_eval, save_every; /* 10, 200, 100 iterations; 0: only at the end */
+    size_t steps_per_report, steps_per_eval,
+        save_every;           /* 10, 200, 100 iterations, and at the end; 0: never, saving still at the end */
     size_t early_stop;        /* end after this many validations without improvement; 0: never */
     size_t memory_limit;      /* bytes for the whole process; 0: none. Recomputation is chosen to fit it */
     int recompute;            /* 1: recompute whole layers whatever the limit (--grad-checkpoint) */

@@ -96,10 +96,10 @@ static bool every(size_t iteration, size_t n)
     return n && iteration % n == 0;
 }
 
-/* At every so many iterations, 0 among them, and at the end. */
-static bool validation_is_due(const struct running *r)
+/* At every n-th iteration, 0 among them, and at the end; n = 0: never. */
+static bool due(const struct running *r, size_t n)
 {
-    return every(r->iteration, r->t->options.steps_per_eval) || r->iteration == r->t->options.iterations;
+    return every(r->iteration, n) || (n && r->iteration == r->t->options.iterations);
 }
 
 static void report(struct running *r)
@@ -151,8 +151,8 @@ static lorac_status after_iteration(struct running *r)
 {
     const lorac_trainer_options *o = &r->t->options;
     bool last = r->iteration == o->iterations;
-    if (every(r->iteration, o->steps_per_report) || last) report(r);
-    if (validation_is_due(r)) TRY(validate(r));
+    if (due(r, o->steps_per_report)) report(r);
+    if (due(r, o->steps_per_eval)) TRY(validate(r));
     if (every(r->iteration, o->save_every) && !last) TRY(save(r, true));
     return LORAC_OK;
 }
@@ -166,7 +166,7 @@ static lorac_status run(struct running *r)
     r->steps = (t->options.iterations + k - 1) / k;
     r->iteration = t->iteration;
     step_zero(t);
-    if (validation_is_due(r)) TRY(validate(r)); /* the first, or one that a stop cut off */
+    if (due(r, r->t->options.steps_per_eval)) TRY(validate(r)); /* the first, or one that a stop cut off */
     while (r->iteration < t->options.iterations && !r->stop && !t->cancel) {
         TRY(iterate(r));
         TRY(after_iteration(r));
