@@ -1,12 +1,13 @@
 /* attend.c — attention on the CPU: cuts it into problems of one KV head, some queries (or keys) of one sequence. */
 #include "backend/cpu/cpu.h"
 
-enum { QUERY_ROWS = 64, MAX_PAGES = 16384 };
+enum { MOST_ROWS = 64, LEAST_ROWS = 8, MAX_PAGES = 16384 };
 
 struct attend {
     struct cpu_backend *c;
     const struct attention *a;
     bool backward;
+    size_t step;   /* queries, or keys, of a task */
     size_t blocks; /* of the segment with the most */
 };
 
@@ -46,16 +47,16 @@ static struct cpu_attention problem(const struct attend *t, const struct attenti
     return p;
 }
 
-/* Task = (segment, block of QUERY_ROWS, KV head); blocks beyond a segment's end do nothing. */
+/* Task = (segment, block of `step` rows, KV head); blocks beyond a segment's end do nothing. */
 static const struct attention_segment *place(const struct attend *t, size_t task, size_t *kv_head, size_t *row,
                                              size_t *rows)
 {
     *kv_head = task % t->a->kv_heads;
     task /= t->a->kv_heads;
     const struct attention_segment *g = &t->a->segments[task / t->blocks];
-    *row = task % t->blocks * QUERY_ROWS;
+    *row = task % t->blocks * t->step;
     if (*row >= g->rows) return NULL;
-    *rows = g->rows - *row < QUERY_ROWS ? g->rows - *row : QUERY_ROWS;
+    *rows = g->rows - *row < t->step ? g->rows - *row : t->step;
     return g;
 }
 
@@ -86,27 +87,34 @@ static void keys_task(void *context, size_t task, int worker)
     t->c->k.attention_back_kv(&p);
 }
 
-static size_t most_blocks(const struct attention *a)
+/* As many rows a task as the pool's promise allows against the longest sequence, and how many blocks that makes. */
+static struct attend plan(const struct stream *s, const struct attention *a, bool backward)
 {
-    size_t most = 0;
+    struct attend t = {.c = cpu_of(s), .a = a, .backward = backward};
+    size_t keys = 1, rows = 1;
     for (size_t i = 0; i < a->segment_count; i++) {
-        size_t blocks = (a->segments[i].rows + QUERY_ROWS - 1) / QUERY_ROWS;
-        if (blocks > most) most = blocks;
+        const struct attention_segment *g = &a->segments[i];
+        if (g->position + g->rows > keys) keys = g->position + g->rows;
+        if (g->rows > rows) rows = g->rows;
     }
-    return most;
+    double row_flops = (backward ? 10.0 : 4.0) * (double)keys * (double)(a->heads / a->kv_heads * a->head_dim);
+    double most = t.c->task_flops / row_flops;
+    t.step = most < LEAST_ROWS ? LEAST_ROWS : most > MOST_ROWS ? MOST_ROWS : (size_t)most;
+    t.blocks = (rows + t.step - 1) / t.step;
+    return t;
 }
 
 void cpu_attention(struct stream *s, const struct attention *a)
 {
     s->flops += flops_attention(a, false);
-    struct attend t = {cpu_of(s), a, false, most_blocks(a)};
+    struct attend t = plan(s, a, false);
     cpu_run(s, forward_task, &t, a->segment_count * t.blocks * a->kv_heads);
 }
 
 void cpu_attention_back(struct stream *s, const struct attention *a)
 {
     s->flops += flops_attention(a, true);
-    struct attend t = {cpu_of(s), a, true, most_blocks(a)};
+    struct attend t = plan(s, a, true);
     cpu_run(s, forward_task, &t, a->segment_count * t.blocks * a->kv_heads);
     cpu_run(s, keys_task, &t, a->segment_count * t.blocks * a->kv_heads);
 }
