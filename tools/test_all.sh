@@ -41,8 +41,18 @@ goldens() {
   "$python" "$here/golden_logits.py" "$work/golden" && "$python" "$here/golden_training.py" "$work/golden" &&
     "$python" "$here/golden_rope.py" "$work/golden" && "$python" "$here/compare_goldens.py" "$root/tests/golden" "$work/golden"
 }
+# Tokens and rendered chats are compared to the byte; the scripts write beside themselves, so they run in a copy.
+texts() {
+  mkdir -p "$work/texts/tests" "$work/named" && cp -r "$here" "$work/texts/tools" && cp -r "$root/tests/golden" "$work/texts/tests/golden" &&
+    ln -sf "$model" "$work/named/SmolLM2-135M-Instruct.Q4_1.gguf" &&
+    "$python" "$work/texts/tools/golden_tokenizer.py" "$work/named/SmolLM2-135M-Instruct.Q4_1.gguf" &&
+    "$python" "$work/texts/tools/golden_templates.py" "$work/named/SmolLM2-135M-Instruct.Q4_1.gguf" &&
+    diff -rq "$root/tests/golden" "$work/texts/tests/golden" && echo "tokens and chats derived again, none differs"
+}
 part "tiny models against llama.cpp" "$python" "$here/make_tiny_models.py" "$work/tiny" --check
 part "goldens derived again" goldens
+part "tokens and chats derived again" texts
+part "tokens of random texts" "$python" "$here/judge_tokenizer.py" "$exe" "$model"
 part "log-probabilities against transformers" "$python" "$here/judge_logits.py" "$exe"
 part "adapters across PEFT, mlx-lm and lorac" "$python" "$here/judge_adapters.py" "$exe"
 part "training against PEFT" "$python" "$here/judge_training.py" "$exe"
