@@ -86,7 +86,7 @@ lorac_status cpu_backend_init(struct cpu_backend *c, struct memory *m, struct po
                     "this CPU has no instruction set level \"%s\" (levels: scalar, avx2, avx512, avx512bf16)", isa_cap);
     c->base.memory = m;
     c->base.isa = c->k.isa;
-    c->task_flops = strcmp(c->k.isa, "scalar") ? 150e6 : 5e6;
+    c->task_flops = strcmp(c->k.isa, "scalar") ? 200e6 : 5e6;
     c->scratch = mem_array(m, (size_t)c->threads, sizeof *c->scratch);
     for (int i = 0; c->scratch && i < c->threads; i++) {
         c->scratch[i].panel = mem_alloc(m, CPU_PANEL_BYTES);

@@ -18,7 +18,7 @@ struct cpu_backend {
     struct pool *pool;
     struct cpu_scratch *scratch; /* one per worker */
     int threads;
-    double task_flops; /* of a product's task: about 2 ms, so that the pool's 5 ms hold */
+    double task_flops; /* of an f32 product's task: about 2 ms, so that the pool's 5 ms hold */
 };
 
 static inline struct cpu_backend *cpu_of(const struct stream *s)

@@ -10,6 +10,7 @@
 enum {
     DEPTH_BLOCK = 2048,
     ROW_BLOCK = 64,  /* activation rows converted at once */
+    LEAST_ROWS = 16, /* of a task: a panel for fewer is not worth unpacking */
     LEAST_TILES = 4, /* of a task's panel: activations are converted again for every task */
     INT8_ROWS = 6,   /* up to so many rows, reading the weights once a row beats unpacking a panel */
 };
@@ -38,11 +39,14 @@ static void plan(struct product *p)
     size_t bytes = tile * (depth + 1) * (p->bf16 ? 2 : 4);
     size_t tiles = CPU_PANEL_BYTES / bytes;
     size_t all = (p->cols + tile - 1) / tile, share = all / ((size_t)p->c->threads * 2);
-    tiles = min(tiles, share < LEAST_TILES ? LEAST_TILES : share);
+    double flops = p->c->task_flops * (p->bf16 ? 2 : 1);
+    size_t fit = (size_t)(flops / (2.0 * (double)p->depth * (double)tile * ROW_BLOCK)); /* deep products: few columns */
+    tiles = min(min(tiles, fit), share < LEAST_TILES ? LEAST_TILES : share);
     p->group = min(tiles < 1 ? 1 : tiles, all) * tile;
     p->groups = (p->cols + p->group - 1) / p->group;
-    double most = p->c->task_flops / (2.0 * (double)p->depth * (double)p->group);
-    size_t chunk = most < ROW_BLOCK ? ROW_BLOCK : (size_t)most / ROW_BLOCK * ROW_BLOCK;
+    size_t most = (size_t)(flops / (2.0 * (double)p->depth * (double)p->group));
+    size_t chunk = most < ROW_BLOCK ? most / LEAST_ROWS * LEAST_ROWS : most / ROW_BLOCK * ROW_BLOCK;
+    if (chunk < LEAST_ROWS) chunk = LEAST_ROWS;
     size_t wanted = (size_t)p->c->threads * 2, chunks = (wanted + p->groups - 1) / p->groups;
     size_t even = (p->rows / chunks + ROW_BLOCK - 1) / ROW_BLOCK * ROW_BLOCK;
     if (even >= 2 * ROW_BLOCK) chunk = min(chunk, even);
