@@ -10,7 +10,7 @@
 enum {
     DEPTH_BLOCK = 2048,
     ROW_BLOCK = 64,  /* activation rows converted at once */
-    LEAST_ROWS = 16, /* of a task: a panel for fewer is not worth unpacking */
+    LEAST_ROWS = 4,  /* of a task: a panel for fewer is not worth unpacking */
     LEAST_TILES = 4, /* of a task's panel: activations are converted again for every task */
     INT8_ROWS = 6,   /* up to so many rows, reading the weights once a row beats unpacking a panel */
 };
