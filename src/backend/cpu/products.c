@@ -9,6 +9,7 @@
 
 enum {
     DEPTH_BLOCK = 2048,
+    PART_ROWS = 4 * DEPTH_BLOCK,
     ROW_BLOCK = 64,  /* activation rows converted at once */
     LEAST_ROWS = 4,  /* of a task: a panel for fewer is not worth unpacking */
     LEAST_TILES = 4, /* of a task's panel: activations are converted again for every task */
@@ -221,27 +222,36 @@ void cpu_matmul(struct stream *s, const struct matmul *a)
     }
 }
 
+/* Weight rows first .. first + rows of input i. */
+static void back_part(struct stream *s, const struct matmul_back *a, size_t i, size_t first, size_t rows)
+{
+    const struct matmul_output *in = &a->in[i];
+    struct product p = {.c = cpu_of(s),
+                        .w = cpu_matrix_of(in->w),
+                        .x = cpu_floats(in->y) + first,
+                        .y = cpu_floats(a->dx),
+                        .ldx = in->ldy,
+                        .ldy = a->lddx,
+                        .rows = a->rows,
+                        .depth = rows,
+                        .cols = a->cols,
+                        .transposed = true,
+                        .accumulate = a->accumulate || i || first,
+                        .scale = a->scale,
+                        .bf16 = use_bf16(cpu_of(s), a->precision, in->w)};
+    p.w.data += first * in->w->row_bytes;
+    p.w.rows = rows;
+    plan(&p);
+    cpu_run(s, product_task, &p, p.groups * p.chunks);
+}
+
+/* A head's many rows are taken in parts, so that a task stays short; the order of the sums is that of one part. */
 void cpu_matmul_back(struct stream *s, const struct matmul_back *a)
 {
     s->flops += flops_matmul_back(a);
-    for (size_t i = 0; i < a->count; i++) {
-        const struct matmul_output *in = &a->in[i];
-        struct product p = {.c = cpu_of(s),
-                            .w = cpu_matrix_of(in->w),
-                            .x = cpu_floats(in->y),
-                            .y = cpu_floats(a->dx),
-                            .ldx = in->ldy,
-                            .ldy = a->lddx,
-                            .rows = a->rows,
-                            .depth = in->w->rows,
-                            .cols = a->cols,
-                            .transposed = true,
-                            .accumulate = a->accumulate || i,
-                            .scale = a->scale,
-                            .bf16 = use_bf16(cpu_of(s), a->precision, in->w)};
-        plan(&p);
-        cpu_run(s, product_task, &p, p.groups * p.chunks);
-    }
+    for (size_t i = 0; i < a->count; i++)
+        for (size_t first = 0; first < a->in[i].w->rows; first += PART_ROWS)
+            back_part(s, a, i, first, min(PART_ROWS, a->in[i].w->rows - first));
 }
 
 struct outer_run {
