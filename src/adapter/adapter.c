@@ -98,7 +98,6 @@ static void fill_terms(struct lorac_adapter_set *set, const double *factors, siz
                 if (m->linear->index != l) continue;
                 set->terms[at++] = layout_term(m, set->adapters[i]->weights, NULL, factors[i]);
                 if (m->rank > set->rank) set->rank = m->rank;
-                set->bytes += m->rank * (m->linear->weight.rows + m->linear->weight.cols) * sizeof(float);
             }
     }
     set->begin[linears] = at;

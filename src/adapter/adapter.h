@@ -43,8 +43,7 @@ struct lorac_adapter_set {
     struct term_table table;
     uint32_t *begin;
     struct lora_term *terms;
-    size_t bytes; /* of the terms' floats */
-    size_t rank;  /* the largest */
+    size_t rank; /* the largest */
 };
 
 struct linear_list {

@@ -118,6 +118,8 @@ struct adamw {
     float lr, beta1, beta2, eps, decay, correction1, correction2, grad_scale;
 };
 
+enum { SUM_SQUARES_BLOCK = 1 << 16 }; /* elements of one partial sum of sum_squares */
+
 struct backend_kernels {
     const char *name;
     lorac_status (*buffer_create)(struct backend *b, size_t bytes, struct buffer **buffer, lorac_error *err);

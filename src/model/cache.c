@@ -57,8 +57,3 @@ void cache_append(const struct kv_cache *c, struct stream *s, size_t layer, size
         done += n;
     }
 }
-
-size_t cache_bytes(const struct kv_cache *c)
-{
-    return c->pages * c->layers * 2 * CACHE_PAGE * c->kv_dim * sizeof(float);
-}

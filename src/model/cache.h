@@ -24,6 +24,5 @@ struct kv_view cache_view(const struct kv_cache *c, size_t layer);
 /* Writes rows (rows, kv_dim) of keys and values as tokens position ... */
 void cache_append(const struct kv_cache *c, struct stream *s, size_t layer, size_t position, struct buf k, struct buf v,
                   size_t rows);
-size_t cache_bytes(const struct kv_cache *c);
 
 #endif

@@ -5,8 +5,6 @@
 
 #include <math.h>
 
-enum { SUM_BLOCK = 1 << 16 }; /* elements per partial sum of squares: the backend's */
-
 static struct buf whole(struct buffer *b)
 {
     return (struct buf){b, 0};

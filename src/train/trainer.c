@@ -4,7 +4,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { MOST_EXAMPLES = 1024, SUM_BLOCK = 1 << 16 };
+enum { MOST_EXAMPLES = 1024 };
 
 void lorac_trainer_options_init(lorac_trainer_options *options)
 {
@@ -77,7 +77,7 @@ static lorac_status create_weights(struct lorac_trainer *t, lorac_error *err)
     size_t bytes = t->layout.floats * sizeof(float);
     struct buffer **const buffers[] = {&t->weights, &t->gradients, &t->m, &t->v};
     for (size_t i = 0; i < 4; i++) TRY(b->kernels->buffer_create(b, bytes, buffers[i], err));
-    t->sum_count = (t->layout.floats + SUM_BLOCK - 1) / SUM_BLOCK;
+    t->sum_count = (t->layout.floats + SUM_SQUARES_BLOCK - 1) / SUM_SQUARES_BLOCK;
     TRY(b->kernels->buffer_create(b, t->sum_count * sizeof(double), &t->sums, err));
     t->host = mem_array(m, t->layout.floats, 3 * sizeof *t->host);
     t->host_sums = mem_array(m, t->sum_count, sizeof *t->host_sums);

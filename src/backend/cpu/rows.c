@@ -5,7 +5,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { WORK = 1 << 16 }; /* elements a task takes: some 20 us */
+enum { WORK = SUM_SQUARES_BLOCK }; /* elements a task takes: some 20 us; sum_squares counts on it */
 
 /* One argument block serves all entries of this file: which fields mean what stands at each entry. */
 struct rows_run {
