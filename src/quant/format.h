@@ -28,6 +28,13 @@ static inline enum quant_type quant_type_of(const struct quant_format *f)
 /* bytes of a row of `elements`; false if they are no multiple of the block or overflow. */
 bool quant_row_bytes(enum quant_type type, size_t elements, size_t *bytes);
 
+/* How activations and their gradients are stored: f32, or bf16 where `fast` precision narrows them. */
+enum number { NUMBER_F32, NUMBER_BF16 };
+static inline size_t number_bytes(enum number n)
+{
+    return n == NUMBER_BF16 ? 2 : 4;
+}
+
 float half_to_float(uint16_t h); /* IEEE binary16, exact */
 uint16_t float_to_half(float f); /* round to nearest even */
 float bf16_to_float(uint16_t h); /* exact */
