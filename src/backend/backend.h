@@ -180,6 +180,8 @@ struct backend_kernels {
     void (*buffer_free)(struct backend *b, struct buffer *buffer); /* NULL is allowed */
     void (*upload)(struct stream *s, struct buf to, const void *from, size_t bytes);
     void (*readback)(struct stream *s, void *to, struct buf from, size_t bytes); /* after wait */
+    /* The bytes at a place, for reading after wait; NULL where the host cannot see them: then readback. */
+    const void *(*host_view)(struct backend *b, struct buf place);
     void (*begin)(struct stream *s);
     bool (*wait)(struct stream *s); /* false: cancelled since begin */
     void (*destroy)(struct backend *b);

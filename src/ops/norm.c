@@ -1,4 +1,5 @@
-/* norm.c — root-mean-square normalisation of rows (Zhang & Sennrich 2019, arXiv 1910.07467), and their columns' weights.
+/* norm.c — root-mean-square normalisation of rows (Zhang & Sennrich 2019, arXiv 1910.07467), and their columns'
+ * weights.
  *
  * Saved for backward: the normalised rows and their scale 1/sqrt(mean(x²) + eps); not x. The weight is frozen, and a
  * product that follows takes it as the weight of its input's columns (linear.h): so the weighted rows are not kept. */

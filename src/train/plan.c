@@ -50,7 +50,7 @@ lorac_status plan_memory(struct lorac_trainer *t, struct pass_shape *shape, lora
     size_t mapped = t->runtime->map_files ? t->model->file_bytes : 0; /* read ones are on the heap: the process's */
     t->plan = (lorac_memory_plan){.struct_size = sizeof t->plan,
                                   .weights = mapped,
-                                  .adapter = 7 * t->layout.floats * sizeof(float),
+                                  .adapter = (t->staged ? 7 : 4) * t->layout.floats * sizeof(float),
                                   .process = t->plan.process};
     for (;; recompute++) {
         TRY(pass_plan(t->model, shape, true, t->precision, (float)t->options.dropout, &t->table, t->first_layer,

@@ -46,6 +46,11 @@ static void readback(struct stream *s, void *to, struct buf from, size_t bytes)
     memcpy(to, cpu_pointer(from), bytes);
 }
 
+static const void *host_view(struct backend *b, struct buf place)
+{
+    return cpu_pointer(place);
+}
+
 /* ---- streams ------------------------------------------------------------------------------- */
 
 static void begin(struct stream *s)
@@ -124,6 +129,7 @@ const struct backend_kernels cpu_backend_kernels = {
     .buffer_free = free_buffer,
     .upload = upload,
     .readback = readback,
+    .host_view = host_view,
     .begin = begin,
     .wait = wait_end,
     .destroy = cpu_backend_destroy,

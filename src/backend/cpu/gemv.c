@@ -76,8 +76,7 @@ bool gemv_can(const struct cpu_backend *c, const struct matmul *a)
         a->number != NUMBER_F32)
         return false;
     for (size_t i = 0; i < a->count; i++)
-        if (a->out[i].number != NUMBER_F32 ||
-            (!c->k.gemv_q8[a->out[i].w->type] && !c->k.gemv_f32[a->out[i].w->type]))
+        if (a->out[i].number != NUMBER_F32 || (!c->k.gemv_q8[a->out[i].w->type] && !c->k.gemv_f32[a->out[i].w->type]))
             return false;
     return true;
 }

@@ -25,8 +25,8 @@ struct product {
     enum number number;
     size_t ldy, rows, cols;
     const float *bias;
-    bool accumulate, bf16;        /* bf16: products of bf16 numbers, sums in f32 */
-    size_t step_rows, step_cols;  /* of a task */
+    bool accumulate, bf16;       /* bf16: products of bf16 numbers, sums in f32 */
+    size_t step_rows, step_cols; /* of a task */
     size_t row_tasks, col_tasks;
 };
 

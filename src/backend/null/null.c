@@ -27,6 +27,10 @@ static void readback(struct stream *s, void *to, struct buf from, size_t bytes)
 {
     for (size_t i = 0; i < bytes; i++) ((char *)to)[i] = 0;
 }
+static const void *host_view(struct backend *b, struct buf place)
+{
+    return NULL;
+}
 static void begin(struct stream *s)
 {
     s->cancelled = false;
@@ -123,6 +127,7 @@ static const struct backend_kernels kernels = {
     .buffer_free = free_buffer,
     .upload = upload,
     .readback = readback,
+    .host_view = host_view,
     .begin = begin,
     .wait = wait_end,
     .destroy = destroy,
