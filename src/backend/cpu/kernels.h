@@ -75,7 +75,8 @@ struct cpu_kernels {
     void (*pack_bf16_t)(uint16_t *panel, const struct cpu_matrix *w, size_t row, size_t rows, size_t col, size_t cols);
     void (*tile_bf16)(float *y, size_t ldy, const uint16_t *x, size_t ldx, const uint16_t *panel, size_t depth,
                       size_t rows, size_t cols, float scale, bool accumulate);
-    void (*to_bf16)(uint16_t *y, const float *x, size_t n); /* round to nearest even; y may begin where x does */
+    /* Round to nearest even; subnormal ones may become 0; y may begin where x does. */
+    void (*to_bf16)(uint16_t *y, const float *x, size_t n);
     void (*from_bf16)(float *y, const uint16_t *x, size_t n);
 
     /* ---- one activation row: y[i] = W[row + i] · x, i < rows ------------------------------------------------ */
