@@ -23,7 +23,7 @@ static struct tensor *attention(struct exec *e, const struct layer_call *call, s
     op_rope(e, qkv[1], &batch->rope);
     const struct attention_shape *shape = batch_attention(batch, e, call->layer, qkv[1], qkv[2]);
     struct tensor *mixed = op_attention(e, qkv[0], qkv[1], qkv[2], shape);
-    op_linear_add(e, &layer->o, (struct tensor *[2]){mixed}, &batch->terms, x, h);
+    op_linear_add(e, &layer->o, (struct tensor *[2]){mixed}, &batch->terms, x, h, true);
     return h;
 }
 
@@ -34,13 +34,15 @@ static void gated(struct exec *e, const void *context, struct tensor *const in[2
     const struct decoder_layer *layer = &call->model->layers[call->layer];
     struct tensor *gate_up[GROUP_LINEARS];
     op_linear(e, &layer->gate_up, in, &call->batch->terms, gate_up);
-    op_linear_add(e, &layer->down, gate_up, &call->batch->terms, in[1], y);
+    op_linear_add(e, &layer->down, gate_up, &call->batch->terms, in[1], y, !e->again);
 }
 
 static void mlp(struct exec *e, const struct layer_call *call, struct tensor *h, struct tensor *y)
 {
+    const struct batch *b = call->batch;
     struct tensor *m = op_normalize(e, h, call->model->layers[call->layer].mlp_norm.eps);
-    if (call->recompute_gate_up)
+    size_t trained = call->layer - b->first_trained;
+    if (e->recording && trained >= b->recompute.layers && trained < b->recompute.gate_up)
         exec_checkpoint(e, gated, call, (struct tensor *[2]){m, h}, y);
     else
         gated(e, call, (struct tensor *[2]){m, h}, y);
@@ -73,14 +75,13 @@ static void forget(struct exec *e, const struct layer_call *call, struct tensor 
 struct tensor *decoder_forward(const struct lorac_model *model, struct exec *e, struct batch *batch, struct tensor *x)
 {
     for (size_t i = 0; i < model->config.layers; i++) {
-        struct layer_call *call = &batch->calls[i];
-        call->recompute_gate_up = batch->recompute == RECOMPUTE_GATE_UP;
+        const struct layer_call *call = &batch->calls[i];
         if (!e->recording || i < batch->first_trained) {
             forget(e, call, x);
             continue;
         }
         struct tensor *y = residual_view(e, x);
-        if (batch->recompute == RECOMPUTE_LAYERS) {
+        if (i - batch->first_trained < batch->recompute.layers) {
             struct tensor *copy = exec_tensor(e, x->rows, x->width, x->number);
             e->k->copy_rows(&e->stream, copy->data, x->width, x->data, x->width, x->number, x->rows, x->width);
             exec_checkpoint(e, layer_again, call, (struct tensor *[2]){copy, x}, y);

@@ -175,9 +175,9 @@ void op_linear(struct exec *e, const struct linear_group *group, struct tensor *
 }
 
 void op_linear_add(struct exec *e, const struct linear_group *group, struct tensor *const in[2],
-                   const struct row_terms *terms, struct tensor *x, struct tensor *y)
+                   const struct row_terms *terms, struct tensor *x, struct tensor *y, bool read)
 {
-    products(e, group, in, terms, &y, true);
+    if (read) products(e, group, in, terms, &y, true);
     record(e, group, in, terms, x, &y);
 }
 

@@ -48,8 +48,9 @@ struct linear_group {
 /* out[j] (rows, out of weight j) are new tensors, stored as the exec's `narrow`. */
 void op_linear(struct exec *e, const struct linear_group *group, struct tensor *const in[2],
                const struct row_terms *terms, struct tensor *out[GROUP_LINEARS]);
-/* y = x + the one linear of the group; y is a view of x's memory (f32): x's numbers are gone. */
+/* y = x + the one linear of the group; y is a view of x's memory (f32): x's numbers are gone.
+ * read: false where the op runs again for the backward alone, and nobody reads y: it is not computed. */
 void op_linear_add(struct exec *e, const struct linear_group *group, struct tensor *const in[2],
-                   const struct row_terms *terms, struct tensor *x, struct tensor *y);
+                   const struct row_terms *terms, struct tensor *x, struct tensor *y, bool read);
 
 #endif

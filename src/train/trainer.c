@@ -123,7 +123,7 @@ static lorac_status start(struct lorac_trainer *t, lorac_error *err)
     else
         TRY(checkpoint_prepare(t, err)); /* before hours of work, not after */
     TRY(plan_memory(t, &shape, err));
-    enum recompute recompute = t->pass.batch.recompute;
+    struct recompute recompute = t->pass.batch.recompute;
     TRY(pass_create(t->model, t->runtime->backend, &shape, &t->pass, err));
     t->pass.exec.precision = t->precision;
     t->pass.dropout = (float)t->options.dropout;

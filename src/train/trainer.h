@@ -35,7 +35,7 @@ bool pass_add(struct pass *p, const int32_t *ids, const uint8_t *mask, size_t co
 lorac_status pass_run(struct pass *p, bool train, double *sum, lorac_error *err);
 /* The stack and gradient bytes of the largest batch, on the null backend. */
 lorac_status pass_plan(struct lorac_model *model, struct pass_shape *shape, bool train, enum precision precision,
-                       float dropout, const struct term_table *terms, size_t first_trained, enum recompute recompute,
+                       float dropout, const struct term_table *terms, size_t first_trained, struct recompute recompute,
                        lorac_error *err);
 
 struct lorac_trainer {
