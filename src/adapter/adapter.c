@@ -10,24 +10,46 @@ static void adapter_free(struct lorac_adapter *a)
 {
     struct lorac_runtime *runtime = a->runtime;
     struct lorac_model *model = a->model;
-    runtime->backend->kernels->buffer_free(runtime->backend, a->weights);
+    runtime->backend->kernels->buffer_free(runtime->backend, a->numbers.wide);
+    runtime->backend->kernels->buffer_free(runtime->backend, a->numbers.narrow);
     mem_free(&runtime->memory, a->layout.modules);
     mem_free(&runtime->memory, a->path);
     mem_free(&runtime->memory, a);
     lorac_model_release(model);
 }
 
+static lorac_status store(struct backend *b, const void *numbers, size_t bytes, struct buffer **buffer,
+                          lorac_error *err)
+{
+    struct stream s = {.backend = b};
+    TRY(b->kernels->buffer_create(b, bytes, buffer, err));
+    b->kernels->upload(&s, (struct buf){*buffer, 0}, numbers, bytes);
+    return LORAC_OK;
+}
+
+static lorac_status store_numbers(struct lorac_adapter *a, const float *floats, lorac_error *err)
+{
+    struct memory *m = &a->runtime->memory;
+    size_t n = a->layout.floats;
+    uint16_t *narrow = mem_array(m, n, sizeof *narrow);
+    bool exact = true;
+    if (!narrow) return fail_memory(err, "an adapter", n * sizeof *narrow);
+    for (size_t i = 0; i < n; i++) {
+        narrow[i] = float_to_bf16(floats[i]);
+        exact &= bf16_to_float(narrow[i]) == floats[i];
+    }
+    lorac_status status = store(a->runtime->backend, narrow, n * sizeof *narrow, &a->numbers.narrow, err);
+    mem_free(m, narrow);
+    if (status != LORAC_OK || exact) return status;
+    return store(a->runtime->backend, floats, n * sizeof *floats, &a->numbers.wide, err);
+}
+
 static lorac_status fill(struct lorac_adapter *a, const float *floats, const char *path, lorac_error *err)
 {
-    struct backend *b = a->runtime->backend;
-    struct stream s = {.backend = b};
-    size_t bytes = a->layout.floats * sizeof *floats;
     a->path = mem_text(&a->runtime->memory, path, strlen(path));
     if (!a->path) return fail_memory(err, "a path", strlen(path));
     TRY(adapter_hash(&a->layout, floats, a->hash, err));
-    TRY(b->kernels->buffer_create(b, bytes, &a->weights, err));
-    b->kernels->upload(&s, (struct buf){a->weights, 0}, floats, bytes);
-    return LORAC_OK;
+    return store_numbers(a, floats, err);
 }
 
 lorac_status adapter_create(struct lorac_runtime *runtime, struct lorac_model *model, size_t linears,
@@ -91,14 +113,16 @@ static void fill_terms(struct lorac_adapter_set *set, const double *factors, siz
 {
     uint32_t at = 0;
     for (size_t l = 0; l < linears; l++) {
+        size_t rank = 0;
         set->begin[l] = at;
         for (size_t i = 0; i < set->count; i++)
             for (size_t k = 0; factors[i] != 0 && k < set->adapters[i]->layout.count; k++) {
                 const struct adapter_module *m = &set->adapters[i]->layout.modules[k];
                 if (m->linear->index != l) continue;
-                set->terms[at++] = layout_term(m, set->adapters[i]->weights, NULL, factors[i]);
-                if (m->rank > set->rank) set->rank = m->rank;
+                set->terms[at++] = layout_term(m, &set->adapters[i]->numbers, NULL, factors[i]);
+                rank += m->rank;
             }
+        if (rank > set->rank) set->rank = rank;
     }
     set->begin[linears] = at;
     set->table = (struct term_table){set->begin, set->terms};

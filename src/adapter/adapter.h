@@ -24,13 +24,19 @@ struct adapter_layout {
     size_t count, floats;
 };
 
+/* The matrices' numbers: f32 for exact precision, bf16 for fast. An adapter whose numbers bf16 holds exactly has these
+ * alone, one that trains only the others. */
+struct adapter_numbers {
+    struct buffer *wide, *narrow; /* (layout.floats) each, or NULL */
+};
+
 struct lorac_adapter {
     _Atomic size_t references;
     struct lorac_runtime *runtime;
     struct lorac_model *model; /* kept alive: the linears are its */
     size_t linears;            /* of the model */
     struct adapter_layout layout;
-    struct buffer *weights; /* (layout.floats) f32 */
+    struct adapter_numbers numbers;
     char *path;
     uint8_t hash[HASH_BYTES];
 };
@@ -43,7 +49,7 @@ struct lorac_adapter_set {
     struct term_table table;
     uint32_t *begin;
     struct lora_term *terms;
-    size_t rank; /* the largest */
+    size_t rank; /* of all terms of a linear together, at most */
 };
 
 struct linear_list {
@@ -53,7 +59,7 @@ struct linear_list {
 
 /* Places for `count` modules whose linear, rank and scale are set: fills a, b and floats. */
 lorac_status layout_place(struct adapter_layout *layout, lorac_error *err);
-struct lora_term layout_term(const struct adapter_module *m, struct buffer *weights, struct buffer *gradients,
+struct lora_term layout_term(const struct adapter_module *m, const struct adapter_numbers *n, struct buffer *gradients,
                              double factor);
 
 /* An adapter from host floats in the layout's order (copied to the backend). Takes over the layout's modules. */

@@ -18,13 +18,22 @@ lorac_status layout_place(struct adapter_layout *layout, lorac_error *err)
     return LORAC_OK;
 }
 
-struct lora_term layout_term(const struct adapter_module *m, struct buffer *weights, struct buffer *gradients,
+static struct qmatrix matrix_at(struct buffer *numbers, enum quant_type type, size_t at, size_t rows, size_t cols)
+{
+    size_t bytes = quant_formats[type].block_bytes;
+    return (struct qmatrix){type, {numbers, at * bytes}, rows, cols, cols * bytes};
+}
+
+struct lora_term layout_term(const struct adapter_module *m, const struct adapter_numbers *n, struct buffer *gradients,
                              double factor)
 {
     size_t in = m->linear->weight.cols, out = m->linear->weight.rows, r = m->rank;
     struct lora_term t = {.scale = (float)(m->scale * factor)};
-    t.a = (struct qmatrix){QUANT_F32, {weights, m->a * sizeof(float)}, r, in, in * sizeof(float)};
-    t.b = (struct qmatrix){QUANT_F32, {weights, m->b * sizeof(float)}, out, r, r * sizeof(float)};
+    for (size_t p = 0; p < PRECISIONS; p++) {
+        bool narrow = n->narrow && (p == PRECISION_FAST || !n->wide);
+        t.a[p] = matrix_at(narrow ? n->narrow : n->wide, narrow ? QUANT_BF16 : QUANT_F32, m->a, r, in);
+        t.b[p] = matrix_at(narrow ? n->narrow : n->wide, narrow ? QUANT_BF16 : QUANT_F32, m->b, out, r);
+    }
     if (!gradients) return t;
     t.da = (struct buf){gradients, m->a * sizeof(float)};
     t.db = (struct buf){gradients, m->b * sizeof(float)};

@@ -50,13 +50,13 @@ struct stream {
     double flops;              /* that the work issued so far needs: 2 per multiply-add of the products and attention */
 };
 
-enum precision { PRECISION_FAST, PRECISION_EXACT };
+enum precision { PRECISION_FAST, PRECISION_EXACT, PRECISIONS };
 
 /* One low-rank pair of an adapter on one linear: y += scale · B (A x). Hu et al. 2021. */
 struct lora_term {
-    struct qmatrix a, b; /* (r, in), (out, r), rows in the base file's order */
-    struct buf da, db;   /* their gradients, f32, added to; none where they do not train */
-    float scale;         /* everything included: the adapter's own and the user's */
+    struct qmatrix a[PRECISIONS], b[PRECISIONS]; /* (r, in), (out, r), rows in the base file's order */
+    struct buf da, db;                           /* their gradients, f32, added to; none where they do not train */
+    float scale;                                 /* everything included: the adapter's own and the user's */
 };
 /* The terms of every linear of the model under one adapter set: terms[begin[l] .. begin[l + 1]). */
 struct term_table {
@@ -79,8 +79,9 @@ enum { GROUP_LINEARS = 4 };
 struct low_rank {
     const struct row_terms *terms; /* NULL: none */
     size_t linear[GROUP_LINEARS], count;
-    size_t first, last; /* of the group: those that a call computes */
-    struct buf h;       /* (rows, ldh) f32 */
+    size_t first, last;       /* of the group: those that a call computes */
+    enum precision precision; /* which of a term's matrices are read */
+    struct buf h;             /* (rows, ldh) f32 */
     size_t ldh;
 };
 

@@ -17,7 +17,8 @@ static double terms(const struct low_rank *l, size_t first, size_t last, bool a)
             size_t count;
             const struct lora_term *t = low_rank_terms(l, l->terms->ranges[r].table, i, &count);
             for (; count--; t++)
-                sum += 2.0 * (double)l->terms->ranges[r].rows * (double)t->a.rows * (double)(a ? t->a.cols : t->b.rows);
+                sum += 2.0 * (double)l->terms->ranges[r].rows * (double)term_rank(t) *
+                       (double)(a ? t->a[0].cols : t->b[0].rows);
         }
     return sum;
 }

@@ -13,13 +13,18 @@ static inline const struct lora_term *low_rank_terms(const struct low_rank *l, c
     return begin ? table->terms + begin[0] : NULL;
 }
 
+static inline size_t term_rank(const struct lora_term *t)
+{
+    return t->a[0].rows;
+}
+
 /* The column of h where linear `i`'s terms begin; i = count: the row's length. */
 static inline size_t low_rank_column(const struct low_rank *l, const struct term_table *table, size_t i)
 {
     size_t column = 0, count;
     for (size_t k = 0; k < i; k++) {
         const struct lora_term *terms = low_rank_terms(l, table, k, &count);
-        for (size_t t = 0; t < count; t++) column += terms[t].a.rows;
+        for (size_t t = 0; t < count; t++) column += term_rank(&terms[t]);
     }
     return column;
 }

@@ -38,9 +38,10 @@ static struct tensor *form(struct exec *e, const struct linear_group *group, str
 
 /* ---- terms ---------------------------------------------------------------------------------- */
 
-static struct low_rank low_rank_of(const struct linear_group *group, const struct row_terms *terms)
+static struct low_rank low_rank_of(const struct exec *e, const struct linear_group *group,
+                                   const struct row_terms *terms)
 {
-    struct low_rank low = {.terms = terms, .count = group->count, .last = group->count};
+    struct low_rank low = {.terms = terms, .count = group->count, .last = group->count, .precision = e->precision};
     for (size_t i = 0; i < group->count; i++) low.linear[i] = group->linear[i]->index;
     low.ldh = low_rank_width(&low);
     if (!low.ldh) low.terms = NULL;
@@ -107,9 +108,9 @@ static void term_gradients(struct exec *e, const struct low_rank *h, const struc
         const struct lora_term *t = low_rank_terms(h, range->table, i, &count);
         struct buf dy = buf_numbers(gradient_of(e, y), range->row * y->width, y->number);
         struct buf in = buf_numbers(x->data, range->row * x->width, x->number);
-        for (; count--; at += t++->a.rows) {
+        for (; count--; at += term_rank(t++)) {
             if (!buf_is(t->da)) continue;
-            size_t rank = t->a.rows;
+            size_t rank = term_rank(t);
             e->k->outer(&e->stream, &(struct outer){t->db, dy, buf_at(h->h, at), y->number, NUMBER_F32, rank, y->width,
                                                     h->ldh, range->rows, y->width, rank, t->scale});
             e->k->outer(&e->stream, &(struct outer){t->da, buf_at(dh->h, at), in, NUMBER_F32, x->number, x->width,
@@ -131,7 +132,7 @@ static void products(struct exec *e, const struct linear_group *group, struct te
                        .rows = x->rows,
                        .cols = x->width,
                        .count = group->count,
-                       .low = low_rank_of(group, terms),
+                       .low = low_rank_of(e, group, terms),
                        .scale = 1,
                        .accumulate = accumulate,
                        .precision = e->precision,
@@ -150,7 +151,7 @@ static void linear_backward(struct exec *e, const struct record *r);
 static void record(struct exec *e, const struct linear_group *group, struct tensor *const in[2],
                    const struct row_terms *terms, struct tensor *residual, struct tensor *const *out)
 {
-    struct low_rank low = low_rank_of(group, terms);
+    struct low_rank low = low_rank_of(e, group, terms);
     bool below = in[0]->wants_gradient || (residual && residual->wants_gradient), wants = below;
     for (size_t i = 0; i < group->count; i++) {
         out[i]->wants_gradient = below || trains(&low, i, i + 1);
@@ -240,7 +241,7 @@ static void terms_backward(struct exec *e, const struct linear_group *group, str
 static void linear_backward(struct exec *e, const struct record *r)
 {
     const struct linear_group *group = r->context;
-    struct low_rank dh = low_rank_of(group, r->batch);
+    struct low_rank dh = low_rank_of(e, group, r->batch);
     struct mark mark = exec_mark(e);
     bool accumulate = false, any = false;
     for (size_t i = 0; i < group->count; i++) any |= gradient_exists(r->out[i]);

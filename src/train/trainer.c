@@ -97,7 +97,8 @@ static lorac_status create_terms(struct lorac_trainer *t, lorac_error *err)
     for (size_t l = 0; l < linears; l++) {
         t->term_begin[l] = (uint32_t)at;
         if (at < t->layout.count && t->layout.modules[at].linear->index == l) {
-            t->terms[at] = layout_term(&t->layout.modules[at], t->weights, t->gradients, 1);
+            t->terms[at] =
+                layout_term(&t->layout.modules[at], &(struct adapter_numbers){.wide = t->weights}, t->gradients, 1);
             at++;
         }
     }

@@ -314,7 +314,7 @@ static void stacked_adapters_add_up(void **state)
         size_t in = m->linear->weight.cols, out = m->linear->weight.rows, first = 0;
         for (int k = 0; k < 2; k++) {
             const struct adapter_module *from = &a[k]->layout.modules[i];
-            const float *host = a[k]->weights->host;
+            const float *host = a[k]->numbers.wide->host;
             memcpy(floats + m->a + first * in, host + from->a, from->rank * in * sizeof *floats);
             for (size_t row = 0; row < out; row++)
                 for (size_t r = 0; r < from->rank; r++)

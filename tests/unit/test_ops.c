@@ -263,13 +263,13 @@ static struct lora_term draw_term(struct graph *g, size_t in, size_t out, bool t
     size_t r = 1 + below(g, 5);
     struct lora_term t = {.scale = 0.5f + real(g) / 4};
     if (!trains) {
-        t.a = draw_matrix(g, QUANT_F32, r, in);
-        t.b = draw_matrix(g, QUANT_F32, out, r);
+        t.a[PRECISION_FAST] = t.a[PRECISION_EXACT] = draw_matrix(g, QUANT_F32, r, in);
+        t.b[PRECISION_FAST] = t.b[PRECISION_EXACT] = draw_matrix(g, QUANT_F32, out, r);
         return t;
     }
     size_t a = add_pair(g, r, in), b = add_pair(g, out, r);
-    t.a = (struct qmatrix){QUANT_F32, {g->params, a}, r, in, in * sizeof(float)};
-    t.b = (struct qmatrix){QUANT_F32, {g->params, b}, out, r, r * sizeof(float)};
+    t.a[PRECISION_FAST] = t.a[PRECISION_EXACT] = (struct qmatrix){QUANT_F32, {g->params, a}, r, in, in * sizeof(float)};
+    t.b[PRECISION_FAST] = t.b[PRECISION_EXACT] = (struct qmatrix){QUANT_F32, {g->params, b}, out, r, r * sizeof(float)};
     t.da = (struct buf){g->gradients, a};
     t.db = (struct buf){g->gradients, b};
     return t;

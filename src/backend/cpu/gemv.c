@@ -31,8 +31,8 @@ static void add_terms(const struct gemv_run *g, size_t output, size_t row, size_
         const float *h = cpu_floats(low->h) + row * low->ldh + low_rank_column(low, range->table, output);
         size_t count;
         const struct lora_term *terms = low_rank_terms(low, range->table, output, &count);
-        for (size_t t = 0; t < count; h += terms[t++].a.rows) {
-            struct cpu_matrix b = cpu_matrix_of(&terms[t].b);
+        for (size_t t = 0; t < count; h += term_rank(&terms[t++])) {
+            struct cpu_matrix b = cpu_matrix_of(&terms[t].b[low->precision]);
             g->c->k.gemv_f32[b.type](spare, &b, first, n, h);
             g->c->k.axpy(y, spare, terms[t].scale, n);
         }

@@ -111,11 +111,13 @@ static void add_terms(struct sums *b, const struct low_rank *low)
         for (size_t i = low->first; from < to && i < low->last; i++) {
             const float *h = cpu_floats(low->h) + low_rank_column(low, range->table, i);
             const struct lora_term *terms = low_rank_terms(low, range->table, i, &count);
-            for (size_t t = 0; t < count; h += terms[t++].a.rows)
-                add_operand(b,
-                            &(struct operand){h, NUMBER_F32, low->ldh, cpu_matrix_of(back ? &terms[t].a : &terms[t].b),
-                                              back, back ? 1 : terms[t].scale},
-                            from - b->row, to - from);
+            for (size_t t = 0; t < count; h += term_rank(&terms[t++]))
+                add_operand(
+                    b,
+                    &(struct operand){h, NUMBER_F32, low->ldh,
+                                      cpu_matrix_of(back ? &terms[t].a[low->precision] : &terms[t].b[low->precision]),
+                                      back, back ? 1 : terms[t].scale},
+                    from - b->row, to - from);
         }
     }
 }

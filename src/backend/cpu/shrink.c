@@ -18,8 +18,8 @@ static void shrink_term(const struct shrink_run *run, struct cpu_scratch *scratc
 {
     const struct shrink *a = run->a;
     const struct matmul_output *dy = &a->dy[linear];
-    const struct qmatrix *w = run->back ? &t->b : &t->a;
-    size_t r = t->a.rows;
+    const struct qmatrix *w = run->back ? &t->b[a->low.precision] : &t->a[a->low.precision];
+    size_t r = term_rank(t);
     if (!run->back && a->precision == PRECISION_FAST && rows <= FEW_ROWS && a->number == NUMBER_F32) {
         struct cpu_matrix m = cpu_matrix_of(w);
         for (size_t i = 0; i < rows; i++)
@@ -52,7 +52,7 @@ static void shrink_task(void *context, size_t task, int worker)
     size_t row = range->row + block * TERM_ROWS, rows = size_min(TERM_ROWS, range->rows - block * TERM_ROWS);
     const struct lora_term *terms = low_rank_terms(low, range->table, i, &count);
     float *h = cpu_floats(low->h) + row * low->ldh + low_rank_column(low, range->table, i);
-    for (size_t t = 0; t < count; h += terms[t++].a.rows)
+    for (size_t t = 0; t < count; h += term_rank(&terms[t++]))
         shrink_term(run, &run->c->scratch[worker], i, &terms[t], row, rows, h);
 }
 
