@@ -116,10 +116,12 @@ const struct attention_shape *batch_attention(struct batch *b, struct exec *e, s
         struct attention_segment *g = &segments[i];
         size_t at = g->row * k->width;
         if (!b->caches[i]) {
-            g->kv = (struct kv_view){&k->data, &v->data, at, g->rows, k->width};
+            size_t number = number_bytes(NUMBER_F32);
+            g->kv = (struct kv_view){&k->data, &v->data, KV_F32, at * number, g->rows, k->width * number};
             continue;
         }
-        cache_append(b->caches[i], &e->stream, layer, g->position, buf_at(k->data, at), buf_at(v->data, at), g->rows);
+        cache_append(b->caches[i], &e->stream, layer, g->position, buf_at(k->data, at), buf_at(v->data, at), NUMBER_F32,
+                     g->rows);
         g->kv = cache_view(b->caches[i], layer);
     }
     return shape;

@@ -364,7 +364,7 @@ static void make_attention(struct graph *g)
     for (size_t i = 0; i < n; i++) {
         size_t count = below(g, 4) ? 1 + below(g, 12) : 60 + below(g, 15); /* over a block of keys at times */
         g->segments[i] = (struct attention_segment){
-            .row = rows, .rows = count, .kv = {&g->k_at, &g->v_at, rows * kv * dim, count, kv * dim}};
+            .row = rows, .rows = count, .kv = {&g->k_at, &g->v_at, KV_F32, rows * kv * dim * 4, count, kv * dim * 4}};
         rows += count;
     }
     add_leaf(g, rows, heads * dim);

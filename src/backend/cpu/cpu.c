@@ -71,6 +71,7 @@ void cpu_backend_destroy(struct backend *b)
     for (int i = 0; c->scratch && i < c->threads; i++) {
         mem_free(b->memory, c->scratch[i].panel);
         mem_free(b->memory, c->scratch[i].rows);
+        mem_free(b->memory, c->scratch[i].blocks);
     }
     mem_free(b->memory, c->scratch);
     mem_free(b->memory, c);
@@ -91,6 +92,8 @@ lorac_status cpu_backend_init(struct cpu_backend *c, struct memory *m, struct po
     for (int i = 0; c->scratch && i < c->threads; i++) {
         c->scratch[i].panel = mem_alloc(m, CPU_PANEL_BYTES);
         c->scratch[i].rows = mem_alloc(m, CPU_ROWS_BYTES);
+        c->scratch[i].blocks = mem_alloc(m, CPU_BLOCKS_BYTES);
+        if (!c->scratch[i].blocks) return fail_memory(err, "scratch", CPU_BLOCKS_BYTES);
         if (!c->scratch[i].panel || !c->scratch[i].rows) return fail_memory(err, "scratch", CPU_PANEL_BYTES);
     }
     return c->scratch ? LORAC_OK : fail_memory(err, "scratch", 0);
@@ -134,6 +137,7 @@ const struct backend_kernels cpu_backend_kernels = {
     .rope = cpu_rope,
     .attention = cpu_attention,
     .attention_back = cpu_attention_back,
+    .kv_store = cpu_kv_store,
     .silu_mul = cpu_silu_mul,
     .silu_mul_back = cpu_silu_mul_back,
     .add = cpu_add,
