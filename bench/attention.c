@@ -73,32 +73,64 @@ __attribute__((target("avx2"))) static double read_speed(const float *x, size_t 
 
 /* ---- shapes ------------------------------------------------------------------------------------------------------ */
 
-static struct cpu_attention problem(size_t rows, size_t position, size_t group, size_t dim, const float **pages)
+/* Kernels, and what they are given: bf16 everywhere, or f32. */
+struct subject {
+    const char *name;
+    const struct cpu_attention_kernels *k;
+    enum number number;
+    enum kv_type kv;
+    double peak; /* GFLOP/s */
+};
+
+static void *numbers(size_t n, enum number number)
+{
+    float *x = floats(n);
+    for (size_t i = 0; number == NUMBER_BF16 && i < n; i++) ((uint16_t *)x)[i] = float_to_bf16(x[i]);
+    return x;
+}
+
+static void *keys(size_t tokens, size_t dim, enum kv_type kv, const struct cpu_kernels *scalar)
+{
+    float *x = floats(tokens * dim);
+    char *y = aligned_alloc(64, (tokens * kv_bytes(kv, dim) + 63) / 64 * 64);
+    if (!y) abort();
+    for (size_t i = 0; i < tokens; i++) scalar->kv_store(y + i * kv_bytes(kv, dim), kv, x + i * dim, NUMBER_F32, dim);
+    free(x);
+    return y;
+}
+
+static struct cpu_attention problem(const struct subject *s, size_t rows, size_t position, size_t group, size_t dim,
+                                    const void **pages)
 {
     size_t tokens = position + rows, width = group * dim;
-    struct cpu_attention a = {.ldq = width,
+    struct cpu_kernels scalar = {0};
+    struct cpu_attention a = {.number = s->number,
+                              .kv = s->kv,
+                              .ldq = width,
                               .ldo = width,
                               .ldlse = group,
                               .page_tokens = tokens,
+                              .kv_row = kv_bytes(s->kv, dim),
                               .ldk = dim,
                               .rows = rows,
                               .group = group,
                               .head_dim = dim,
                               .position = position,
                               .scale = 1 / sqrtf((float)dim),
-                              .key_end = tokens};
-    pages[0] = floats(tokens * dim);
-    pages[1] = floats(tokens * dim);
+                              .key_end = rows > 1 ? tokens : 0};
+    attention_scalar(&scalar);
+    pages[0] = keys(tokens, dim, s->kv, &scalar);
+    pages[1] = keys(tokens, dim, s->kv, &scalar);
     a.k_pages = pages;
     a.v_pages = pages + 1;
-    a.q = floats(rows * width);
-    a.out = floats(rows * width);
+    a.q = numbers(rows * width, s->number);
+    a.out = numbers(rows * width, s->number);
     a.lse = floats(rows * group);
-    a.dout = floats(rows * width);
-    a.dq = floats(rows * width);
-    a.dk = floats(rows > 1 ? tokens * dim : 1);
-    a.dv = floats(rows > 1 ? tokens * dim : 1);
-    a.scratch = floats(cpu_attention_scratch(group, dim));
+    a.dout = numbers(rows * width, s->number);
+    a.dq = numbers(rows * width, s->number);
+    a.dk = numbers(rows > 1 ? tokens * dim : 1, s->number);
+    a.dv = numbers(rows > 1 ? tokens * dim : 1, s->number);
+    a.scratch = floats(s->k->scratch(group, dim, a.key_end));
     return a;
 }
 
@@ -111,7 +143,7 @@ static void release(struct cpu_attention a)
 static double seconds_of(void (*kernel)(const struct cpu_attention *), const struct cpu_attention *a)
 {
     double best = INFINITY, spent = 0;
-    for (int run = 0; run < 3 || spent < 0.3; run++) {
+    for (int run = 0; run < 3 || spent < 0.2; run++) {
         double start = now();
         kernel(a);
         double seconds = now() - start;
@@ -121,31 +153,43 @@ static double seconds_of(void (*kernel)(const struct cpu_attention *), const str
     return best;
 }
 
-static void train(const struct cpu_kernels *t, double peak, size_t tokens, size_t group, size_t dim)
+static void train(const struct subject *s, size_t tokens, size_t group, size_t dim)
 {
-    const float *pages[2];
-    struct cpu_attention a = problem(tokens, 0, group, dim, pages);
+    const void *pages[2];
+    struct cpu_attention a = problem(s, tokens, 0, group, dim, pages);
     double product = 2.0 * (double)dim * (double)tokens * (double)tokens / 2 * (double)group * 1e-9;
-    double forward = 2 * product / seconds_of(t->attention, &a);
-    double back_q = 3 * product / seconds_of(t->attention_back_q, &a);
-    double back_kv = 4 * product / seconds_of(t->attention_back_kv, &a);
-    printf("  T %4zu  heads %2zu  head_dim %3zu   forward %5.1f (%2.0f %%)   back_q %5.1f (%2.0f %%)   back_kv %5.1f "
-           "(%2.0f %%)"
-           "  GFLOP/s\n",
-           tokens, group, dim, forward, 100 * forward / peak, back_q, 100 * back_q / peak, back_kv,
-           100 * back_kv / peak);
+    double forward = seconds_of(s->k->forward, &a);
+    double back_q = seconds_of(s->k->back_q, &a), back_kv = seconds_of(s->k->back_kv, &a);
+    double back = s->k->back ? seconds_of(s->k->back, &a) : back_q + back_kv;
+    printf("  T %4zu  heads %2zu  head_dim %3zu   forward %6.1f us %5.1f GFLOP/s (%2.0f %%)   back_q %5.1f (%2.0f %%)"
+           "   back_kv %5.1f (%2.0f %%)   back %6.1f us\n",
+           tokens, group, dim, 1e6 * forward, 2 * product / forward, 100 * 2 * product / forward / s->peak,
+           3 * product / back_q, 100 * 3 * product / back_q / s->peak, 4 * product / back_kv,
+           100 * 4 * product / back_kv / s->peak, 1e6 * back);
     release(a);
 }
 
-static void decode(const struct cpu_kernels *t, size_t tokens, size_t group, size_t dim)
+static void decode(const struct subject *s, size_t tokens, size_t group, size_t dim)
 {
-    const float *pages[2];
-    struct cpu_attention a = problem(1, tokens - 1, group, dim, pages);
-    double bytes = 2.0 * (double)(tokens * dim) * sizeof(float), limit = read_speed(pages[0], tokens * dim);
-    double speed = bytes / seconds_of(t->attention, &a) * 1e-9;
-    printf("  decode  keys %6zu  heads %2zu  head_dim %3zu   %5.1f GB/s (%2.0f %% of %.1f)\n", tokens, group, dim,
-           speed, 100 * speed / limit, limit);
+    const void *pages[2];
+    struct cpu_attention a = problem(s, 1, tokens - 1, group, dim, pages);
+    double bytes = 2.0 * (double)(tokens * kv_bytes(s->kv, dim)), limit = read_speed(pages[0], tokens * dim / 4);
+    double seconds = seconds_of(s->k->forward, &a), speed = bytes / seconds * 1e-9;
+    printf("  decode  keys %6zu  heads %2zu  head_dim %3zu   %7.1f us   %5.1f GB/s (%2.0f %% of %.1f)\n", tokens, group,
+           dim, 1e6 * seconds, speed, 100 * speed / limit, limit);
     release(a);
+}
+
+static void measure(const struct subject *s)
+{
+    printf("%s: peak %.1f GFLOP/s\n", s->name, s->peak);
+    train(s, 512, 3, 64);
+    train(s, 128, 3, 64);
+    train(s, 2048, 4, 128);
+    decode(s, 512, 3, 64);
+    decode(s, 8192, 3, 64);
+    decode(s, 131072, 3, 64);
+    decode(s, 131072, 1, 128);
 }
 
 int main(void)
@@ -162,16 +206,8 @@ int main(void)
     for (size_t i = 0; i < sizeof levels / sizeof *levels; i++) {
         if (!has[i]) continue;
         struct cpu_kernels t = {0};
-        double peak = best_of(levels[i].peak);
         levels[i].fill(&t);
-        printf("%s: FMA loop %.1f GFLOP/s\n", levels[i].name, peak);
-        train(&t, peak, 512, 3, 64);
-        train(&t, peak, 128, 3, 64);
-        train(&t, peak, 2048, 4, 128);
-        decode(&t, 512, 3, 64);
-        decode(&t, 8192, 3, 64);
-        decode(&t, 131072, 3, 64);
-        decode(&t, 131072, 1, 128);
+        measure(&(struct subject){levels[i].name, &t.attention, NUMBER_F32, KV_F32, best_of(levels[i].peak)});
     }
     return 0;
 }

@@ -135,11 +135,19 @@ struct outer {
 };
 
 /* Keys and values of one sequence in one layer. Page p holds keys p·page_tokens …; a multiple of 64 tokens, or one
- * page. */
+ * page. A token's row is its KV heads one after the other, each kv_bytes(type, head_dim) long. */
 struct kv_view {
     const struct buf *k, *v; /* one per page */
-    size_t offset;           /* floats added to each */
-    size_t page_tokens, ld;
+    enum kv_type type;
+    size_t offset; /* bytes added to each */
+    size_t page_tokens, row_bytes;
+};
+/* x (rows, heads · head_dim) becomes rows of a view's page, from `to` on. */
+struct kv_store {
+    struct buf to, x;
+    enum number number; /* of x */
+    enum kv_type type;
+    size_t rows, heads, head_dim;
 };
 /* `rows` consecutive queries of one sequence, rows row .. row + rows of the batch, at positions position ... */
 struct attention_segment {
@@ -147,14 +155,19 @@ struct attention_segment {
     struct kv_view kv;
 };
 struct attention {
-    struct buf q, out, lse; /* (batch rows, heads·head_dim) twice, (batch rows, heads); lse may be none */
+    struct buf q, out, lse;   /* (batch rows, heads·head_dim) twice, (batch rows, heads) f32; lse may be none */
+    enum number number;       /* of q, out, dout, dq, dk, dv */
+    enum precision precision; /* fast: the products may round their factors to bf16 */
     size_t heads, kv_heads, head_dim;
     float scale;
     const struct attention_segment *segments;
     size_t segment_count;
+    struct buf parts; /* forward: ATTENTION_PARTS · heads · (head_dim + 2) floats of scratch for a few rows against many
+                         keys, or none */
     struct buf dout, dq, dk,
         dv; /* backward only; dk, dv (batch rows, kv_heads·head_dim): segments start at position 0, one page */
 };
+enum { ATTENTION_PARTS = 32 };
 
 /* Per row: loss = −log softmax(z)[target]; with gradients, z becomes weight · (softmax(z) − onehot). */
 struct cross_entropy {
@@ -211,6 +224,7 @@ struct backend_kernels {
                  size_t heads, size_t head_dim, size_t rotary, bool interleaved, bool inverse);
     void (*attention)(struct stream *s, const struct attention *a);
     void (*attention_back)(struct stream *s, const struct attention *a);
+    void (*kv_store)(struct stream *s, const struct kv_store *a);
     /* Element-wise ones: all operands but those said to be f32 are stored as `number`. */
     void (*silu_mul)(struct stream *s, struct buf y, struct buf gate, struct buf up, enum number number, size_t n);
     void (*silu_mul_back)(struct stream *s, struct buf dgate, struct buf dup, struct buf dy, struct buf gate,

@@ -53,8 +53,8 @@ static lorac_status reserve(struct lorac_session *s, lorac_error *err)
     s->picks_host = mem_array(memory, rows, sizeof *s->picks_host);
     if (!s->tokens || !s->logits || !s->picks_host)
         return fail_memory(err, "a session", s->options.max_tokens * sizeof *s->tokens);
-    TRY(cache_create(b, memory, m->config.layers, m->config.kv_heads * m->config.head_dim, s->options.max_tokens,
-                     &s->cache, err));
+    struct kv_shape shape = {KV_F32, m->config.layers, m->config.kv_heads, m->config.head_dim};
+    TRY(cache_create(b, memory, shape, s->options.max_tokens, &s->cache, err));
     TRY(batch_create(m, b, rows, SESSION_BATCH, &s->batch, err));
     TRY(b->kernels->buffer_create(b, rows * sizeof(int32_t), &s->picks, err));
     return session_make_exec(s, s->set ? s->set->rank : 0, err);

@@ -116,10 +116,13 @@ const struct attention_shape *batch_attention(struct batch *b, struct exec *e, s
         struct attention_segment *g = &segments[i];
         size_t at = g->row * k->width;
         if (!b->caches[i]) {
-            g->kv = (struct kv_view){&k->data, &v->data, at, g->rows, k->width};
+            size_t bytes = number_bytes(k->number);
+            enum kv_type type = k->number == NUMBER_BF16 ? KV_BF16 : KV_F32;
+            g->kv = (struct kv_view){&k->data, &v->data, type, at * bytes, g->rows, k->width * bytes};
             continue;
         }
-        cache_append(b->caches[i], &e->stream, layer, g->position, buf_at(k->data, at), buf_at(v->data, at), g->rows);
+        cache_append(b->caches[i], &e->stream, layer, g->position, buf_numbers(k->data, at, k->number),
+                     buf_numbers(v->data, at, v->number), k->number, g->rows);
         g->kv = cache_view(b->caches[i], layer);
     }
     return shape;

@@ -35,6 +35,23 @@ static inline size_t number_bytes(enum number n)
     return n == NUMBER_BF16 ? 2 : 4;
 }
 
+/* How a cache stores a head's vector of keys or of values. KV_Q8: an f16 scale per 32 values (the last block may be
+ * shorter), then a byte per value: x = scale · code, code in −127 .. 127. */
+enum kv_type { KV_F32, KV_BF16, KV_Q8 };
+enum { KV_BLOCK = 32 };
+static inline size_t kv_blocks(size_t values)
+{
+    return (values + KV_BLOCK - 1) / KV_BLOCK;
+}
+static inline size_t kv_bytes(enum kv_type type, size_t values)
+{
+    return type == KV_Q8 ? values + 2 * kv_blocks(values) : type == KV_BF16 ? 2 * values : 4 * values;
+}
+static inline enum kv_type kv_of_number(enum number n)
+{
+    return n == NUMBER_BF16 ? KV_BF16 : KV_F32;
+}
+
 float half_to_float(uint16_t h); /* IEEE binary16, exact */
 uint16_t float_to_half(float f); /* round to nearest even */
 float bf16_to_float(uint16_t h); /* exact */

@@ -70,8 +70,7 @@ lorac_status lorac_evaluate(lorac_model *model, lorac_adapter_set *set, const lo
     size_t size = result->struct_size ? result->struct_size : sizeof full;
     TRY(check_ids(model, data, err));
     TRY(pass_plan(model, &shape, false, p, 0, terms, SIZE_MAX, (struct recompute){0}, err));
-    lorac_status status = pass_create(model, model->runtime->backend, &shape, &pass, err);
-    pass.exec.precision = p;
+    lorac_status status = pass_create(model, model->runtime->backend, &shape, p, &pass, err);
     if (status == LORAC_OK)
         status = evaluate_rows(&pass, data, 0, data->starts.count - 1, terms, progress, user, &full, err);
     pass_free(&pass);

@@ -7,7 +7,7 @@ static struct buf part(const struct pass *p, size_t i)
 }
 
 lorac_status pass_create(struct lorac_model *model, struct backend *backend, const struct pass_shape *shape,
-                         struct pass *p, lorac_error *err)
+                         enum precision precision, struct pass *p, lorac_error *err)
 {
     struct memory *m = &model->runtime->memory;
     *p = (struct pass){.model = model, .max_targets = shape->targets};
@@ -22,6 +22,8 @@ lorac_status pass_create(struct lorac_model *model, struct backend *backend, con
     TRY(batch_create(model, backend, shape->rows, shape->sequences, &p->batch, err));
     TRY(exec_create(m, backend, model->config.layers, shape->stack, shape->gradients, &p->exec, err));
     p->exec.stream.priority = POOL_LOW;
+    p->exec.precision = precision;
+    p->exec.narrow = precision == PRECISION_FAST ? NUMBER_BF16 : NUMBER_F32;
     p->loss = (struct head_loss){&model->head, part(p, 0), part(p, 1), part(p, 2), part(p, 3), 0};
     return LORAC_OK;
 }
@@ -101,9 +103,8 @@ lorac_status pass_plan(struct lorac_model *model, struct pass_shape *shape, bool
     struct pass p = {0};
     shape->stack = shape->gradients = 0;
     TRY(backend_null_create(&model->runtime->memory, &null, err));
-    lorac_status status = pass_create(model, null, shape, &p, err);
+    lorac_status status = pass_create(model, null, shape, precision, &p, err);
     if (status == LORAC_OK) {
-        p.exec.precision = precision;
         p.dropout = dropout;
         p.batch.first_trained = first_trained;
         p.batch.recompute = recompute;

@@ -125,8 +125,7 @@ static lorac_status start(struct lorac_trainer *t, lorac_error *err)
         TRY(checkpoint_prepare(t, err)); /* before hours of work, not after */
     TRY(plan_memory(t, &shape, err));
     struct recompute recompute = t->pass.batch.recompute;
-    TRY(pass_create(t->model, t->runtime->backend, &shape, &t->pass, err));
-    t->pass.exec.precision = t->precision;
+    TRY(pass_create(t->model, t->runtime->backend, &shape, t->precision, &t->pass, err));
     t->pass.dropout = (float)t->options.dropout;
     t->pass.exec.seed = t->options.seed;
     t->pass.batch.first_trained = t->first_layer;

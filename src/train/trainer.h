@@ -26,7 +26,7 @@ struct pass_shape {
     size_t stack, gradients; /* bytes; from pass_plan */
 };
 lorac_status pass_create(struct lorac_model *model, struct backend *backend, const struct pass_shape *shape,
-                         struct pass *p, lorac_error *err);
+                         enum precision precision, struct pass *p, lorac_error *err);
 void pass_free(struct pass *p);
 void pass_clear(struct pass *p);
 /* Adds a row: its ids but the last are computed. false: full. */

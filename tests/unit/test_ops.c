@@ -373,7 +373,7 @@ static void make_attention(struct graph *g)
     for (size_t i = 0; i < n; i++) {
         size_t count = below(g, 4) ? 1 + below(g, 12) : 60 + below(g, 15); /* over a block of keys at times */
         g->segments[i] = (struct attention_segment){
-            .row = rows, .rows = count, .kv = {&g->k_at, &g->v_at, rows * kv * dim, count, kv * dim}};
+            .row = rows, .rows = count, .kv = {&g->k_at, &g->v_at, KV_F32, rows * kv * dim * 4, count, kv * dim * 4}};
         rows += count;
     }
     add_leaf(g, rows, heads * dim);
@@ -471,8 +471,7 @@ static float *planned_gradient(struct lorac_trainer *t, size_t level, bool train
     float *host = calloc(t->layout.floats, sizeof *host);
     OK(pass_plan(t->model, &shape, train, t->precision, (float)t->options.dropout, &t->table, t->first_layer,
                  levels[level], err));
-    OK(pass_create(t->model, t->runtime->backend, &shape, &p, err));
-    p.exec.precision = t->precision;
+    OK(pass_create(t->model, t->runtime->backend, &shape, t->precision, &p, err));
     p.exec.seed = 3;
     p.dropout = (float)t->options.dropout;
     p.batch.first_trained = t->first_layer;

@@ -4,41 +4,28 @@
  *   backward, with D = dout·out:  ds[j] = p[j] (dout·v[j] − D),  dq = scale Σ ds[j] k[j],
  *   dk[j] = scale Σ ds[j] q and dv[j] = Σ p[j] dout over all the rows and heads that see key j.
  *
- * Owns the size of the scratch for every instruction set; itself it needs none. A query only ever reads the keys that
- * it sees, so that a cache may hold anything beyond them. */
+ * What is stored in bf16 or 8 bits is read exactly, computed in f32 and rounded where it is written. A query only ever
+ * reads the keys that it sees, so that a cache may hold anything beyond them. */
 #include "backend/cpu/families.h"
-#include "backend/cpu/attention_scratch.h"
+#include "backend/cpu/attention_numbers.h"
 
-#include <math.h>
-
-size_t cpu_attention_scratch(size_t group, size_t head_dim)
-{
-    return attention_scratch_floats(group, head_dim);
-}
-
-/* ---- one query head at one row ----------------------------------------------------------------------------------- */
-
-/* Where row t, head h finds its vectors. */
-struct query {
-    const float *q, *dout;
-    float *out, *lse, *dq;
-    size_t keys; /* how many it sees */
+/* Rows of head_dim floats; a key's dk and dv of the keys wanted. */
+struct rows {
+    float *q, *dout, *out, *k, *v, *sum, *dk, *dv;
 };
+enum { ROWS = 6 };
 
-static struct query query_at(const struct cpu_attention *a, size_t t, size_t h)
+static size_t scratch_floats(size_t group, size_t head_dim, size_t keys)
 {
-    size_t in = t * a->ldq + h * a->head_dim, out = t * a->ldo + h * a->head_dim;
-    return (struct query){.q = a->q + in,
-                          .dout = a->dout ? a->dout + out : NULL,
-                          .out = a->out + out,
-                          .lse = a->lse ? a->lse + t * a->ldlse + h : NULL,
-                          .dq = a->dq ? a->dq + in : NULL,
-                          .keys = a->position + t + 1};
+    return (ROWS + 2 * keys) * head_dim;
 }
 
-static const float *key_at(const struct cpu_attention *a, const float *const *pages, size_t key)
+static struct rows rows_of(const struct cpu_attention *a)
 {
-    return pages[key / a->page_tokens] + key % a->page_tokens * a->ldk;
+    size_t n = a->head_dim;
+    float *x = a->scratch, *sums = x + ROWS * n;
+    return (struct rows){x,         x + n,     x + 2 * n, x + 3 * n,
+                         x + 4 * n, x + 5 * n, sums,      sums + (a->key_end - a->key_begin) * n};
 }
 
 static float dot(const float *a, const float *b, size_t n)
@@ -55,84 +42,121 @@ static void add_scaled(float *y, const float *x, float scale, size_t n)
 
 /* ---- forward ----------------------------------------------------------------------------------------------------- */
 
-/* Adds a block of keys to out, the sum and the maximum of a query. */
-static void attend_block(const struct cpu_attention *a, struct query q, size_t begin, size_t end, float *max,
-                         float *sum)
+/* Adds the keys begin .. end, of one block, to the vector's sum, max and total. */
+static void attend_block(const struct cpu_attention *a, const struct rows *r, size_t begin, size_t end, float *sum,
+                         float *max, float *total)
 {
-    float s[CPU_KEY_BLOCK], top = *max, block_sum = 0;
+    float s[CPU_KEY_BLOCK], top = *max, block_total = 0;
     for (size_t j = begin; j < end; j++) {
-        s[j - begin] = a->scale * dot(q.q, key_at(a, a->k_pages, j), a->head_dim);
+        kv_read(r->k, kv_at(a, a->k_pages, j), a->kv, a->head_dim);
+        s[j - begin] = a->scale * dot(r->q, r->k, a->head_dim);
         top = fmaxf(top, s[j - begin]);
     }
     float shrink = expf(*max - top); /* 0 in the first block */
-    for (size_t i = 0; i < a->head_dim; i++) q.out[i] *= shrink;
+    for (size_t i = 0; i < a->head_dim; i++) sum[i] *= shrink;
     for (size_t j = begin; j < end; j++) {
         float p = expf(s[j - begin] - top);
-        block_sum += p;
-        add_scaled(q.out, key_at(a, a->v_pages, j), p, a->head_dim);
+        kv_read(r->v, kv_at(a, a->v_pages, j), a->kv, a->head_dim);
+        block_total += p;
+        add_scaled(sum, r->v, p, a->head_dim);
     }
-    *sum = *sum * shrink + block_sum;
+    *total = *total * shrink + block_total;
     *max = top;
 }
 
-static void attention(const struct cpu_attention *a)
+/* The chunk of keys at `begin`, of which the vector sees those below `keys`. */
+static void attend_chunk(const struct cpu_attention *a, const struct rows *r, size_t begin, size_t keys, float *sum,
+                         float *max, float *total)
 {
-    for (size_t t = 0; t < a->rows; t++)
-        for (size_t h = 0; h < a->group; h++) {
-            struct query q = query_at(a, t, h);
-            float max = -INFINITY, sum = 0;
-            for (size_t i = 0; i < a->head_dim; i++) q.out[i] = 0;
-            for (size_t j = 0; j < q.keys; j += CPU_KEY_BLOCK)
-                attend_block(a, q, j, q.keys - j < CPU_KEY_BLOCK ? q.keys : j + CPU_KEY_BLOCK, &max, &sum);
-            for (size_t i = 0; i < a->head_dim; i++) q.out[i] /= sum;
-            if (q.lse) *q.lse = max + logf(sum);
+    size_t end = keys < begin + CPU_KEY_CHUNK ? keys : begin + CPU_KEY_CHUNK;
+    for (size_t i = 0; i < a->head_dim; i++) sum[i] = 0;
+    *max = -INFINITY, *total = 0;
+    for (size_t j = begin; j < end; j += CPU_KEY_BLOCK)
+        attend_block(a, r, j, end - j < CPU_KEY_BLOCK ? end : j + CPU_KEY_BLOCK, sum, max, total);
+}
+
+static void forward(const struct cpu_attention *a)
+{
+    struct rows r = rows_of(a);
+    for (size_t v = 0; v < a->rows * a->group; v++) {
+        size_t t = v / a->group, h = v % a->group, keys = a->position + t + 1;
+        float max, total, max2, total2;
+        numbers_read(r.q, number_at(a->q, a->number, t * a->ldq + h * a->head_dim), a->number, a->head_dim);
+        if (a->parts) {
+            float *part = part_at(a, 0, v);
+            attend_chunk(a, &r, a->key_begin, keys, part, part + a->head_dim, part + a->head_dim + 1);
+            continue;
         }
+        attend_chunk(a, &r, 0, keys, r.out, &max, &total);
+        for (size_t begin = CPU_KEY_CHUNK; begin < keys; begin += CPU_KEY_CHUNK) {
+            attend_chunk(a, &r, begin, keys, r.sum, &max2, &total2);
+            merge_chunk(r.out, &max, &total, r.sum, max2, total2, a->head_dim);
+        }
+        finish_vector(a, v, r.out, max, total);
+    }
 }
 
 /* ---- backward ---------------------------------------------------------------------------------------------------- */
 
-/* p and ds of query q and key j; d is the query's D. */
-static float probability(const struct cpu_attention *a, struct query q, size_t j, float d, float *ds)
+/* Reads q and dout of vector v; returns its D. */
+static float enter_vector(const struct cpu_attention *a, const struct rows *r, size_t v)
 {
-    float p = expf(a->scale * dot(q.q, key_at(a, a->k_pages, j), a->head_dim) - *q.lse);
-    *ds = p * (dot(q.dout, key_at(a, a->v_pages, j), a->head_dim) - d);
+    size_t t = v / a->group, h = v % a->group, at = t * a->ldo + h * a->head_dim;
+    numbers_read(r->q, number_at(a->q, a->number, t * a->ldq + h * a->head_dim), a->number, a->head_dim);
+    numbers_read(r->dout, number_at(a->dout, a->number, at), a->number, a->head_dim);
+    numbers_read(r->out, number_at(a->out, a->number, at), a->number, a->head_dim);
+    return dot(r->dout, r->out, a->head_dim);
+}
+
+/* p and ds of vector v and key j; d is the vector's D. Leaves the key in r->k. */
+static float probability(const struct cpu_attention *a, const struct rows *r, size_t v, size_t j, float d, float *ds)
+{
+    float lse = a->lse[v / a->group * a->ldlse + v % a->group];
+    kv_read(r->k, kv_at(a, a->k_pages, j), a->kv, a->head_dim);
+    kv_read(r->v, kv_at(a, a->v_pages, j), a->kv, a->head_dim);
+    float p = expf(a->scale * dot(r->q, r->k, a->head_dim) - lse);
+    *ds = p * (dot(r->dout, r->v, a->head_dim) - d);
     return p;
 }
 
-static void attention_back_q(const struct cpu_attention *a)
+static void back_q(const struct cpu_attention *a)
 {
-    for (size_t t = 0; t < a->rows; t++)
-        for (size_t h = 0; h < a->group; h++) {
-            struct query q = query_at(a, t, h);
-            float ds, d = dot(q.dout, q.out, a->head_dim);
-            for (size_t i = 0; i < a->head_dim; i++) q.dq[i] = 0;
-            for (size_t j = 0; j < q.keys; j++) {
-                probability(a, q, j, d, &ds);
-                add_scaled(q.dq, key_at(a, a->k_pages, j), a->scale * ds, a->head_dim);
-            }
+    struct rows r = rows_of(a);
+    for (size_t v = 0; v < a->rows * a->group; v++) {
+        size_t t = v / a->group, h = v % a->group, at = t * a->ldq + h * a->head_dim;
+        float ds, d = enter_vector(a, &r, v);
+        for (size_t i = 0; i < a->head_dim; i++) r.sum[i] = 0;
+        for (size_t j = 0; j < a->position + t + 1; j++) {
+            probability(a, &r, v, j, d, &ds);
+            add_scaled(r.sum, r.k, a->scale * ds, a->head_dim);
         }
+        numbers_write((char *)a->dq + at * number_bytes(a->number), r.sum, a->number, a->head_dim);
+    }
 }
 
-static void attention_back_kv(const struct cpu_attention *a)
+static void back_kv(const struct cpu_attention *a)
 {
-    for (size_t j = a->key_begin; j < a->key_end; j++)
-        for (size_t i = 0; i < a->head_dim; i++) a->dk[j * a->ldk + i] = a->dv[j * a->ldk + i] = 0;
-
-    for (size_t t = 0; t < a->rows; t++)
-        for (size_t h = 0; h < a->group; h++) {
-            struct query q = query_at(a, t, h);
-            float ds, d = dot(q.dout, q.out, a->head_dim);
-            for (size_t j = a->key_begin; j < a->key_end && j < q.keys; j++) {
-                float p = probability(a, q, j, d, &ds);
-                add_scaled(a->dv + j * a->ldk, q.dout, p, a->head_dim);
-                add_scaled(a->dk + j * a->ldk, q.q, a->scale * ds, a->head_dim);
-            }
+    struct rows r = rows_of(a);
+    size_t n = a->head_dim, keys = a->key_end - a->key_begin;
+    for (size_t i = 0; i < 2 * keys * n; i++) r.dk[i] = 0;
+    for (size_t v = 0; v < a->rows * a->group; v++) {
+        float ds, d = enter_vector(a, &r, v);
+        for (size_t j = a->key_begin; j < a->key_end && j <= a->position + v / a->group; j++) {
+            float p = probability(a, &r, v, j, d, &ds);
+            add_scaled(r.dv + (j - a->key_begin) * n, r.dout, p, n);
+            add_scaled(r.dk + (j - a->key_begin) * n, r.q, a->scale * ds, n);
         }
+    }
+    for (size_t i = 0; i < keys; i++) {
+        size_t at = (a->key_begin + i) * a->ldk * number_bytes(a->number);
+        numbers_write((char *)a->dk + at, r.dk + i * n, a->number, n);
+        numbers_write((char *)a->dv + at, r.dv + i * n, a->number, n);
+    }
 }
 
 void attention_scalar(struct cpu_kernels *t)
 {
-    t->attention = attention;
-    t->attention_back_q = attention_back_q;
-    t->attention_back_kv = attention_back_kv;
+    t->attention = (struct cpu_attention_kernels){
+        .scratch = scratch_floats, .forward = forward, .merge = merge_parts, .back_q = back_q, .back_kv = back_kv};
+    t->kv_store = kv_store;
 }

@@ -1,17 +1,16 @@
-/* attention_template.h — attention over a vector header: attention_scalar.c says what is computed.
+/* attention_template.h — attention in f32 over a vector header: attention_scalar.c says what is computed.
  *
  * Included once by each attention_ISA.c, after its vector header. A block of query vectors (whole rows, so that all the
  * heads of a group share what is read) meets the key blocks one by one: K and V of the block are transposed once, for
- * lanes over keys in q·k and dout·v; in the sums over keys the lanes lie along head_dim and K and V are read in place.
+ * lanes over keys in q·k and dout·v; in the sums over keys the lanes lie along head_dim and K and V are read in place,
+ * or, where they are not stored as f32, from a copy.
  * Every product is a tile of 6 vectors × 64 or fewer columns, each sum one chain over the depth in order. A tile may go
  * beyond what one of its rows sees: there p = 0, which adds nothing. So a row's bits depend on that row alone
  * (up to the sign of a zero, and as long as no number is infinite). */
 #include "backend/cpu/families.h"
+#include "backend/cpu/attention_numbers.h"
 #include "backend/cpu/attention_scratch.h"
 #include "backend/cpu/vector_math.h"
-
-#include <math.h>
-#include <string.h>
 
 #define INLINE static inline __attribute__((always_inline))
 enum { TILE_ROWS = 6, TILE_COLS = TILE_VECTORS * LANES, CACHE_LINE = 16, FEW_VECTORS = 12 };
@@ -139,6 +138,7 @@ struct block {
     size_t row, vectors; /* the first row; vectors = rows · group */
     size_t key, keys;    /* the first key; as many as the last row sees of the block, at most CPU_KEY_BLOCK */
     const float *k, *v;  /* the block's rows, stride ldk */
+    size_t ldk;
 };
 
 /* Of the block's keys, those that a vector sees. */
@@ -146,11 +146,6 @@ static size_t seen_by(const struct block *b, size_t vector)
 {
     size_t keys = b->a->position + b->row + vector / b->a->group + 1;
     return keys > b->key ? smaller(keys - b->key, CPU_KEY_BLOCK) : 0;
-}
-
-static const float *key_row(const struct cpu_attention *a, const float *const *pages, size_t key)
-{
-    return pages[key / a->page_tokens] + key % a->page_tokens * a->ldk;
 }
 
 /* Reads a float of every cache line once, in order. A transposition reads many rows at once, which the processor does
@@ -161,6 +156,21 @@ static void stream(const float *x, size_t ldx, size_t rows, size_t dim)
         for (size_t d = 0; d < dim; d += CACHE_LINE) (void)*(const volatile float *)(x + d);
 }
 
+/* The block's rows of K or V as f32, stride b->ldk: where they lie, or in `copy`. */
+static const float *key_rows(struct block *b, const void *const *pages, float *copy)
+{
+    const struct cpu_attention *a = b->a;
+    const char *rows = kv_at(a, pages, b->key);
+    if (a->kv == KV_F32) {
+        b->ldk = a->kv_row / sizeof(float);
+        if (b->vectors <= FEW_VECTORS) stream((const float *)rows, b->ldk, b->keys, a->head_dim); /* memory's limit */
+        return (const float *)rows;
+    }
+    b->ldk = a->head_dim;
+    for (size_t j = 0; j < b->keys; j++) kv_read(copy + j * b->ldk, rows + j * a->kv_row, a->kv, a->head_dim);
+    return copy;
+}
+
 /* Turns to the keys from `key` on; false: the queries see none of them. */
 static bool enter_keys(struct block *b, size_t key, bool values_too)
 {
@@ -168,25 +178,29 @@ static bool enter_keys(struct block *b, size_t key, bool values_too)
     b->key = key;
     b->keys = seen_by(b, b->vectors - 1);
     if (!b->keys) return false;
-    b->k = key_row(a, a->k_pages, key);
-    b->v = key_row(a, a->v_pages, key);
-    if (b->vectors <= FEW_VECTORS) { /* memory is the limit */
-        stream(b->k, a->ldk, b->keys, a->head_dim);
-        stream(b->v, a->ldk, b->keys, a->head_dim);
-    }
-    transpose(b->w.kt, b->k, a->ldk, b->keys, a->head_dim);
-    if (values_too) transpose(b->w.vt, b->v, a->ldk, b->keys, a->head_dim);
+    b->k = key_rows(b, a->k_pages, b->w.k);
+    b->v = key_rows(b, a->v_pages, b->w.v);
+    transpose(b->w.kt, b->k, b->ldk, b->keys, a->head_dim);
+    if (values_too) transpose(b->w.vt, b->v, b->ldk, b->keys, a->head_dim);
     return true;
 }
 
-/* y = scale · x, row by row. */
-static void gather(float *y, const float *x, size_t ldx, size_t rows, size_t width, float scale)
+/* x *= scale */
+static void multiply(float *x, size_t n, float scale)
 {
-    for (size_t t = 0; t < rows; t++, x += ldx, y += width) {
-        size_t i = 0;
-        for (; i + LANES <= width; i += LANES) vec_store(y + i, vec_mul(vec_load(x + i), vec_set(scale)));
-        for (; i < width; i++) y[i] = x[i] * scale;
-    }
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES) vec_store(x + i, vec_mul(vec_load(x + i), vec_set(scale)));
+    for (; i < n; i++) x[i] *= scale;
+}
+
+/* y (rows, width) = scale · x, whose rows begin at element `at` and lie ld apart. */
+static void gather(float *y, const struct cpu_attention *a, const void *x, size_t at, size_t ld, size_t rows,
+                   float scale)
+{
+    size_t width = a->group * a->head_dim;
+    for (size_t t = 0; t < rows; t++)
+        numbers_read(y + t * width, number_at(x, a->number, at + t * ld), a->number, width);
+    if (scale != 1) multiply(y, rows * width, scale);
 }
 
 static float dot(const float *x, const float *y, size_t n)
@@ -202,16 +216,16 @@ static float dot(const float *x, const float *y, size_t n)
 static void enter_rows(struct block *b, size_t row, size_t rows, bool backward)
 {
     const struct cpu_attention *a = b->a;
-    size_t width = a->group * a->head_dim;
+    size_t dim = a->head_dim;
     b->row = row;
     b->vectors = rows * a->group;
-    gather(b->w.q, a->q + row * a->ldq, a->ldq, rows, width, a->scale);
+    gather(b->w.q, a, a->q, row * a->ldq, a->ldq, rows, a->scale);
     if (!backward) return;
-    gather(b->w.dout, a->dout + row * a->ldo, a->ldo, rows, width, 1);
+    gather(b->w.dout, a, a->dout, row * a->ldo, a->ldo, rows, 1);
+    gather(b->w.sum, a, a->out, row * a->ldo, a->ldo, rows, 1);
     for (size_t v = 0; v < b->vectors; v++) {
-        size_t t = row + v / a->group, h = v % a->group;
-        b->w.max[v] = a->lse[t * a->ldlse + h];
-        b->w.total[v] = dot(b->w.dout + v * a->head_dim, a->out + t * a->ldo + h * a->head_dim, a->head_dim);
+        b->w.max[v] = a->lse[(row + v / a->group) * a->ldlse + v % a->group];
+        b->w.total[v] = dot(b->w.dout + v * dim, b->w.sum + v * dim, dim);
     }
 }
 
@@ -239,8 +253,7 @@ static void mix(const struct block *b, const float *weights, const float *x, siz
                          .row = CPU_KEY_BLOCK,
                          .step = 1,
                          .b = x,
-
-                         .ldb = b->a->ldk};
+                         .ldb = b->ldk};
     product(o, n, dim, seen, true);
 }
 
@@ -251,6 +264,10 @@ static void soften(const struct block *b, size_t vector, size_t seen, size_t wid
 {
     float *s = b->w.s + vector * CPU_KEY_BLOCK, *sum = b->w.sum + vector * b->a->head_dim, old = b->w.max[vector];
     vec top = vec_set(-INFINITY), total = vec_set(0);
+    if (!seen) { /* the chunk begins beyond this row */
+        memset(s, 0, width * sizeof *s);
+        return;
+    }
     for (size_t j = 0; j < width; j += LANES) {
         vec x = vec_load(s + j);
         if (seen < j + LANES) x = vec_select(vec_first(seen > j ? seen - j : 0), x, vec_set(-INFINITY));
@@ -260,7 +277,7 @@ static void soften(const struct block *b, size_t vector, size_t seen, size_t wid
     float max = vec_top(top);
     if (max > old) { /* shrink what was summed so far: to 0 in the first block */
         float shrink = expf(old - max);
-        gather(sum, sum, 0, 1, b->a->head_dim, shrink);
+        multiply(sum, b->a->head_dim, shrink);
         b->w.total[vector] *= shrink;
         b->w.max[vector] = old = max;
     }
@@ -272,13 +289,14 @@ static void soften(const struct block *b, size_t vector, size_t seen, size_t wid
     b->w.total[vector] += vec_sum(total);
 }
 
-static void attend_rows(struct block *b)
+/* The chunk of keys at `begin`: its sum, max and total of every vector. */
+static void attend_chunk(struct block *b, size_t begin)
 {
     const struct cpu_attention *a = b->a;
     memset(b->w.sum, 0, b->vectors * a->head_dim * sizeof(float));
     for (size_t v = 0; v < b->vectors; v++) b->w.max[v] = -INFINITY, b->w.total[v] = 0;
 
-    for (size_t key = 0; enter_keys(b, key, false); key += CPU_KEY_BLOCK)
+    for (size_t key = begin; key < begin + CPU_KEY_CHUNK && enter_keys(b, key, false); key += CPU_KEY_BLOCK)
         for (size_t v = 0, n; v < b->vectors; v += n) {
             n = smaller(TILE_ROWS, b->vectors - v);
             size_t seen = seen_by(b, v + n - 1);
@@ -287,21 +305,55 @@ static void attend_rows(struct block *b)
             for (size_t i = v; i < v + n; i++) soften(b, i, seen_by(b, i), whole_vectors(seen));
             mix(b, b->w.s, b->v, v, n, seen);
         }
+}
+
+static void swap(float **x, float **y)
+{
+    float *keep = *x;
+    *x = *y, *y = keep;
+}
+
+/* All chunks that the rows see, merged in order. */
+static void attend_rows(struct block *b)
+{
+    const struct cpu_attention *a = b->a;
+    struct attention_scratch *w = &b->w;
+    size_t dim = a->head_dim, keys = a->position + b->row + b->vectors / a->group;
+    for (size_t begin = 0; begin < keys; begin += CPU_KEY_CHUNK) {
+        attend_chunk(b, begin);
+        for (size_t v = 0; begin && v < b->vectors; v++)
+            merge_chunk(w->run + v * dim, w->run_max + v, w->run_total + v, w->sum + v * dim, w->max[v], w->total[v],
+                        dim);
+        if (!begin) swap(&w->sum, &w->run), swap(&w->max, &w->run_max), swap(&w->total, &w->run_total);
+    }
+    for (size_t v = 0; v < b->vectors; v++)
+        finish_vector(a, b->row * a->group + v, w->run + v * dim, w->run_max[v], w->run_total[v]);
+}
+
+/* The chunk at key_begin alone: what it adds to every vector. */
+static void attend_part(struct block *b)
+{
+    size_t dim = b->a->head_dim;
+    attend_chunk(b, b->a->key_begin);
     for (size_t v = 0; v < b->vectors; v++) {
-        size_t t = b->row + v / a->group, h = v % a->group;
-        gather(a->out + t * a->ldo + h * a->head_dim, b->w.sum + v * a->head_dim, 0, 1, a->head_dim, 1 / b->w.total[v]);
-        if (a->lse) a->lse[t * a->ldlse + h] = b->w.max[v] + logf(b->w.total[v]);
+        float *part = part_at(b->a, 0, b->row * b->a->group + v);
+        memcpy(part, b->w.sum + v * dim, dim * sizeof *part);
+        part[dim] = b->w.max[v];
+        part[dim + 1] = b->w.total[v];
     }
 }
 
-static void attention(const struct cpu_attention *a)
+static void forward(const struct cpu_attention *a)
 {
     struct block b = {.a = a};
-    size_t step = attention_block_rows(a->group);
+    size_t step = attention_block_rows(a->group, a->head_dim);
     attention_layout(&b.w, a->scratch, a->group, a->head_dim);
     for (size_t t = 0; t < a->rows; t += step) {
         enter_rows(&b, t, smaller(step, a->rows - t), false);
-        attend_rows(&b);
+        if (a->parts)
+            attend_part(&b);
+        else
+            attend_rows(&b);
     }
 }
 
@@ -340,10 +392,10 @@ static void probabilities(const struct block *b, size_t v, size_t n, size_t seen
     for (size_t i = v; i < v + n; i++) differentiate(b, i, seen_by(b, i), width);
 }
 
-static void attention_back_q(const struct cpu_attention *a)
+static void back_q(const struct cpu_attention *a)
 {
     struct block b = {.a = a};
-    size_t step = attention_block_rows(a->group), width = a->group * a->head_dim;
+    size_t step = attention_block_rows(a->group, a->head_dim), width = a->group * a->head_dim;
     attention_layout(&b.w, a->scratch, a->group, a->head_dim);
     for (size_t t = 0, rows; t < a->rows; t += rows) {
         rows = smaller(step, a->rows - t);
@@ -357,7 +409,10 @@ static void attention_back_q(const struct cpu_attention *a)
                 probabilities(&b, v, n, seen);
                 mix(&b, b.w.dp, b.k, v, n, seen);
             }
-        for (size_t i = 0; i < rows; i++) gather(a->dq + (t + i) * a->ldq, b.w.sum + i * width, 0, 1, width, a->scale);
+        multiply(b.w.sum, rows * width, a->scale);
+        for (size_t i = 0; i < rows; i++)
+            numbers_write((char *)a->dq + (t + i) * a->ldq * number_bytes(a->number), b.w.sum + i * width, a->number,
+                          width);
     }
 }
 
@@ -370,15 +425,15 @@ static void add_to_keys(const struct block *b, size_t first, size_t last)
         n = smaller(TILE_ROWS, last - j);
         size_t v = b->key + j > start ? (b->key + j - start) * a->group : 0;
         if (v >= b->vectors) return;
-        struct operands o = {.c = a->dv + (b->key + j) * a->ldk,
-                             .ldc = a->ldk,
+        struct operands o = {.c = b->w.dv + j * dim,
+                             .ldc = dim,
                              .a = b->w.s + v * CPU_KEY_BLOCK + j,
                              .row = 1,
                              .step = CPU_KEY_BLOCK,
                              .b = b->w.dout + v * dim,
                              .ldb = dim};
         product(o, n, dim, b->vectors - v, true);
-        o.c = a->dk + (b->key + j) * a->ldk;
+        o.c = b->w.dk + j * dim;
         o.a = b->w.dp + v * CPU_KEY_BLOCK + j;
         o.b = b->w.q + v * dim;
         product(o, n, dim, b->vectors - v, true);
@@ -389,12 +444,10 @@ static void add_to_keys(const struct block *b, size_t first, size_t last)
 static void back_kv_block(struct block *b, size_t key, size_t first, size_t last)
 {
     const struct cpu_attention *a = b->a;
-    size_t step = attention_block_rows(a->group), tokens = a->position + a->rows;
-    for (size_t j = first; j < last; j++) {
-        memset(a->dk + (key + j) * a->ldk, 0, a->head_dim * sizeof(float));
-        memset(a->dv + (key + j) * a->ldk, 0, a->head_dim * sizeof(float));
-    }
-    b->row = tokens - a->position - 1; /* the last row sees all the keys */
+    size_t step = attention_block_rows(a->group, a->head_dim), dim = a->head_dim;
+    memset(b->w.dk, 0, CPU_KEY_BLOCK * dim * sizeof(float));
+    memset(b->w.dv, 0, CPU_KEY_BLOCK * dim * sizeof(float));
+    b->row = a->rows - 1; /* the last row sees all the keys */
     b->vectors = a->group;
     enter_keys(b, key, true);
     size_t width = whole_vectors(b->keys);
@@ -412,9 +465,14 @@ static void back_kv_block(struct block *b, size_t key, size_t first, size_t last
         }
         add_to_keys(b, first, last);
     }
+    for (size_t j = first; j < last; j++) {
+        size_t at = (key + j) * a->ldk * number_bytes(a->number);
+        numbers_write((char *)a->dk + at, b->w.dk + j * dim, a->number, dim);
+        numbers_write((char *)a->dv + at, b->w.dv + j * dim, a->number, dim);
+    }
 }
 
-static void attention_back_kv(const struct cpu_attention *a)
+static void back_kv(const struct cpu_attention *a)
 {
     struct block b = {.a = a};
     attention_layout(&b.w, a->scratch, a->group, a->head_dim);
@@ -424,9 +482,14 @@ static void attention_back_kv(const struct cpu_attention *a)
     }
 }
 
+static size_t scratch_floats(size_t group, size_t head_dim, size_t keys)
+{
+    return attention_scratch_floats(group, head_dim);
+}
+
 static void fill_attention(struct cpu_kernels *t)
 {
-    t->attention = attention;
-    t->attention_back_q = attention_back_q;
-    t->attention_back_kv = attention_back_kv;
+    t->attention = (struct cpu_attention_kernels){
+        .scratch = scratch_floats, .forward = forward, .merge = merge_parts, .back_q = back_q, .back_kv = back_kv};
+    t->kv_store = kv_store;
 }

@@ -77,6 +77,7 @@ void cpu_backend_destroy(struct backend *b)
         mem_free(b->memory, c->scratch[i].panel);
         mem_free(b->memory, c->scratch[i].rows);
         mem_free(b->memory, c->scratch[i].sums);
+        mem_free(b->memory, c->scratch[i].blocks);
     }
     mem_free(b->memory, c->scratch);
     mem_free(b->memory, c);
@@ -98,7 +99,8 @@ lorac_status cpu_backend_init(struct cpu_backend *c, struct memory *m, struct po
         c->scratch[i].panel = mem_alloc(m, CPU_PANEL_BYTES);
         c->scratch[i].rows = mem_alloc(m, CPU_ROWS_BYTES);
         c->scratch[i].sums = mem_alloc(m, CPU_SUMS_BYTES);
-        if (!c->scratch[i].panel || !c->scratch[i].rows || !c->scratch[i].sums)
+        c->scratch[i].blocks = mem_alloc(m, CPU_BLOCKS_BYTES);
+        if (!c->scratch[i].panel || !c->scratch[i].rows || !c->scratch[i].sums || !c->scratch[i].blocks)
             return fail_memory(err, "scratch", CPU_PANEL_BYTES);
     }
     return c->scratch ? LORAC_OK : fail_memory(err, "scratch", 0);
@@ -146,6 +148,7 @@ const struct backend_kernels cpu_backend_kernels = {
     .rope = cpu_rope,
     .attention = cpu_attention,
     .attention_back = cpu_attention_back,
+    .kv_store = cpu_kv_store,
     .silu_mul = cpu_silu_mul,
     .silu_mul_back = cpu_silu_mul_back,
     .axpy = cpu_axpy,

@@ -7,11 +7,12 @@
 
 /* Scratch of one pool worker; nothing in it outlives a task. */
 struct cpu_scratch {
-    void *panel; /* PANEL_BYTES: unpacked weights, or an attention problem's blocks */
-    void *rows;  /* ROWS_BYTES: converted activations */
-    float *sums; /* SUMS_BYTES: of a block of a product; rows of numbers as f32 */
+    void *panel;  /* PANEL_BYTES: unpacked weights; rows of numbers as f32 */
+    void *rows;   /* ROWS_BYTES: converted activations */
+    float *sums;  /* SUMS_BYTES: of a block of a product */
+    void *blocks; /* BLOCKS_BYTES: an attention problem's */
 };
-enum { CPU_PANEL_BYTES = 1 << 19, CPU_ROWS_BYTES = 1 << 19, CPU_SUMS_BYTES = 1 << 18 };
+enum { CPU_PANEL_BYTES = 1 << 19, CPU_ROWS_BYTES = 1 << 19, CPU_SUMS_BYTES = 1 << 18, CPU_BLOCKS_BYTES = 1 << 20 };
 
 struct cpu_backend {
     struct backend base;
@@ -72,6 +73,7 @@ void cpu_rope(struct stream *s, struct buf x, enum number number, size_t ld, str
               size_t heads, size_t head_dim, size_t rotary, bool interleaved, bool inverse);
 void cpu_attention(struct stream *s, const struct attention *a);
 void cpu_attention_back(struct stream *s, const struct attention *a);
+void cpu_kv_store(struct stream *s, const struct kv_store *a);
 void cpu_silu_mul(struct stream *s, struct buf y, struct buf gate, struct buf up, enum number number, size_t n);
 void cpu_silu_mul_back(struct stream *s, struct buf dgate, struct buf dup, struct buf dy, struct buf gate,
                        struct buf up, enum number number, size_t n);

@@ -30,28 +30,42 @@ struct cpu_q8 {
 
 /* One attention problem: `group` query heads that share a KV head, `rows` consecutive queries of one sequence.
  * Query i stands at position position + i and sees keys 0 .. position + i. Keys are taken in blocks of
- * CPU_KEY_BLOCK from key 0, with a running maximum and sum (Milakov & Gimelshein 2018; Dao et al. 2022), so that
- * a row's result does not depend on how many rows are computed together. */
-enum { CPU_KEY_BLOCK = 64 };
+ * CPU_KEY_BLOCK from key 0, with a running maximum and sum (Milakov & Gimelshein 2018; Dao et al. 2022); each
+ * CPU_KEY_CHUNK of keys begins anew, and the chunks' sums are merged in order. So a row's result depends neither on how
+ * many rows are computed together nor on whether its chunks were tasks of their own. */
+enum { CPU_KEY_BLOCK = 64, CPU_KEY_CHUNK = 1024 };
 struct cpu_attention {
-    const float *q; /* (rows, group, head_dim): row stride ldq, heads head_dim apart */
-    float *out;     /* (rows, group, head_dim): row stride ldo */
-    float *lse;     /* (rows, group): row stride ldlse: log Σ exp(scale · q·k); NULL: not wanted */
+    const void *q; /* (rows, group, head_dim): row stride ldq, heads head_dim apart */
+    void *out;     /* (rows, group, head_dim): row stride ldo */
+    float *lse;    /* (rows, group): row stride ldlse: log Σ exp(scale · q·k); NULL: not wanted */
     size_t ldq, ldo, ldlse;
-    const float *const *k_pages; /* page p holds keys p·page_tokens ...: (page_tokens, head_dim), row stride ldk */
-    const float *const *v_pages; /* likewise; page_tokens is a multiple of CPU_KEY_BLOCK, or there is one page */
-    size_t page_tokens, ldk;
+    enum number number;         /* of q, out, dout, dq, dk, dv */
+    const void *const *k_pages; /* page p holds keys p·page_tokens ...: (page_tokens, head_dim) as `kv` stores them */
+    const void *const *v_pages; /* likewise; page_tokens is a multiple of CPU_KEY_BLOCK, or there is one page */
+    enum kv_type kv;
+    size_t page_tokens, kv_row; /* bytes from token to token */
     size_t rows, group, head_dim, position;
     float scale;
-    float *scratch; /* cpu_attention_scratch(...) floats */
+    float *scratch; /* that many floats as the kernels' function says */
+    float *parts; /* NULL, or the results of chunks of keys: (rows, group, head_dim + 2): Σ exp(s − max) v, max, Σ exp(s
+                     − max). forward then writes the first in place of out and lse, for the chunk at key_begin */
     /* backward only: */
-    const float *dout;         /* like out, row stride ldo */
-    float *dq;                 /* like q: written */
-    float *dk, *dv;            /* (tokens, head_dim), row stride ldk: written, summed over the group */
-    size_t key_begin, key_end; /* attention_back_kv: the keys whose dk, dv are wanted */
+    const void *dout;          /* like out, row stride ldo */
+    void *dq;                  /* like q: written; NULL in `back`: not wanted */
+    void *dk, *dv;             /* (tokens, head_dim), row stride ldk: written, summed over the group */
+    size_t ldk;                /* elements */
+    size_t key_begin, key_end; /* the keys whose dk, dv are wanted; none in `back` if they are equal */
 };
-/* Floats of scratch that any attention kernel needs for these shapes. */
-size_t cpu_attention_scratch(size_t group, size_t head_dim);
+struct cpu_attention_kernels {
+    size_t (*scratch)(size_t group, size_t head_dim, size_t keys); /* floats; keys: of which dk, dv are wanted */
+    void (*forward)(const struct cpu_attention *a);                /* out, lse */
+    /* The sums of `count` chunks are merged into the first; last: they become out and lse. */
+    void (*merge)(const struct cpu_attention *a, size_t count, bool last);
+    void (*back_q)(const struct cpu_attention *a);  /* dq, from q, k, v, out, lse, dout */
+    void (*back_kv)(const struct cpu_attention *a); /* dk, dv of keys key_begin .. key_end; rows: the whole sequence,
+                                                       position 0 */
+    void (*back)(const struct cpu_attention *a);    /* both at once; NULL: there is none */
+};
 
 struct cpu_kernels {
     const char *isa; /* "scalar", "avx2", "avx512", "avx512bf16" */
@@ -114,10 +128,11 @@ struct cpu_kernels {
                   float decay, float c1, float c2, float grad_scale);
 
     /* ---- attention ------------------------------------------------------------------------------------------ */
-    void (*attention)(const struct cpu_attention *a);        /* out, lse */
-    void (*attention_back_q)(const struct cpu_attention *a); /* dq, from q, k, v, out, lse, dout */
-    void (*attention_back_kv)(
-        const struct cpu_attention *a); /* dk, dv of keys key_begin .. key_end; rows: the whole sequence, position 0 */
+    struct cpu_attention_kernels attention;      /* f32 throughout */
+    struct cpu_attention_kernels attention_bf16; /* products in bf16, sums and soft-max in f32; NULLs where the ISA has
+                                                    no bf16 product */
+    /* y = the n values x, one head's vector of keys or values, as a cache stores them. */
+    void (*kv_store)(void *y, enum kv_type type, const void *x, enum number number, size_t n);
 };
 
 void cpu_kernels_scalar(struct cpu_kernels *t);

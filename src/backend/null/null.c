@@ -93,6 +93,7 @@ static void attention_back(struct stream *s, const struct attention *a)
 {
     s->flops += flops_attention(a, true);
 }
+static void kv_store(struct stream *s, const struct kv_store *a) {}
 static void silu_mul(struct stream *s, struct buf y, struct buf gate, struct buf up, enum number number, size_t n) {}
 static void silu_mul_back(struct stream *s, struct buf dgate, struct buf dup, struct buf dy, struct buf gate,
                           struct buf up, enum number number, size_t n)
@@ -144,6 +145,7 @@ static const struct backend_kernels kernels = {
     .rope = rope,
     .attention = attention,
     .attention_back = attention_back,
+    .kv_store = kv_store,
     .silu_mul = silu_mul,
     .silu_mul_back = silu_mul_back,
     .axpy = axpy,
