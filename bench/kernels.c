@@ -250,7 +250,8 @@ static void bench_tile_q8(const struct cpu_kernels *t, enum quant_type type, siz
     free((void *)w.data), free(panel), free(y), free_q8_rows(x8);
 }
 
-/* A matrix of 100 MB against a few rows: panels are packed for every 64 columns, or each row reads the weights. */
+enum { FEW_DEPTH = 256 };
+/* A matrix of 50 MB against a few rows: panels are packed for every 64 columns, or each row reads the weights. */
 static void bench_few(const struct cpu_kernels *t, enum quant_type type, size_t m, size_t depth)
 {
     const struct quant_format *f = &quant_formats[type];
@@ -265,10 +266,12 @@ static void bench_few(const struct cpu_kernels *t, enum quant_type type, size_t 
         read_all(w.data, n * w.row_bytes);
         if (now() - start < read) read = now() - start;
         start = now();
-        for (size_t i = 0; i < n; i += cols) {
-            t->pack_q8[type](panel, &w, i, cols, 0, depth);
-            t->tile_q8[type](y + i, n, x8, panel, depth, m, cols, 1, false);
-        }
+        for (size_t i = 0; i < n; i += cols)
+            for (size_t d = 0; d < depth; d += FEW_DEPTH) {
+                size_t part = depth - d < FEW_DEPTH ? depth - d : FEW_DEPTH;
+                t->pack_q8[type](panel, &w, i, cols, d, part);
+                t->tile_q8[type](y + i, n, cpu_q8_rows_at(x8, 0, d), panel, part, m, cols, 1, d > 0);
+            }
         if (now() - start < panels) panels = now() - start;
         start = now();
         for (size_t i = 0; i < n; i += cols)
@@ -290,7 +293,7 @@ static void bench_q8(const struct cpu_kernels *t)
     for (enum quant_type type = 0; type < QUANT_TYPES; type++) {
         if (!t->q8_record || !t->pack_q8[type]) continue;
         for (size_t i = 0; i < 4; i++) bench_tile_q8(t, type, (size_t[]){8, 64, 64, 512}[i], i == 1 ? 4096 : 576);
-        for (size_t i = 0; i < 5; i++) bench_few(t, type, (size_t[]){1, 2, 4, 8, 16}[i], 576);
+        for (size_t i = 0; i < 10; i++) bench_few(t, type, (size_t[]){1, 2, 4, 8, 16}[i / 2], i % 2 ? 4096 : 576);
     }
 }
 

@@ -279,8 +279,8 @@ static void test_tile(void **unused)
             if (!levels[l].tile_q8[types[type]]) continue;
             for (size_t r = 0; r < sizeof rows / sizeof *rows; r++)
                 for (size_t depth = 32; depth <= 32 * 19; depth += 32 * (1 + below(3)))
-                    check_tile(
-                        (struct problem){.t = levels + l, .type = types[type], .rows = rows[r], .depth = depth}, &e);
+                    check_tile((struct problem){.t = levels + l, .type = types[type], .rows = rows[r], .depth = depth},
+                               &e);
             printf("    %-8s tile_q8 %s %7zu results: error %.2e, bound %.0e; against f32 activations %.2f of what "
                    "rounding them allows, bound %.3f\n",
                    levels[l].isa, quant_formats[types[type]].name, e.count, e.error, BOUND, e.share, SHARE);
@@ -301,7 +301,8 @@ static void test_extremes(void **unused)
             size_t bytes = w.row_bytes / 2;
             float *x = floats(64), y;
             memset(p, i & 1 ? 0xFF : type == QUANT_Q8_0 ? 0x80 : 0, w.row_bytes);
-            for (size_t b = 0; b < 2; b++) memcpy(p + b * bytes, (uint16_t[]){0x3C00, 0x4000}, type == QUANT_Q4_1 ? 4 : 2);
+            for (size_t b = 0; b < 2; b++)
+                memcpy(p + b * bytes, (uint16_t[]){0x3C00, 0x4000}, type == QUANT_Q4_1 ? 4 : 2);
             for (size_t d = 0; d < 64; d++) x[d] = i & 2 ? -127 : 127;
             struct cpu_q8_rows x8 = q8_buffer(1, 64);
             t->quantize_q8_rows(x8, x, 64, 1, 64);

@@ -4,6 +4,7 @@
  * columns (12 integer sums of a block, 12 sums in f32), or 6 × 2.
  * A vpdpbusd takes four depths of 16 columns and four activations of one row. Depth is taken in chunks whose panel
  * stays in the first-level cache. */
+#include "backend/cpu/prefetch.h"
 #include "backend/cpu/tile_groups.h"
 #include "backend/cpu/unpack_avx512.h"
 
@@ -11,42 +12,71 @@ enum { COLS = 64, RECORD = COLS * (BLOCK + 4 + 4), CHUNK = 8 };
 
 /* ---- panels ------------------------------------------------------------------------------------------------ */
 
-/* Where block b of a row starts, and the 16 or 32 bytes of its codes. */
-static ALWAYS_INLINE const uint8_t *block_at(enum quant_type type, const uint8_t *row, size_t b)
+/* Blocks are taken in steps: 64 bytes of codes a row. */
+static ALWAYS_INLINE size_t step_of(enum quant_type type)
 {
-    return row + b * (type == QUANT_Q4_0 ? 18 : type == QUANT_Q4_1 ? 20 : 34);
-}
-static ALWAYS_INLINE __m128i nibbles_at(enum quant_type type, const uint8_t *row, size_t b)
-{
-    return _mm_loadu_si128((const __m128i *)codes_q4(type, block_at(type, row, b)));
-}
-static ALWAYS_INLINE __m256i bytes_at(enum quant_type type, const uint8_t *row, size_t b)
-{
-    return _mm256_loadu_si256((const __m256i *)(block_at(type, row, b) + 2));
+    return type == QUANT_Q8_0 ? 2 : 4;
 }
 
-/* The codes of blocks b .. b + count as the file has them: count <= 4 of nibbles, <= 2 of bytes. */
-static ALWAYS_INLINE __m512i load_codes(enum quant_type type, const uint8_t *row, size_t b, size_t count)
+/* d and min of the blocks of a step for 16 columns, as the file has them. */
+struct halves {
+    uint16_t d[16][4], min[16][4];
+};
+
+/* Where the 16 bytes of nibbles of four blocks are, in words: the second load ends where the fourth block does. */
+#define NIBBLES(b, last) W(b) + 1, W(b) + 2, W(b) + 3, W(b) + 4, W(b) + 5, W(b) + 6, W(b) + 7, last
+static ALWAYS_INLINE __m512i nibble_words(enum quant_type type)
 {
-    __m512i v;
-    if (type == QUANT_Q8_0) {
-        v = _mm512_zextsi256_si512(bytes_at(type, row, b));
-        return count > 1 ? _mm512_inserti64x4(v, bytes_at(type, row, b + 1), 1) : v;
-    }
-    v = _mm512_zextsi128_si512(nibbles_at(type, row, b));
-    if (count > 1) v = _mm512_inserti32x4(v, nibbles_at(type, row, b + 1), 1);
-    if (count > 2) v = _mm512_inserti32x4(v, nibbles_at(type, row, b + 2), 2);
-    if (count > 3) v = _mm512_inserti32x4(v, nibbles_at(type, row, b + 3), 3);
-    return v;
+#define W(b) 9 * b
+    static const uint16_t q4_0[32] = {NIBBLES(0, 8), NIBBLES(1, 17), NIBBLES(2, 26), 28, 29, 30, 31, 60, 61, 62, 63};
+#undef W
+#define W(b) 10 * b + 1
+    static const uint16_t q4_1[32] = {NIBBLES(0, 9), NIBBLES(1, 19), NIBBLES(2, 29), 56, 57, 58, 59, 60, 61, 62, 63};
+#undef W
+    return _mm512_loadu_si512(type == QUANT_Q4_0 ? q4_0 : q4_1);
+}
+#undef NIBBLES
+
+/* d of four blocks, then min: words of the first load. */
+static ALWAYS_INLINE __m512i half_words(enum quant_type type)
+{
+    const __m128i q4_0 = _mm_setr_epi16(0, 9, 18, 27, 0, 0, 0, 0), q4_1 = _mm_setr_epi16(0, 10, 20, 30, 1, 11, 21, 31);
+    return _mm512_castsi128_si512(type == QUANT_Q4_0 ? q4_0 : q4_1);
 }
 
-/* Words of 16 columns → records: word k of a column's codes holds depths 4k .., or, as nibbles, 4k .. and 4k + 16 ... */
-static ALWAYS_INLINE void store_codes(enum quant_type type, uint8_t *record, const __m512i *words, size_t count)
+/* The codes of `count` <= 4 blocks of nibbles as the file has them; their halves go to d, min. */
+static ALWAYS_INLINE __m512i load_nibbles(enum quant_type type, const uint8_t *p, const size_t count, uint16_t d[4],
+                                          uint16_t min[4])
 {
-    const size_t per_block = type == QUANT_Q8_0 ? 8 : 4;
+    const size_t bytes = type == QUANT_Q4_0 ? 18 : 20;
+    __m512i first, last = _mm512_setzero_si512(); /* the fourth block's */
+    if (count == 4)
+        first = _mm512_loadu_si512(p), last = _mm512_loadu_si512(p + 4 * bytes - 64);
+    else
+        first = _mm512_maskz_loadu_epi16(first32(count * bytes / 2), p);
+    __m128i halves = _mm512_castsi512_si128(_mm512_permutexvar_epi16(half_words(type), first));
+    _mm_storel_epi64((__m128i *)d, halves);
+    if (type == QUANT_Q4_1) _mm_storeh_pd((double *)(void *)min, _mm_castsi128_pd(halves));
+    return _mm512_permutex2var_epi16(first, nibble_words(type), last);
+}
+
+static ALWAYS_INLINE __m512i load_bytes(const uint8_t *p, const size_t count, uint16_t d[4])
+{
+    __m512i v = _mm512_zextsi256_si512(_mm256_loadu_si256((const __m256i *)(p + 2)));
+    d[0] = load_u16(p);
+    if (count < 2) return v;
+    d[1] = load_u16(p + 34);
+    return _mm512_inserti64x4(v, _mm256_loadu_si256((const __m256i *)(p + 36)), 1);
+}
+
+/* Words of 16 columns → records: word k of a column's codes holds depths 4k .., or, as nibbles, 4k .. and 4k + 16 ...
+ */
+static ALWAYS_INLINE void store_codes(enum quant_type type, uint8_t *record, const __m512i *words, const size_t count)
+{
+    const size_t per_block = 16 / step_of(type);
     const __m512i low = _mm512_set1_epi8(15), top = _mm512_set1_epi8((char)0x80);
-    for (size_t k = 0; k < 16; k++) {
-        if (k >= per_block * count) break;
+#pragma GCC unroll 16
+    for (size_t k = 0; k < per_block * count; k++) {
         uint8_t *to = record + k / per_block * RECORD + k % per_block * 4 * COLS;
         if (type == QUANT_Q8_0) {
             _mm512_store_si512(to, _mm512_xor_si512(words[k], top));
@@ -57,56 +87,71 @@ static ALWAYS_INLINE void store_codes(enum quant_type type, uint8_t *record, con
     }
 }
 
-/* 16 columns of `count` records; those past `rows` are zero. */
-static ALWAYS_INLINE void pack_codes(enum quant_type type, uint8_t *record, const uint8_t *data, size_t row_bytes,
-                                     size_t rows, size_t b, const size_t count)
+/* h (16 columns, 4 blocks) as floats: 16 of block b go to b records further. */
+static ALWAYS_INLINE void store_halves(uint8_t *to, uint16_t (*h)[4], const size_t count)
 {
+    const __m512i columns = _mm512_set_epi16(61, 57, 53, 49, 45, 41, 37, 33, 29, 25, 21, 17, 13, 9, 5, 1, 60, 56, 52,
+                                             48, 44, 40, 36, 32, 28, 24, 20, 16, 12, 8, 4, 0);
+    __m512i first = _mm512_load_si512(h), last = _mm512_load_si512(h + 8);
+#pragma GCC unroll 16
+    for (size_t b = 0; b < count; b += 2) {
+        __m512i two = _mm512_add_epi16(columns, _mm512_set1_epi16((short)b)); /* blocks b and b + 1 */
+        two = _mm512_permutex2var_epi16(first, two, last);
+        _mm512_store_ps(to + b * RECORD, _mm512_cvtph_ps(_mm512_castsi512_si256(two)));
+        if (b + 1 < count) _mm512_store_ps(to + (b + 1) * RECORD, _mm512_cvtph_ps(_mm512_extracti64x4_epi64(two, 1)));
+    }
+}
+
+/* 16 columns (those past `rows` are zero) of `count` blocks at data. */
+static ALWAYS_INLINE void pack_step(enum quant_type type, uint8_t *panel, size_t n, const uint8_t *data,
+                                    size_t row_bytes, size_t rows, const size_t count)
+{
+    _Alignas(64) struct halves h;
     __m512i r[16];
+    if (rows < 16) memset(&h, 0, sizeof h);
+#pragma GCC unroll 16
     for (size_t i = 0; i < 16; i++) {
         r[i] = type == QUANT_Q8_0 ? _mm512_set1_epi8((char)0x80) : _mm512_setzero_si512();
-        if (i < rows) r[i] = load_codes(type, data + i * row_bytes, b, count);
+        if (i >= rows) continue;
+        const uint8_t *p = data + i * row_bytes;
+        r[i] = type == QUANT_Q8_0 ? load_bytes(p, count, h.d[i]) : load_nibbles(type, p, count, h.d[i], h.min[i]);
     }
     transpose16(r);
-    store_codes(type, record, r, count);
+    store_codes(type, panel + 4 * n, r, count);
+    store_halves(panel + COLS * BLOCK + 4 * n, h.d, count);
+    if (type == QUANT_Q4_1) store_halves(panel + COLS * (BLOCK + 4) + 4 * n, h.min, count);
 }
 
-/* The first 4 bytes of every block, d and min, go to where the scales belong, and are converted there. */
-static ALWAYS_INLINE void gather_halves(enum quant_type type, uint8_t *panel, const uint8_t *data, size_t row_bytes,
-                                        size_t rows, size_t blocks)
+static ALWAYS_INLINE size_t block_bytes(enum quant_type type)
 {
-    uint8_t *to = panel + COLS * BLOCK;
-    for (size_t n = 0; n < COLS; n++, to += 4, data += row_bytes)
-        for (size_t b = 0; b < blocks; b++) {
-            uint32_t word = 0;
-            if (n < rows) memcpy(&word, block_at(type, data, b), sizeof word);
-            memcpy(to + b * RECORD, &word, sizeof word);
-        }
-}
-static ALWAYS_INLINE void convert_halves(enum quant_type type, uint8_t *panel, size_t blocks)
-{
-    for (uint8_t *to = panel + COLS * BLOCK; blocks; blocks--, to += RECORD)
-        for (size_t n = 0; n < 4 * COLS; n += 64) {
-            __m512i words = _mm512_load_si512(to + n);
-            if (type == QUANT_Q4_1)
-                _mm512_store_ps(to + 4 * COLS + n, _mm512_cvtph_ps(_mm512_cvtepi32_epi16(_mm512_srli_epi32(words, 16))));
-            _mm512_store_ps(to + n, _mm512_cvtph_ps(_mm512_cvtepi32_epi16(words)));
-        }
+    return type == QUANT_Q4_0 ? 18 : type == QUANT_Q4_1 ? 20 : 34;
 }
 
+/* All columns of `count` blocks. As many bytes at `next` are asked for. */
+static ALWAYS_INLINE void pack_blocks(enum quant_type type, uint8_t *panel, const uint8_t *data, size_t row_bytes,
+                                      size_t rows, const size_t count, uintptr_t next)
+{
+    const size_t bytes = 16 * count * block_bytes(type);
+    for (size_t n = 0; n < COLS; n += 16, next += bytes) {
+        prefetch(next, bytes);
+        pack_step(type, panel, n, data + n * row_bytes, row_bytes, rows > n ? rows - n : 0, count);
+    }
+}
+
+/* The panel after this one begins where this one's rows end: it is asked for in the order of memory. */
 static ALWAYS_INLINE void pack(enum quant_type type, uint8_t *panel, const struct cpu_matrix *w, size_t row,
                                size_t rows, size_t col, size_t cols)
 {
-    const size_t step = type == QUANT_Q8_0 ? 2 : 4;
+    const size_t step = step_of(type), bytes = step * block_bytes(type);
     const uint8_t *data = weight_at(type, w, row, col);
-    size_t blocks = cols / BLOCK;
-    gather_halves(type, panel, data, w->row_bytes, rows, blocks);
-    for (size_t n = 0; n < COLS; n += 16, data += 16 * w->row_bytes) {
-        size_t b = 0, left = rows > n ? rows - n : 0;
-        for (; b + step <= blocks; b += step)
-            pack_codes(type, panel + b * RECORD + 4 * n, data, w->row_bytes, left, b, step);
-        if (b < blocks) pack_codes(type, panel + b * RECORD + 4 * n, data, w->row_bytes, left, b, blocks - b);
-    }
-    convert_halves(type, panel, blocks);
+    uintptr_t next =
+        (uintptr_t)(w->data + row * w->row_bytes) + COLS * (w->row_bytes + col / BLOCK * block_bytes(type));
+    size_t left = cols / BLOCK;
+    for (; left >= step; left -= step, data += bytes, panel += step * RECORD, next += COLS * bytes)
+        pack_blocks(type, panel, data, w->row_bytes, rows, step, next);
+    if (left == 3) pack_blocks(type, panel, data, w->row_bytes, rows, 3, next);
+    if (left == 2) pack_blocks(type, panel, data, w->row_bytes, rows, 2, next);
+    if (left == 1) pack_blocks(type, panel, data, w->row_bytes, rows, 1, next);
 }
 
 #define PACKER(name, type)                                                                                             \
@@ -192,15 +237,14 @@ static ALWAYS_INLINE void tile_rows(const size_t rows, const size_t vectors, con
         for (size_t r = 0; r < rows; r++)
 #pragma GCC unroll 16
             for (size_t c = 0; c < vectors; c++)
-                sum[r][c] = _mm512_fmadd_ps(_mm512_load_ps(mins + 16 * c), _mm512_set1_ps(x.sum[r * x.ldd + b]),
-                                            sum[r][c]);
+                sum[r][c] =
+                    _mm512_fmadd_ps(_mm512_load_ps(mins + 16 * c), _mm512_set1_ps(x.sum[r * x.ldd + b]), sum[r][c]);
     }
 #pragma GCC unroll 16
     for (size_t r = 0; r < rows; r++)
 #pragma GCC unroll 16
         for (size_t c = 0; c < vectors; c++)
-            if (16 * c < t->cols)
-                store(t->y + (m + r) * t->ldy + 16 * c, sum[r][c], first16(t->cols - 16 * c), t);
+            if (16 * c < t->cols) store(t->y + (m + r) * t->ldy + 16 * c, sum[r][c], first16(t->cols - 16 * c), t);
 }
 
 TILES_3(4)
