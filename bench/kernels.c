@@ -4,6 +4,7 @@
  * Owns: the timing and the table. A matrix times one row is compared with plainly reading the same bytes in turn with
  * it; matrices of half a megabyte sit in the second-level cache. */
 #include "backend/cpu/families.h"
+#include "backend/cpu/peaks.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -44,44 +45,7 @@ static void *need(size_t bytes)
     return p;
 }
 
-/* ---- peaks: 12 independent chains, so that neither latency nor memory counts ----------------------------------- */
-
-enum { CHAINS = 12, ROUNDS = 300000 };
-
-#define LINK(v, step)                                                                                                  \
-    v = step(v);                                                                                                       \
-    __asm__ volatile("" : "+v"(v));
-#define LINKS(a, b, c, d, step) LINK(a, step) LINK(b, step) LINK(c, step) LINK(d, step)
-#define CHAIN_LOOP(vector, start, step)                                                                                \
-    vector v0 = start, v1 = start, v2 = start, v3 = start, v4 = start, v5 = start;                                     \
-    vector v6 = start, v7 = start, v8 = start, v9 = start, v10 = start, v11 = start;                                   \
-    for (int n = 0; n < ROUNDS; n++) {                                                                                 \
-        LINKS(v0, v1, v2, v3, step) LINKS(v4, v5, v6, v7, step) LINKS(v8, v9, v10, v11, step)                          \
-    }
-
-__attribute__((target("avx2,fma"))) static void chain_fma256(void)
-{
-    __m256 a = _mm256_set1_ps(0.5f);
-#define STEP(v) _mm256_fmadd_ps(v, a, a)
-    CHAIN_LOOP(__m256, a, STEP)
-#undef STEP
-}
-
-__attribute__((target("avx512f"))) static void chain_fma512(void)
-{
-    __m512 a = _mm512_set1_ps(0.5f);
-#define STEP(v) _mm512_fmadd_ps(v, a, a)
-    CHAIN_LOOP(__m512, a, STEP)
-#undef STEP
-}
-
-__attribute__((target("avx512f,avx512bf16"))) static void chain_bf16(void)
-{
-    __m512bh a = (__m512bh)_mm512_set1_epi32(0x3F003F00);
-#define STEP(v) _mm512_dpbf16_ps(v, a, a)
-    CHAIN_LOOP(__m512, _mm512_setzero_ps(), STEP)
-#undef STEP
-}
+/* ---- peaks ------------------------------------------------------------------------------------------------------ */
 
 __attribute__((target("avx2"))) static void read_all(const uint8_t *p, size_t bytes)
 {
@@ -98,9 +62,33 @@ __attribute__((target("avx2"))) static void read_all(const uint8_t *p, size_t by
     __asm__ volatile("" : : "x"(a));
 }
 
-static struct peaks {
-    double f32, bf16, read; /* FLOP/s, FLOP/s, B/s */
+static struct {
+    double clock, f32, bf16, int8; /* cycles, FLOP, FLOP, OP a second */
 } peak;
+
+static double rate(double (*loop)(size_t rounds, float *sink))
+{
+    enum { ROUNDS = 300000 };
+    volatile float seen = 0;
+    double s, done = 0;
+    float sink = 0;
+    if (!loop) return 0;
+    BEST(s, done = loop(ROUNDS, &sink));
+    seen = sink;
+    (void)seen; /* so that the loop is not left out */
+    return done / s;
+}
+
+static void measure_peaks(const char *isa, void (*fill)(struct cpu_peaks *p))
+{
+    struct cpu_peaks p;
+    peaks_avx2(&p);
+    peak.clock = rate(p.f32) / 32; /* two multiply-adds of eight floats a cycle */
+    fill(&p);
+    peak.f32 = rate(p.f32), peak.bf16 = rate(p.bf16), peak.int8 = rate(p.int8);
+    printf("%s, peaks of one thread: f32 %.1f GFLOP/s, bf16 %.1f GFLOP/s, int8 %.1f GOP/s\n", isa, peak.f32 * 1e-9,
+           peak.bf16 * 1e-9, peak.int8 * 1e-9);
+}
 
 /* ---- the kernels ------------------------------------------------------------------------------------------------ */
 
@@ -213,7 +201,6 @@ static void pack_all(const struct cpu_kernels *t, const struct cpu_matrix *w, vo
             t->pack_f32_t(panel, w, 0, w->rows, n, cols);
 }
 
-/* Cycles of the clock that the peak of one f32 FMA vector (two, below AVX-512) a cycle implies. */
 static void bench_pack(const struct cpu_kernels *t, enum quant_type type, bool bf16, bool transposed)
 {
     struct cpu_matrix w = make_matrix(type, 512, 576);
@@ -222,8 +209,92 @@ static void bench_pack(const struct cpu_kernels *t, enum quant_type type, bool b
     BEST(s, pack_all(t, &w, panel, bf16, transposed));
     char name[32];
     snprintf(name, sizeof name, "pack_%s%s", bf16 ? "bf16" : "f32", transposed ? "_t" : "");
-    line(t->isa, name, quant_formats[type].name, s * peak.f32 / 32 / (double)(w.rows * w.cols), "cycle/weight", 0);
+    line(t->isa, name, quant_formats[type].name, s * peak.clock / (double)(w.rows * w.cols), "cycle/weight", 0);
     free((void *)w.data), free(panel);
+}
+
+/* ---- int8: packed once, M rows of activations ---- */
+
+static struct cpu_q8_rows make_q8_rows(const struct cpu_kernels *t, size_t m, size_t depth)
+{
+    struct cpu_q8_rows x8 = {.ldq = (depth + 63) / 64 * 64, .ldd = depth / 32};
+    x8.q = need(m * x8.ldq), x8.d = need(m * x8.ldd * 4), x8.sum = need(m * x8.ldd * 4),
+    x8.halves = need(m * x8.ldd * 4);
+    float *x = need_numbers(m * depth, false);
+    t->quantize_q8_rows(x8, x, depth, m, depth);
+    free(x);
+    return x8;
+}
+static void free_q8_rows(struct cpu_q8_rows x8)
+{
+    free(x8.q), free(x8.d), free(x8.sum), free(x8.halves);
+}
+
+static void bench_tile_q8(const struct cpu_kernels *t, enum quant_type type, size_t m, size_t depth)
+{
+    size_t cols = t->tile_cols;
+    struct cpu_matrix w = make_matrix(type, cols, depth);
+    struct cpu_q8_rows x8 = make_q8_rows(t, m, depth);
+    uint8_t *panel = need(depth / 32 * t->q8_record);
+    float *y = need(m * cols * 4);
+    double s, packing;
+    BEST(packing, t->pack_q8[type](panel, &w, 0, cols, 0, depth));
+    BEST(s, t->tile_q8[type](y, cols, x8, panel, depth, m, cols, 1, true));
+    char shape[64];
+    snprintf(shape, sizeof shape, "%s M=%zu depth=%zu N=%zu", quant_formats[type].name, m, depth, cols);
+    double speed = 2.0 * (double)(m * depth * cols) / s;
+    line(t->isa, "tile_q8", shape, speed * 1e-9, "GOP/s", speed / peak.int8);
+    if (m == 64)
+        line(t->isa, "pack_q8", quant_formats[type].name, packing * peak.clock / (double)(depth * cols), "cycle/weight",
+             0);
+    free((void *)w.data), free(panel), free(y), free_q8_rows(x8);
+}
+
+enum { FEW_DEPTH = 256 };
+/* A matrix of 50 MB against a few rows: panels are packed for every 64 columns, or each row reads the weights. */
+static void bench_few(const struct cpu_kernels *t, enum quant_type type, size_t m, size_t depth)
+{
+    const struct quant_format *f = &quant_formats[type];
+    size_t cols = t->tile_cols, n = (50 << 20) / (depth / f->block * f->block_bytes) / cols * cols;
+    struct cpu_matrix w = make_matrix(type, n, depth);
+    struct cpu_q8_rows x8 = make_q8_rows(t, m, depth);
+    uint8_t *panel = need(depth / 32 * t->q8_record);
+    float *y = need(m * n * 4);
+    double panels = 1e9, gemv = 1e9, read = 1e9;
+    for (int run = 0; run < 5; run++) {
+        double start = now();
+        read_all(w.data, n * w.row_bytes);
+        if (now() - start < read) read = now() - start;
+        start = now();
+        for (size_t i = 0; i < n; i += cols)
+            for (size_t d = 0; d < depth; d += FEW_DEPTH) {
+                size_t part = depth - d < FEW_DEPTH ? depth - d : FEW_DEPTH;
+                t->pack_q8[type](panel, &w, i, cols, d, part);
+                t->tile_q8[type](y + i, n, cpu_q8_rows_at(x8, 0, d), panel, part, m, cols, 1, d > 0);
+            }
+        if (now() - start < panels) panels = now() - start;
+        start = now();
+        for (size_t i = 0; i < n; i += cols)
+            for (size_t r = 0; r < m; r++) {
+                struct cpu_q8_rows x = cpu_q8_rows_at(x8, r, 0);
+                t->gemv_q8[type](y + r * n + i, &w, i, cols, (struct cpu_q8){x.q, x.d, x.sum});
+            }
+        if (now() - start < gemv) gemv = now() - start;
+    }
+    char shape[64];
+    snprintf(shape, sizeof shape, "%s M=%zu K=%zu", f->name, m, depth);
+    line(t->isa, "few rows: panels", shape, panels / read, "x reading", 0);
+    line(t->isa, "few rows: gemv_q8", shape, gemv / read, "x reading", 0);
+    free((void *)w.data), free(panel), free(y), free_q8_rows(x8);
+}
+
+static void bench_q8(const struct cpu_kernels *t)
+{
+    for (enum quant_type type = 0; type < QUANT_TYPES; type++) {
+        if (!t->q8_record || !t->pack_q8[type]) continue;
+        for (size_t i = 0; i < 4; i++) bench_tile_q8(t, type, (size_t[]){8, 64, 64, 512}[i], i == 1 ? 4096 : 576);
+        for (size_t i = 0; i < 10; i++) bench_few(t, type, (size_t[]){1, 2, 4, 8, 16}[i / 2], i % 2 ? 4096 : 576);
+    }
 }
 
 static void bench_gemv(const struct cpu_kernels *t, enum quant_type type, size_t bytes, size_t cols)
@@ -298,6 +369,7 @@ static void bench_isa(const struct cpu_kernels *t, bool bf16)
         bench_pack(t, type, bf16, true);
     }
     if (bf16) return;
+    bench_q8(t);
     for (size_t i = 0; i < 3; i++) {
         bench_gemv(t, quantised[i], 100 << 20, 576);
         bench_gemv(t, quantised[i], 100 << 20, 4096);
@@ -315,52 +387,25 @@ static void bench_isa(const struct cpu_kernels *t, bool bf16)
     bench_vectors(t);
 }
 
-static void measure_peaks(bool wide, bool bf16)
-{
-    enum { READ = 128 << 20 };
-    double s;
-    uint8_t *p = need(READ);
-    memset(p, 1, READ);
-    BEST(s, read_all(p, READ));
-    peak.read = READ / s;
-    free(p);
-    BEST(s, chain_fma256());
-    peak.f32 = 16.0 * CHAINS * ROUNDS / s;
-    if (wide) {
-        BEST(s, chain_fma512());
-        double speed = 32.0 * CHAINS * ROUNDS / s;
-        if (speed > peak.f32) peak.f32 = speed;
-    }
-    if (bf16) {
-        BEST(s, chain_bf16());
-        peak.bf16 = 64.0 * CHAINS * ROUNDS / s;
-    }
-    printf("peaks of one thread: f32 %.1f GFLOP/s, bf16 %.1f GFLOP/s, read %.1f GB/s\n", peak.f32 * 1e-9,
-           peak.bf16 * 1e-9, peak.read * 1e-9);
-}
-
 int main(int argc, char **argv)
 {
     struct cpu_kernels t = {0};
     bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
     bool avx512 = avx2 && __builtin_cpu_supports("avx512vnni"), bf16 = avx512 && __builtin_cpu_supports("avx512bf16");
-    const char *only = argc > 1 ? argv[1] : NULL;
-    measure_peaks(avx512, bf16);
-    gemm_scalar(&t), gemv_scalar(&t);
-    if (avx2) {
-        t.isa = "avx2";
-        gemm_avx2(&t), gemv_avx2(&t);
-        if (!only || !strcmp(only, t.isa)) bench_isa(&t, false);
-    }
-    if (avx512) {
-        t.isa = "avx512";
-        gemm_avx512(&t), gemv_avx512(&t);
-        if (!only || !strcmp(only, t.isa)) bench_isa(&t, false);
-    }
-    if (bf16) {
-        t.isa = "avx512bf16";
-        gemm_avx512bf16(&t);
-        if (!only || !strcmp(only, t.isa)) bench_isa(&t, true);
+    const struct {
+        const char *isa;
+        bool has, bf16;
+        void (*overlay)(struct cpu_kernels *t);
+        void (*peaks)(struct cpu_peaks *p);
+    } levels[] = {{"avx2", avx2, false, cpu_kernels_avx2, peaks_avx2},
+                  {"avx512", avx512, false, cpu_kernels_avx512, peaks_avx512},
+                  {"avx512bf16", bf16, true, cpu_kernels_avx512bf16, peaks_avx512bf16}};
+    cpu_kernels_scalar(&t);
+    for (size_t i = 0; i < sizeof levels / sizeof *levels && levels[i].has; i++) {
+        levels[i].overlay(&t);
+        if (argc > 1 && strcmp(argv[1], levels[i].isa)) continue;
+        measure_peaks(levels[i].isa, levels[i].peaks);
+        bench_isa(&t, levels[i].bf16);
     }
     return 0;
 }

@@ -37,28 +37,46 @@ static ALWAYS_INLINE void store_folded(float *y, const size_t rows, const __m512
 
 /* ---- int8 activations ------------------------------------------------------------------------------------- */
 
-static void quantize_q8(struct cpu_q8 x8, const float *x, size_t cols)
+/* One block of 32; sums: Σ q of its halves. */
+static ALWAYS_INLINE float quantize_block(int8_t *to, const float *x, int sums[2])
 {
     const __m512i magnitude = _mm512_set1_epi32(0x7FFFFFFF);
-    for (size_t b = 0; b < cols / BLOCK; b++, x += BLOCK) {
-        __m512 v[2] = {_mm512_loadu_ps(x), _mm512_loadu_ps(x + 16)};
-        __m512i a = _mm512_and_si512(_mm512_castps_si512(v[0]), magnitude);
-        a = _mm512_max_epu32(a, _mm512_and_si512(_mm512_castps_si512(v[1]), magnitude));
-        uint32_t largest = _mm512_reduce_max_epu32(a); /* ordered as the floats are, infinity and NaN on top */
-        float d;
-        memcpy(&d, &largest, sizeof d);
-        d /= 127;
-        bool usable = d >= FLT_MIN && d <= FLT_MAX;
-        if (d < FLT_MIN) d = 0;
-        __m512i sum = _mm512_setzero_si512();
-        for (int i = 0; i < 2; i++) {
-            __m512i q = _mm512_maskz_cvtps_epi32(usable ? 0xFFFF : 0, _mm512_div_ps(v[i], _mm512_set1_ps(d)));
-            sum = _mm512_add_epi32(sum, q);
-            _mm_store_si128((__m128i *)(x8.q + b * BLOCK + 16 * i), _mm512_cvtepi32_epi8(q));
-        }
-        x8.d[b] = d;
-        x8.sum[b] = d * (float)_mm512_reduce_add_epi32(sum);
+    __m512 v[2] = {_mm512_loadu_ps(x), _mm512_loadu_ps(x + 16)};
+    __m512i a = _mm512_and_si512(_mm512_castps_si512(v[0]), magnitude);
+    a = _mm512_max_epu32(a, _mm512_and_si512(_mm512_castps_si512(v[1]), magnitude));
+    uint32_t largest = _mm512_reduce_max_epu32(a); /* ordered as the floats are, infinity and NaN on top */
+    float d;
+    memcpy(&d, &largest, sizeof d);
+    d /= 127;
+    bool usable = d >= FLT_MIN && d <= FLT_MAX;
+    if (d < FLT_MIN) d = 0;
+    for (int i = 0; i < 2; i++) {
+        __m512i q = _mm512_maskz_cvtps_epi32(usable ? 0xFFFF : 0, _mm512_div_ps(v[i], _mm512_set1_ps(d)));
+        sums[i] = _mm512_reduce_add_epi32(q);
+        _mm_store_si128((__m128i *)(to + 16 * i), _mm512_cvtepi32_epi8(q));
     }
+    return d;
+}
+
+static void quantize_q8(struct cpu_q8 x8, const float *x, size_t cols)
+{
+    for (size_t b = 0; b < cols / BLOCK; b++, x += BLOCK) {
+        int sums[2];
+        x8.d[b] = quantize_block(x8.q + b * BLOCK, x, sums);
+        x8.sum[b] = x8.d[b] * (float)(sums[0] + sums[1]);
+    }
+}
+
+static void quantize_q8_rows(struct cpu_q8_rows x8, const float *x, size_t ldx, size_t rows, size_t cols)
+{
+    for (size_t m = 0; m < rows; m++)
+        for (size_t b = 0; b < cols / BLOCK; b++) {
+            const struct cpu_q8_rows to = cpu_q8_rows_at(x8, m, b * BLOCK);
+            int sums[2];
+            *to.d = quantize_block(to.q, x + m * ldx + b * BLOCK, sums);
+            *to.sum = *to.d * (float)(sums[0] + sums[1]);
+            to.halves[0] = (int16_t)sums[0], to.halves[1] = (int16_t)sums[1];
+        }
 }
 
 /* ---- 4-bit rows: four blocks a step ------------------------------------------------------------------------ */
@@ -310,6 +328,7 @@ static void dequantize(float *y, const struct cpu_matrix *w, size_t row)
 void gemv_avx512(struct cpu_kernels *t)
 {
     t->quantize_q8 = quantize_q8;
+    t->quantize_q8_rows = quantize_q8_rows;
     t->gemv_q8[QUANT_Q4_0] = gemv_q4_0;
     t->gemv_q8[QUANT_Q4_1] = gemv_q4_1;
     t->gemv_q8[QUANT_Q8_0] = gemv_q8_0;

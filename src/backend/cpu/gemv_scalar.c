@@ -54,6 +54,19 @@ static void quantize_q8(struct cpu_q8 x8, const float *x, size_t cols)
     }
 }
 
+static void quantize_q8_rows(struct cpu_q8_rows x8, const float *x, size_t ldx, size_t rows, size_t cols)
+{
+    for (size_t m = 0; m < rows; m++, x += ldx) {
+        const struct cpu_q8_rows to = cpu_q8_rows_at(x8, m, 0);
+        quantize_q8((struct cpu_q8){to.q, to.d, to.sum}, x, cols);
+        for (size_t h = 0; h < cols / 16; h++) {
+            int sum = 0;
+            for (size_t i = 0; i < 16; i++) sum += to.q[16 * h + i];
+            to.halves[h] = (int16_t)sum;
+        }
+    }
+}
+
 /* ---- quantised weights ------------------------------------------------------------------------------------ */
 
 /* Σ (nibble − zero) · q over a block of packed nibbles */
@@ -125,6 +138,7 @@ static void dequantize(float *y, const struct cpu_matrix *w, size_t row)
 void gemv_scalar(struct cpu_kernels *t)
 {
     t->quantize_q8 = quantize_q8;
+    t->quantize_q8_rows = quantize_q8_rows;
     t->gemv_q8[QUANT_Q4_0] = gemv_q4_0;
     t->gemv_q8[QUANT_Q4_1] = gemv_q4_1;
     t->gemv_q8[QUANT_Q8_0] = gemv_q8_0;

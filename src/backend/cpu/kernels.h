@@ -28,6 +28,21 @@ struct cpu_q8 {
     float *sum; /* (cols / 32) */
 };
 
+/* The same for many rows: row m has q + m·ldq, d and sum + m·ldd, halves + 2·m·ldd. */
+struct cpu_q8_rows {
+    int8_t *q;       /* (rows, cols): 64-byte aligned, ldq a multiple of 64 */
+    float *d, *sum;  /* (rows, cols / 32) */
+    int16_t *halves; /* (rows, cols / 32, 2): Σ q of the first and of the last 16 values of a block; 4-byte aligned */
+    size_t ldq, ldd;
+};
+/* The part of x from row `row` and column `col` (a multiple of 32) on. */
+static inline struct cpu_q8_rows cpu_q8_rows_at(struct cpu_q8_rows x, size_t row, size_t col)
+{
+    size_t block = row * x.ldd + col / 32;
+    return (struct cpu_q8_rows){x.q + row * x.ldq + col, x.d + block, x.sum + block,
+                                x.halves + 2 * block,    x.ldq,       x.ldd};
+}
+
 /* One attention problem: `group` query heads that share a KV head, `rows` consecutive queries of one sequence.
  * Query i stands at position position + i and sees keys 0 .. position + i. Keys are taken in blocks of
  * CPU_KEY_BLOCK from key 0, with a running maximum and sum (Milakov & Gimelshein 2018; Dao et al. 2022); each
@@ -92,6 +107,28 @@ struct cpu_kernels {
     /* Round to nearest even; subnormal ones may become 0; y may begin where x does. */
     void (*to_bf16)(uint16_t *y, const float *x, size_t n);
     void (*from_bf16)(float *y, const uint16_t *x, size_t n);
+
+    /* ---- quantised weights, int8 activations: y[m][n] (+)= scale · Σ_d x[m][d] · W[n][d] --------------------
+     * A weight is d · (code − zero) + min with an unsigned code of 8 bits; d and min belong to a block of 32 weights of
+     * a row, zero to the format: Q4_0 8, Q4_1 0 (the only one with min), Q8_0 128 (the code is the byte's plus 128).
+     * The codes of a block meet the activations' q in integers, exactly:
+     *     y[m][n] (+)= scale · Σ_b (x.d · d · (Σ_i code · q − zero · Σ_i q) + x.sum · min)
+     * One record of q8_record bytes for each 32 of depth, 64-byte aligned when the panel is, that holds
+     *     u8 codes[32 / 4][tile_cols][4];   code of depth 4j + i and column n at [j][n][i]
+     *     f32 d[tile_cols], min[tile_cols]; min only where the format has it
+     * so that the panel of `depth` takes depth / 32 · q8_record bytes. Weights are exact: nothing is quantised again.
+     */
+    size_t q8_record; /* 40 · tile_cols; 0: this instruction set offers none of the following three */
+    void (*quantize_q8_rows)(struct cpu_q8_rows x8, const float *x, size_t ldx, size_t rows, size_t cols);
+    /* The panel of W[row .. row + rows)[col .. col + cols), rows <= tile_cols, as pack_f32: missing columns up to
+     * tile_cols are zero; col and cols are multiples of 32. NULL: use another product for this format. */
+    void (*pack_q8[QUANT_TYPES])(uint8_t *panel, const struct cpu_matrix *w, size_t row, size_t rows, size_t col,
+                                 size_t cols);
+    /* x (rows, depth), from cpu_q8_rows_at for another than the first depth: depth is a multiple of 32. cols <=
+     * tile_cols. A y's bits depend on neither rows nor cols, but on how the caller cuts depth. An infinity or NaN among
+     * the 32 activations of a block makes the row NaN. NULL where pack_q8 is. */
+    void (*tile_q8[QUANT_TYPES])(float *y, size_t ldy, struct cpu_q8_rows x, const uint8_t *panel, size_t depth,
+                                 size_t rows, size_t cols, float scale, bool accumulate);
 
     /* ---- one activation row: y[i] = W[row + i] · x, i < rows ------------------------------------------------ */
     void (*quantize_q8)(struct cpu_q8 x8, const float *x, size_t cols); /* cols: a multiple of 32 */
