@@ -9,6 +9,7 @@ void cpu_kernels_scalar(struct cpu_kernels *t)
     t->isa = "scalar";
     gemm_scalar(t);
     gemv_scalar(t);
+    gemv_k_scalar(t);
     rows_scalar(t);
     attention_scalar(t);
 }
@@ -19,6 +20,7 @@ void cpu_kernels_avx2(struct cpu_kernels *t)
     t->isa = "avx2";
     gemm_avx2(t);
     gemv_avx2(t);
+    gemv_k_avx2(t);
     rows_avx2(t);
     attention_avx2(t);
 }
@@ -28,6 +30,7 @@ void cpu_kernels_avx512(struct cpu_kernels *t)
     t->isa = "avx512";
     gemm_avx512(t);
     gemv_avx512(t);
+    gemv_k_avx512(t);
     rows_avx512(t);
     attention_avx512(t);
 }

@@ -6,15 +6,18 @@
 
 void gemm_scalar(struct cpu_kernels *t);      /* tile_cols, pack_*, tile_*, to_bf16, outer */
 void gemv_scalar(struct cpu_kernels *t);      /* quantize_q8, gemv_*, dequantize */
+void gemv_k_scalar(struct cpu_kernels *t);    /* gemv_q8 of the k-quants */
 void rows_scalar(struct cpu_kernels *t);      /* rms_norm .. adamw */
 void attention_scalar(struct cpu_kernels *t); /* attention* */
 #if LORAC_X86
 void gemm_avx2(struct cpu_kernels *t);
 void gemv_avx2(struct cpu_kernels *t);
+void gemv_k_avx2(struct cpu_kernels *t);
 void rows_avx2(struct cpu_kernels *t);
 void attention_avx2(struct cpu_kernels *t);
 void gemm_avx512(struct cpu_kernels *t);
 void gemv_avx512(struct cpu_kernels *t);
+void gemv_k_avx512(struct cpu_kernels *t);
 void rows_avx512(struct cpu_kernels *t);
 void attention_avx512(struct cpu_kernels *t);
 void gemm_avx512bf16(struct cpu_kernels *t);

@@ -4,7 +4,7 @@
  * by vpdpbusd, each block's sum scaled into f32 lanes; unquantised rows in f32; whole rows as f32.
  * A row's lanes do not know its neighbours, so its bits do not depend on how rows are grouped.
  * Reads nothing past a row or an activation: the last blocks are loaded under masks. */
-#include "backend/cpu/unpack_avx512.h"
+#include "backend/cpu/unpack_k_avx512.h"
 #include "backend/cpu/prefetch.h"
 
 #include <float.h>
@@ -278,7 +278,7 @@ static ALWAYS_INLINE void unpack_row(enum quant_type type, float *y, const struc
     for (size_t d = 0; d < w->cols; d += BLOCK) {
         size_t n = w->cols - d < BLOCK ? w->cols - d : BLOCK;
         __m512 v[2];
-        unpack32(type, weight_at(type, w, row, d), n, v);
+        unpack_at(type, w, row, d, n, v);
         _mm512_mask_storeu_ps(y + d, first16(n), v[0]);
         _mm512_mask_storeu_ps(y + d + 16, first16(n < 16 ? 0 : n - 16), v[1]);
     }
@@ -295,6 +295,15 @@ static void dequantize(float *y, const struct cpu_matrix *w, size_t row)
         break;
     case QUANT_Q8_0:
         unpack_row(QUANT_Q8_0, y, w, row);
+        break;
+    case QUANT_Q4_K:
+        unpack_row(QUANT_Q4_K, y, w, row);
+        break;
+    case QUANT_Q5_K:
+        unpack_row(QUANT_Q5_K, y, w, row);
+        break;
+    case QUANT_Q6_K:
+        unpack_row(QUANT_Q6_K, y, w, row);
         break;
     case QUANT_F16:
         unpack_row(QUANT_F16, y, w, row);
