@@ -82,7 +82,8 @@ static ALWAYS_INLINE void step_q6(__m256 *sum, const uint8_t *super, struct cpu_
     __m256 scales[2]; /* d·s·dx of blocks 0 .. 7 and 8 .. 15 */
     for (int h = 0; h < 2; h++) {
         __m256 s = _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(h ? _mm_srli_si128(bytes, 8) : bytes));
-        const __m256i twice = _mm256_setr_epi32(4 * h, 4 * h, 4 * h + 1, 4 * h + 1, 4 * h + 2, 4 * h + 2, 4 * h + 3, 4 * h + 3);
+        const __m256i twice =
+            _mm256_setr_epi32(4 * h, 4 * h, 4 * h + 1, 4 * h + 1, 4 * h + 2, 4 * h + 2, 4 * h + 3, 4 * h + 3);
         scales[h] = _mm256_mul_ps(_mm256_mul_ps(s, d), _mm256_permutevar8x32_ps(dx, twice));
     }
     for (int j = 0; j < BLOCKS; j++) {

@@ -18,7 +18,8 @@ static ALWAYS_INLINE __m256i codes8_k(enum quant_type type, const uint8_t *super
 
 static ALWAYS_INLINE __m256 unpack8_q6_k(const uint8_t *super, size_t j, size_t place)
 {
-    __m256i low = load_u8(super + j / 4 * 64 + j % 2 * 32 + place), high = load_u8(super + Q6_K_HIGH + j / 4 * 32 + place);
+    __m256i low = load_u8(super + j / 4 * 64 + j % 2 * 32 + place),
+            high = load_u8(super + Q6_K_HIGH + j / 4 * 32 + place);
     low = _mm256_srl_epi32(low, _mm_cvtsi32_si128((int)(j % 4 / 2 * 4)));
     high = _mm256_srl_epi32(high, _mm_cvtsi32_si128((int)(j % 4 * 2)));
     high = _mm256_slli_epi32(_mm256_and_si256(high, _mm256_set1_epi32(3)), 4);
