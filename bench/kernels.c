@@ -103,6 +103,12 @@ static void line(const char *isa, const char *kernel, const char *shape, double 
 /* Random bytes whose scales are small, finite halves. */
 static struct cpu_matrix make_matrix(enum quant_type type, size_t rows, size_t cols)
 {
+    static const struct {
+        size_t at, halves;
+    } place[QUANT_TYPES] = {
+        [QUANT_F16] = {0, 1},  [QUANT_BF16] = {0, 1}, [QUANT_Q4_0] = {0, 1}, [QUANT_Q4_1] = {0, 2},
+        [QUANT_Q8_0] = {0, 1}, [QUANT_Q4_K] = {0, 2}, [QUANT_Q5_K] = {0, 2}, [QUANT_Q6_K] = {208, 1},
+    };
     struct cpu_matrix w = {.type = type, .rows = rows, .cols = cols};
     const struct quant_format *f = &quant_formats[type];
     w.row_bytes = cols / f->block * f->block_bytes;
@@ -110,8 +116,7 @@ static struct cpu_matrix make_matrix(enum quant_type type, size_t rows, size_t c
     uint32_t state = 1;
     for (size_t i = 0; i < rows * w.row_bytes; i++) p[i] = (uint8_t)((state = state * 1664525 + 1013904223) >> 24);
     for (size_t b = 0; b < rows * w.row_bytes / f->block_bytes; b++) {
-        size_t halves = type == QUANT_Q4_1 ? 2 : 1;
-        for (size_t h = 0; h < halves; h++) p[b * f->block_bytes + 2 * h + 1] = 0x20;
+        for (size_t h = 0; h < place[type].halves; h++) p[b * f->block_bytes + place[type].at + 2 * h + 1] = 0x20;
         if (type == QUANT_F32) p[b * 4 + 3] = 0x3C;
     }
     w.data = p;
@@ -203,7 +208,7 @@ static void pack_all(const struct cpu_kernels *t, const struct cpu_matrix *w, vo
 
 static void bench_pack(const struct cpu_kernels *t, enum quant_type type, bool bf16, bool transposed)
 {
-    struct cpu_matrix w = make_matrix(type, 512, 576);
+    struct cpu_matrix w = make_matrix(type, 512, 768);
     void *panel = need(1024 * t->tile_cols * 4);
     double s;
     BEST(s, pack_all(t, &w, panel, bf16, transposed));
@@ -360,7 +365,6 @@ static void bench_vectors(const struct cpu_kernels *t)
 
 static void bench_isa(const struct cpu_kernels *t, bool bf16)
 {
-    static const enum quant_type quantised[] = {QUANT_Q4_0, QUANT_Q4_1, QUANT_Q8_0};
     bench_tiles(t, bf16);
     for (size_t i = 0; i < 3; i++) bench_product(t, QUANT_Q4_1, (size_t[]){32, 400, 2048}[i], 1536, 576, bf16);
     bench_product(t, QUANT_Q4_1, 400, 576, 1536, bf16);
@@ -370,11 +374,12 @@ static void bench_isa(const struct cpu_kernels *t, bool bf16)
     }
     if (bf16) return;
     bench_q8(t);
-    for (size_t i = 0; i < 3; i++) {
-        bench_gemv(t, quantised[i], 100 << 20, 576);
-        bench_gemv(t, quantised[i], 100 << 20, 4096);
-        bench_gemv(t, quantised[i], 500 << 10, 576);
-        bench_gemv(t, quantised[i], 500 << 10, 4096);
+    for (enum quant_type type = QUANT_Q4_0; type < QUANT_TYPES; type++) {
+        size_t narrow = quant_formats[type].block > 32 ? 768 : 576;
+        bench_gemv(t, type, 100 << 20, narrow);
+        bench_gemv(t, type, 100 << 20, 4096);
+        bench_gemv(t, type, 500 << 10, narrow);
+        bench_gemv(t, type, 500 << 10, 4096);
     }
     for (enum quant_type type = 0; type <= QUANT_BF16; type++) {
         bench_gemv(t, type, 100 << 20, 1024);

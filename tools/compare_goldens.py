@@ -59,7 +59,7 @@ def differs(a, b):
 
 
 def files(root):
-    return {os.path.relpath(os.path.join(d, n), root) for part in ("models", "training", "rope") for d, _, names in os.walk(os.path.join(root, part)) for n in names}
+    return {os.path.relpath(os.path.join(d, n), root) for part in ("models", "training", "rope", "quant") for d, _, names in os.walk(os.path.join(root, part)) for n in names}
 
 
 def main():

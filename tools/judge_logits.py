@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Log-probabilities of the command against transformers in f32 on the same (dequantised) weights.
 
-usage: judge_logits.py LORAC [--data WIKISQL] [--only exact|fast]
+usage: judge_logits.py LORAC [--data WIKISQL] [--only exact|fast] [--model FILE.gguf]...
+With --model these files alone are judged, else the tiny models and the default model.
 Bounds: exact, every log-probability 1e-3 and every mean loss 1e-4; fast, over at least 1,000 positions of a text, the ten likeliest
 tokens 0.12 on average and 0.6 at 98 % of the positions, the mean loss 0.01 (int8), or 0.03, 0.2 and 0.002 where only bf16 is used
 (here: the default model's weights as a bf16 folder). Exit 1 when one is out of bounds."""
@@ -77,15 +78,20 @@ def tiny(report, exe):
                 report.attempt(f"eval {item}", eval_loss, report, exe, item, path, model, AutoTokenizer.from_pretrained(folder), ROWS)
 
 
-def default(report, exe, texts, which):
-    path = reference.default_model()
+def trained(report, exe, texts, which, name, path):
     model, tokenizer = reference.load(path), AutoTokenizer.from_pretrained(*os.path.split(path)[:1], gguf_file=os.path.basename(path))
     ids = tokenizer.encode("\n\n".join(texts), add_special_tokens=False)[:1200]
     if which != "fast":
-        report.attempt("exact default model", exact, report, exe, "default model", path, model, ids[:300])
-        report.attempt("eval default model", eval_loss, report, exe, "default model", path, model, tokenizer, texts[:8])
+        report.attempt(f"exact {name}", exact, report, exe, name, path, model, ids[:300])
+        report.attempt(f"eval {name}", eval_loss, report, exe, name, path, model, tokenizer, texts[:8])
     if which != "exact":
-        report.attempt("fast default model", fast, report, exe, "default model", path, model, ids, INT8)
+        report.attempt(f"fast {name}", fast, report, exe, name, path, model, ids, INT8)
+    return model, tokenizer, ids
+
+
+def default(report, exe, texts, which):
+    model, tokenizer, ids = trained(report, exe, texts, which, "default model", reference.default_model())
+    if which != "exact":
         with tempfile.TemporaryDirectory() as d:
             model.to(torch.bfloat16).save_pretrained(d); tokenizer.save_pretrained(d)
             name = "default model as a bf16 folder"
@@ -95,10 +101,12 @@ def default(report, exe, texts, which):
 def main():
     p = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     p.add_argument("lorac"); p.add_argument("--data", default=reference.wikisql()); p.add_argument("--only", choices=["exact", "fast"])
+    p.add_argument("--model", action="append", default=[])
     a, report = p.parse_args(), reference.Report()
     texts = [json.loads(line)["text"] for line in open(os.path.join(a.data, "valid.jsonl"))]
-    if a.only != "fast": tiny(report, a.lorac)
-    default(report, a.lorac, texts, a.only)
+    for path in a.model: trained(report, a.lorac, texts, a.only, os.path.basename(path), path)
+    if not a.model and a.only != "fast": tiny(report, a.lorac)
+    if not a.model: default(report, a.lorac, texts, a.only)
     report.end()
 
 

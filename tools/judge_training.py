@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Training by the command against PEFT in f32, from the same A and B on the same batches.
 
-usage: judge_training.py LORAC [--skip-default]
+usage: judge_training.py LORAC [--skip-default] [--model FILE.gguf]...
+With --model these files alone are judged, as the default model is.
 Every step sees the whole data set (its order inside the step is lorac's own), so that both programs take the same steps: three text
 rows as one batch; three one-row micro-batches accumulated; completions with a masked prompt, clipping, a cosine with warm-up.
 Tiny models 50 steps, the default model 4, precision exact: losses within 1e-4 (CLI.md's bound on a mean loss), learning rates
@@ -107,11 +108,15 @@ def judge(report, exe, what, path, tokenizer, texts, o, lr, rank, scale, num_lay
         if every: report.check(f"{what}: A and B, every element, relative to the farthest move", far, 1e-2)
 
 
-def main():
-    p = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    p.add_argument("lorac"); p.add_argument("--skip-default", action="store_true")
-    a, report = p.parse_args(), reference.Report()
-    warnings.simplefilter("ignore")
+def trained(report, exe, name, path):
+    tokenizer = AutoTokenizer.from_pretrained(os.path.dirname(path), gguf_file=os.path.basename(path))
+    texts = [json.loads(line)["text"] for line in open(os.path.join(reference.wikisql(), "train.jsonl"))][:3]
+    for precision, bound in (("exact", 1e-4), ("fast", 2e-2)):
+        what = f"{name}, {precision}"
+        report.attempt(what, judge, report, exe, what, path, tokenizer, texts, dict(steps=4, batch=3), 1e-4, 8, 20.0, 16, precision, bound, False)
+
+
+def tiny(report, exe):
     with tempfile.TemporaryDirectory() as root:
         for name, kind, layers in (("plain", None, 2), ("llama3", "Q8_0", 2), ("headdim", "Q4_1", 1), ("bias", None, 1)):
             path = tiny_llama.save(name, root)
@@ -119,14 +124,17 @@ def main():
             if kind: gguf_llama.write(path, path := os.path.join(root, f"{name}-{kind.lower()}.gguf"), kind)
             for what, (texts, o) in CASES.items():
                 what = f"{os.path.basename(path)}, {what}"
-                report.attempt(what, judge, report, a.lorac, what, path, tokenizer, texts, o, 1e-2, 4, 2.0, layers)
-    if not a.skip_default:
-        path = reference.default_model()
-        tokenizer = AutoTokenizer.from_pretrained(os.path.dirname(path), gguf_file=os.path.basename(path))
-        texts = [json.loads(line)["text"] for line in open(os.path.join(reference.wikisql(), "train.jsonl"))][:3]
-        for precision, bound in (("exact", 1e-4), ("fast", 2e-2)):
-            what = f"default model, {precision}"
-            report.attempt(what, judge, report, a.lorac, what, path, tokenizer, texts, dict(steps=4, batch=3), 1e-4, 8, 20.0, 16, precision, bound, False)
+                report.attempt(what, judge, report, exe, what, path, tokenizer, texts, o, 1e-2, 4, 2.0, layers)
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    p.add_argument("lorac"); p.add_argument("--skip-default", action="store_true"); p.add_argument("--model", action="append", default=[])
+    a, report = p.parse_args(), reference.Report()
+    warnings.simplefilter("ignore")
+    for path in a.model: trained(report, a.lorac, os.path.basename(path), path)
+    if not a.model: tiny(report, a.lorac)
+    if not a.model and not a.skip_default: trained(report, a.lorac, "default model", reference.default_model())
     report.end()
 
 

@@ -122,11 +122,18 @@ HOSTILE_GGUF = {
     "tensor_shape_overflow": gguf_file([], [tensor("t", shape=(2**32, 2**32, 2))]),
     "tensor_shape_wraps_to_32": gguf_file([], [tensor("t", shape=(2**62 + 8, 4))]),
     "tensor_row_not_whole": gguf_file([], [tensor("t", shape=(33,), kind=2)]),
+    "q4_k_row_not_whole": gguf_file([], [tensor("t", (128,), 12)]), "q5_k_row_not_whole": gguf_file([], [tensor("t", (257, 2), 13)]),
+    "q6_k_rows_of_32": gguf_file([], [tensor("t", (32, 8), 14)]), "q4_k_one_byte_short": gguf_file([], [tensor("t", (256,), 12)], b"\0" * 143),
+    "q5_k_one_byte_short": gguf_file([], [tensor("t", (256, 3), 13)], b"\0" * 527),
+    "q6_k_one_byte_short": gguf_file([], [tensor("t", (512, 3), 14)], b"\0" * 1259),
+    "q4_k_q6_k_overlap": gguf_file([], [tensor("a", (256,), 12), tensor("b", (256,), 14, 128)], b"\0" * 384),
     "tensor_type_4": gguf_file([], [tensor("t", kind=4)]), "tensor_type_max": gguf_file([], [tensor("t", kind=2**32 - 1)]),
     "tensor_name_no_utf8": gguf_file([], [tensor(b"\xc0\x80")]), "table_truncated": gguf_file([], [tensor("truncated")], counts=(1, 0))[:62],
 }
 GOOD_GGUF = {
     "good_no_tensors": gguf_file([value("a", 0, b"\1")], data=b""), "good_version_2": gguf_file([], [tensor("t")], version=2),
+    "good_q6_k_to_the_end": gguf_file([], [tensor("a", (512, 3), 14)], b"\xff" * 1260),
+    "good_q5_k": gguf_file([], [tensor("a", (256, 5), 13), tensor("b", (768,), 12, 896)], b"\xff" * 1328),
     "good_k_quants": gguf_file([], [tensor("a", (256,), 12), tensor("b", (256,), 14, 160)], b"\0" * 384),
 }
 

@@ -248,7 +248,8 @@ static lorac_status take(struct weights *w, const char *name, size_t dims, size_
                     name, s->rows, s->cols, s->dims, rows, cols);
     if (s->type < 0)
         return fail(err, LORAC_UNSUPPORTED, w->path,
-                    "tensor \"%s\" is of type %s; lorac reads F32, F16, BF16, Q4_0, Q4_1 and Q8_0", name, s->type_name);
+                    "tensor \"%s\" is of type %s; lorac reads F32, F16, BF16, Q4_0, Q4_1, Q8_0, Q4_K, Q5_K and Q6_K",
+                    name, s->type_name);
     s->used = true;
     remember(w, s);
     w->model->weight_bytes += s->bytes;

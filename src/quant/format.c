@@ -1,8 +1,8 @@
 /* format.c — the table of formats and their scalar dequantisation, the specification of every faster unpacker.
  *
  * Block layouts (ggml): Q4_0 {f16 d; 16 bytes}, Q4_1 {f16 d, f16 m; 16 bytes}, Q8_0 {f16 d; 32 i8}. In the 4-bit
- * formats byte i holds element i in its low and element i + 16 in its high nibble. */
-#include "quant/format.h"
+ * formats byte i holds element i in its low and element i + 16 in its high nibble. Q4_K, Q5_K, Q6_K: k_quants.h. */
+#include "quant/k_quants.h"
 #include "base/memory.h"
 
 #include <string.h>
@@ -112,9 +112,15 @@ static void dequantize_q8_0(float *y, const void *x, size_t n)
 }
 
 const struct quant_format quant_formats[QUANT_TYPES] = {
-    [QUANT_F32] = {"F32", 1, 4, 0, dequantize_f32},      [QUANT_F16] = {"F16", 1, 2, 1, dequantize_f16},
-    [QUANT_BF16] = {"BF16", 1, 2, 30, dequantize_bf16},  [QUANT_Q4_0] = {"Q4_0", 32, 18, 2, dequantize_q4_0},
-    [QUANT_Q4_1] = {"Q4_1", 32, 20, 3, dequantize_q4_1}, [QUANT_Q8_0] = {"Q8_0", 32, 34, 8, dequantize_q8_0},
+    [QUANT_F32] = {"F32", 1, 4, 0, dequantize_f32},
+    [QUANT_F16] = {"F16", 1, 2, 1, dequantize_f16},
+    [QUANT_BF16] = {"BF16", 1, 2, 30, dequantize_bf16},
+    [QUANT_Q4_0] = {"Q4_0", 32, 18, 2, dequantize_q4_0},
+    [QUANT_Q4_1] = {"Q4_1", 32, 20, 3, dequantize_q4_1},
+    [QUANT_Q8_0] = {"Q8_0", 32, 34, 8, dequantize_q8_0},
+    [QUANT_Q4_K] = {"Q4_K", K_SUPER, Q4_K_BYTES, 12, dequantize_q4_k},
+    [QUANT_Q5_K] = {"Q5_K", K_SUPER, Q5_K_BYTES, 13, dequantize_q5_k},
+    [QUANT_Q6_K] = {"Q6_K", K_SUPER, Q6_K_BYTES, 14, dequantize_q6_k},
 };
 
 const struct quant_format *quant_from_ggml(uint32_t ggml_type)

@@ -7,7 +7,18 @@
 
 #include "base/error.h"
 
-enum quant_type { QUANT_F32, QUANT_F16, QUANT_BF16, QUANT_Q4_0, QUANT_Q4_1, QUANT_Q8_0, QUANT_TYPES };
+enum quant_type {
+    QUANT_F32,
+    QUANT_F16,
+    QUANT_BF16,
+    QUANT_Q4_0,
+    QUANT_Q4_1,
+    QUANT_Q8_0,
+    QUANT_Q4_K,
+    QUANT_Q5_K,
+    QUANT_Q6_K,
+    QUANT_TYPES
+};
 
 struct quant_format {
     const char *name;                                             /* as GGUF and people write it: "Q4_1" */

@@ -2,6 +2,7 @@
  * quant/format.h gives, at odd shapes. Every buffer ends where a forbidden page begins, and what lies before it is
  * checked. Links nothing of lorac but the kernels and quant/. */
 #include "backend/cpu/families.h" /* before cmocka.h, whose fail is a macro */
+#include "quant/k_quants.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -20,25 +21,28 @@
 static struct cpu_kernels levels[4];
 static size_t level_count;
 
-static void add_level(const char *isa, void (*gemm)(struct cpu_kernels *), void (*gemv)(struct cpu_kernels *))
+typedef void (*family)(struct cpu_kernels *t);
+
+static void add_level(const char *isa, family gemm, family gemv, family gemv_k)
 {
     struct cpu_kernels *t = levels + level_count;
     if (level_count) *t = levels[level_count - 1];
     t->isa = isa;
     gemm(t);
     if (gemv) gemv(t);
+    if (gemv_k) gemv_k(t);
     level_count++;
 }
 
 static void find_levels(void)
 {
-    add_level("scalar", gemm_scalar, gemv_scalar);
+    add_level("scalar", gemm_scalar, gemv_scalar, gemv_k_scalar);
 #if LORAC_X86
     if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma")) return;
-    add_level("avx2", gemm_avx2, gemv_avx2);
+    add_level("avx2", gemm_avx2, gemv_avx2, gemv_k_avx2);
     if (!__builtin_cpu_supports("avx512vnni") || !__builtin_cpu_supports("avx512bw")) return;
-    add_level("avx512", gemm_avx512, gemv_avx512);
-    if (__builtin_cpu_supports("avx512bf16")) add_level("avx512bf16", gemm_avx512bf16, NULL);
+    add_level("avx512", gemm_avx512, gemv_avx512, gemv_k_avx512);
+    if (__builtin_cpu_supports("avx512bf16")) add_level("avx512bf16", gemm_avx512bf16, NULL, NULL);
 #endif
 }
 
@@ -132,6 +136,12 @@ static uint16_t half(void)
     }
 }
 
+/* Does a block start with a scale and a minimum? */
+static bool has_minimum(enum quant_type type)
+{
+    return type == QUANT_Q4_1 || type == QUANT_Q4_K || type == QUANT_Q5_K;
+}
+
 /* Weights at an address of any alignment. */
 static struct cpu_matrix matrix(enum quant_type type, size_t rows, size_t cols)
 {
@@ -147,7 +157,7 @@ static struct cpu_matrix matrix(enum quant_type type, size_t rows, size_t cols)
         if (type == QUANT_F32)
             memcpy(p, &v, 4);
         else
-            memcpy(p, h, type == QUANT_Q4_1 ? 4 : 2);
+            memcpy(p + (type == QUANT_Q6_K ? Q6_K_D : 0), h, has_minimum(type) ? 4 : 2);
     }
     return w;
 }
@@ -155,7 +165,7 @@ static struct cpu_matrix matrix(enum quant_type type, size_t rows, size_t cols)
 static float weight(const struct cpu_matrix *w, size_t row, size_t col)
 {
     const struct quant_format *f = &quant_formats[w->type];
-    float block[32];
+    float block[K_SUPER];
     f->dequantize(block, w->data + row * w->row_bytes + col / f->block * f->block_bytes, f->block);
     return block[col % f->block];
 }
@@ -201,9 +211,11 @@ static struct place place(const struct cpu_kernels *t, enum quant_type type, boo
 {
     struct place p = {.row = below(5), .rows = 1 + below(transposed ? 70 : t->tile_cols), .col = 32 * below(3)};
     if (t->tile_cols < 32 && transposed) p.col += t->tile_cols * below(32 / t->tile_cols);
-    p.cols = transposed                        ? 1 + below(t->tile_cols)
-             : quant_formats[type].block == 32 ? 32 * (1 + below(3))
-                                               : 1 + below(70);
+    p.cols = transposed ? 1 + below(t->tile_cols) : quant_formats[type].block > 1 ? 32 * (1 + below(3)) : 1 + below(70);
+    if (quant_formats[type].block == K_SUPER) { /* any part of the first super-block, or on to the end of another */
+        p.col += 32 * below(6);
+        if (!transposed) p.cols = K_SUPER * (1 + below(2)) - p.col % K_SUPER;
+    }
     return p;
 }
 
@@ -487,11 +499,11 @@ static void test_quantize_not_finite(void **unused)
 {
     for (size_t l = 0; l < level_count; l++)
         for (int i = 0; i < 64; i++) {
-            float *x = floats(64), y[3];
-            struct cpu_q8 x8 = q8_buffer(64);
-            struct cpu_matrix w = matrix(QUANT_Q4_0 + (enum quant_type)(i % 3), 3, 64);
+            float *x = floats(K_SUPER), y[3];
+            struct cpu_q8 x8 = q8_buffer(K_SUPER);
+            struct cpu_matrix w = matrix(QUANT_Q4_0 + (enum quant_type)(i / 2 % 6), 3, K_SUPER);
             x[i] = i % 2 ? NAN : -INFINITY;
-            levels[l].quantize_q8(x8, x, 64);
+            levels[l].quantize_q8(x8, x, K_SUPER);
             assert_false(isfinite(x8.d[i / 32]));
             levels[l].gemv_q8[w.type](y, &w, 0, 3, x8);
             for (int r = 0; r < 3; r++) assert_true(isnan(y[r]));
@@ -499,13 +511,15 @@ static void test_quantize_not_finite(void **unused)
         }
 }
 
-/* Codes and zero points apart: what the kernel adds up. */
-static double code_magnitude(const struct cpu_matrix *w, size_t row, size_t col)
+/* The minimum that the kernel adds apart from the codes. */
+static double minimum(const struct cpu_matrix *w, size_t row, size_t col)
 {
-    if (w->type != QUANT_Q4_1) return fabs((double)weight(w, row, col));
-    const uint8_t *block = w->data + row * w->row_bytes + col / 32 * 20;
-    double minimum = fabs((double)half_to_float((uint16_t)(block[2] | block[3] << 8)));
-    return fabs((double)weight(w, row, col)) + 2 * minimum;
+    if (!has_minimum(w->type)) return 0;
+    const struct quant_format *f = &quant_formats[w->type];
+    const uint8_t *block = w->data + row * w->row_bytes + col / f->block * f->block_bytes;
+    uint8_t s, m = 1;
+    if (f->block == K_SUPER) k_scale_min(block + K_SCALES, col % K_SUPER / 32, &s, &m);
+    return fabs((double)half_to_float((uint16_t)(block[2] | block[3] << 8))) * m;
 }
 
 static void check_gemv(const struct cpu_kernels *t, enum quant_type type, size_t rows, size_t cols,
@@ -514,6 +528,7 @@ static void check_gemv(const struct cpu_kernels *t, enum quant_type type, size_t
     size_t row = below(4);
     struct cpu_matrix w = matrix(type, row + rows, cols);
     float *x = floats(cols), *y = buffer(rows * sizeof *y, 0), *alone = buffer(sizeof *alone, 0);
+    float *weights = buffer(cols * sizeof *weights, 0);
     struct cpu_q8 x8 = {0};
     bool q8 = t->gemv_q8[type];
     if (q8) {
@@ -524,10 +539,11 @@ static void check_gemv(const struct cpu_kernels *t, enum quant_type type, size_t
         t->gemv_f32[type](y, &w, row, rows, x);
     for (size_t i = 0; i < rows; i++) {
         double sum = 0, magnitude = 0;
+        quant_formats[type].dequantize(weights, w.data + (row + i) * w.row_bytes, cols);
         for (size_t d = 0; d < cols; d++) {
             double v = q8 ? (double)x8.d[d / 32] * x8.q[d] : (double)x[d];
-            sum += v * (double)weight(&w, row + i, d);
-            magnitude += fabs(v) * code_magnitude(&w, row + i, d);
+            sum += v * (double)weights[d];
+            magnitude += fabs(v) * (fabs((double)weights[d]) + 2 * minimum(&w, row + i, d));
         }
         measure(error, (double)y[i], sum, magnitude);
         if (q8)
@@ -539,6 +555,13 @@ static void check_gemv(const struct cpu_kernels *t, enum quant_type type, size_t
     release_buffers();
 }
 
+/* A width that the type allows, for i = 1, 2 ... */
+static size_t some_columns(enum quant_type type, size_t i)
+{
+    size_t block = quant_formats[type].block;
+    return block == 1 ? 2 * i - below(2) : block * (i % (block == 32 ? 20 : 4) + 1);
+}
+
 static void test_gemv(void **unused)
 {
     static const size_t rows[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 13, 16, 17, 33};
@@ -547,9 +570,7 @@ static void test_gemv(void **unused)
             struct measured error = {0};
             assert_true(!levels[l].gemv_q8[type] != !levels[l].gemv_f32[type]);
             for (size_t r = 0; r < sizeof rows / sizeof *rows; r++)
-                for (size_t i = 1; i <= 36; i++)
-                    check_gemv(levels + l, type, rows[r],
-                               quant_formats[type].block == 32 ? 32 * (i % 20 + 1) : 2 * i - below(2), &error);
+                for (size_t i = 1; i <= 36; i++) check_gemv(levels + l, type, rows[r], some_columns(type, i), &error);
             report(levels[l].isa, levels[l].gemv_q8[type] ? "gemv_q8" : "gemv_f32", quant_formats[type].name, error);
         }
 }
@@ -559,7 +580,7 @@ static void test_dequantize(void **unused)
     for (size_t l = 0; l < level_count; l++)
         for (enum quant_type type = 0; type < QUANT_TYPES; type++)
             for (size_t i = 1; i <= 70; i++) {
-                size_t cols = quant_formats[type].block == 32 ? 32 * (i % 7 + 1) : i, row = below(3);
+                size_t cols = some_columns(type, i), row = below(3);
                 struct cpu_matrix w = matrix(type, row + 1, cols);
                 float *y = buffer(cols * sizeof *y, 0);
                 levels[l].dequantize(y, &w, row);

@@ -96,15 +96,16 @@ static struct qmatrix draw_matrix(struct graph *g, enum quant_type type, size_t 
     assert_true(quant_row_bytes(type, cols, &m.row_bytes));
     uint8_t *bytes = calloc(rows, m.row_bytes), *at = bytes;
     for (size_t i = 0; i < rows * cols / quant_formats[type].block; i++, at += quant_formats[type].block_bytes) {
-        float f = real(g) / 5, scale = type == QUANT_Q8_0 ? f / 127 : f / 8;
-        uint16_t half = float_to_half(type == QUANT_F16 ? f : scale), low = float_to_half(-4 * scale),
-                 bf16 = float_to_bf16(f);
+        bool super = type >= QUANT_Q4_K; /* their scales are multiplied by integers of about 32 */
+        float f = real(g) / 5, scale = type == QUANT_Q8_0 ? f / 127 : super ? f / 256 : f / 8;
+        uint16_t half = float_to_half(type == QUANT_F16 ? f : scale),
+                 low = float_to_half(super ? 8 * scale : -4 * scale), bf16 = float_to_bf16(f);
         for (size_t k = 4; k < quant_formats[type].block_bytes; k++) at[k] = (uint8_t)below(g, 256);
         if (type == QUANT_F32)
             memcpy(at, &f, 4);
         else
-            memcpy(at, type == QUANT_BF16 ? &bf16 : &half, 2);
-        if (type == QUANT_Q4_1) memcpy(at + 2, &low, 2);
+            memcpy(at + (type == QUANT_Q6_K ? 208 : 0), type == QUANT_BF16 ? &bf16 : &half, 2);
+        if (type == QUANT_Q4_1 || type == QUANT_Q4_K || type == QUANT_Q5_K) memcpy(at + 2, &low, 2);
     }
     m.data = constant(g, bytes, rows * m.row_bytes);
     free(bytes);
@@ -291,16 +292,17 @@ static void draw_tables(struct graph *g, size_t in, size_t out)
 
 static void make_linear(struct graph *g)
 {
-    static const enum quant_type types[] = {QUANT_F32, QUANT_F16, QUANT_BF16, QUANT_Q4_0, QUANT_Q4_1, QUANT_Q8_0};
     static const struct linear_input *const inputs[] = {&linear_plain, &linear_weighed, &linear_gated};
-    size_t in = 32 * (1 + below(g, 3)), out = 8 + below(g, 70), rows = 4 + below(g, 12), at = 0;
+    bool wide = !below(g, 4); /* enough for the k-quants */
+    size_t in = wide ? 256 : 32 * (1 + below(g, 3)), out = 8 + below(g, 70), rows = 4 + below(g, 12), at = 0;
     bool add = !below(g, 3);
     g->group.count = add ? 1 : 1 + below(g, 3);
     g->group.input = inputs[below(g, 3)];
     g->norm = (struct norm){constant_floats(g, in), 0};
     g->group.columns = &g->norm;
     for (size_t i = 0; i < g->group.count; i++) {
-        g->linear[i] = (struct linear){.weight = draw_matrix(g, types[below(g, 6)], out, in), .index = i};
+        g->linear[i] = (struct linear){.index = i};
+        g->linear[i].weight = draw_matrix(g, (enum quant_type)below(g, wide ? QUANT_TYPES : QUANT_Q4_K), out, in);
         if (below(g, 2)) g->linear[i].bias = constant_floats(g, out);
         g->group.linear[i] = &g->linear[i];
     }
@@ -391,9 +393,10 @@ static size_t head_forward(struct graph *g, struct tensor **y)
 
 static void make_head(struct graph *g)
 {
-    static const enum quant_type types[] = {QUANT_F32, QUANT_BF16, QUANT_Q4_1, QUANT_Q8_0};
-    size_t width = 32 * (1 + below(g, 2)), vocab = 20 + below(g, 80), rows = below(g, 3) ? 2 + below(g, 20) : 300,
-           n = 0;
+    static const enum quant_type types[] = {QUANT_F32, QUANT_BF16, QUANT_Q4_1, QUANT_Q8_0, QUANT_Q6_K};
+    bool wide = !below(g, 4);
+    size_t width = wide ? 256 : 32 * (1 + below(g, 2)), vocab = 20 + below(g, 80),
+           rows = below(g, 3) || wide ? 2 + below(g, 20) : 300, n = 0;
     int32_t index[MOST_ROWS], target[MOST_ROWS];
     for (size_t i = 0; i < rows; i++) {
         if (i && !below(g, 8)) continue; /* rows without a target */
@@ -401,7 +404,7 @@ static void make_head(struct graph *g)
         target[n++] = (int32_t)below(g, vocab);
     }
     add_leaf(g, rows, width);
-    g->matrix = draw_matrix(g, types[below(g, 4)], vocab, width);
+    g->matrix = draw_matrix(g, types[wide ? 4 : below(g, 4)], vocab, width);
     g->loss = (struct head_loss){&g->matrix,
                                  constant(g, index, n * 4),
                                  constant(g, target, n * 4),

@@ -10,6 +10,7 @@ void cpu_kernels_scalar(struct cpu_kernels *t)
     gemm_scalar(t);
     gemv_scalar(t);
     gemm_q8_scalar(t);
+    gemv_k_scalar(t);
     rows_scalar(t);
     attention_scalar(t);
 }
@@ -21,6 +22,7 @@ void cpu_kernels_avx2(struct cpu_kernels *t)
     gemm_avx2(t);
     gemv_avx2(t);
     gemm_q8_avx2(t);
+    gemv_k_avx2(t);
     rows_avx2(t);
     attention_avx2(t);
 }
@@ -31,6 +33,7 @@ void cpu_kernels_avx512(struct cpu_kernels *t)
     gemm_avx512(t);
     gemv_avx512(t);
     gemm_q8_avx512(t);
+    gemv_k_avx512(t);
     rows_avx512(t);
     attention_avx512(t);
 }

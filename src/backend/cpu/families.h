@@ -7,17 +7,20 @@
 void gemm_scalar(struct cpu_kernels *t);      /* tile_cols, pack_*, tile_*, to_bf16, outer */
 void gemm_q8_scalar(struct cpu_kernels *t);   /* q8_record, pack_q8, tile_q8 */
 void gemv_scalar(struct cpu_kernels *t);      /* quantize_q8, quantize_q8_rows, gemv_*, dequantize */
+void gemv_k_scalar(struct cpu_kernels *t);    /* gemv_q8 of the k-quants */
 void rows_scalar(struct cpu_kernels *t);      /* normalize .. adamw, from_bf16 */
 void attention_scalar(struct cpu_kernels *t); /* attention* */
 #if LORAC_X86
 void gemm_avx2(struct cpu_kernels *t);
 void gemm_q8_avx2(struct cpu_kernels *t);
 void gemv_avx2(struct cpu_kernels *t);
+void gemv_k_avx2(struct cpu_kernels *t);
 void rows_avx2(struct cpu_kernels *t);
 void attention_avx2(struct cpu_kernels *t);
 void gemm_avx512(struct cpu_kernels *t);
 void gemm_q8_avx512(struct cpu_kernels *t);
 void gemv_avx512(struct cpu_kernels *t);
+void gemv_k_avx512(struct cpu_kernels *t);
 void rows_avx512(struct cpu_kernels *t);
 void attention_avx512(struct cpu_kernels *t);
 void gemm_avx512bf16(struct cpu_kernels *t);

@@ -3,7 +3,7 @@
  * Owns: f32 panels of every format, the tile of 6 rows × 2 vectors (12 of the 16 registers; every product has its own
  * chain over d, so bits do not depend on how rows are grouped), rounding to bf16, the outer product. */
 #include "backend/cpu/tile_groups.h"
-#include "backend/cpu/unpack_avx2.h"
+#include "backend/cpu/unpack_k_avx2.h"
 
 enum { COLS = 16, ROWS = 12, OUTER = 4, CHUNK = 128 };
 
@@ -35,7 +35,8 @@ static ALWAYS_INLINE void pack_8x8(enum quant_type type, float *panel, const uin
                                    size_t rows, size_t col, size_t n)
 {
     __m256 r[8];
-    for (size_t i = 0; i < 8; i++) r[i] = i < rows ? unpack8(type, data + i * row_bytes, col, n) : _mm256_setzero_ps();
+    for (size_t i = 0; i < 8; i++)
+        r[i] = i < rows ? unpack8_at(type, data + i * row_bytes, col, n) : _mm256_setzero_ps();
     transpose8(r);
     for (size_t d = 0; d < 8 && d < n; d++) _mm256_storeu_ps(panel + d * COLS, r[d]);
 }
@@ -56,7 +57,7 @@ static ALWAYS_INLINE void pack_t(enum quant_type type, float *panel, const struc
         for (size_t n = 0; n < COLS; n += 8) {
             size_t count = cols <= n ? 0 : cols - n < 8 ? cols - n : 8;
             __m256 v = _mm256_setzero_ps();
-            if (count) v = unpack8(type, w->data + (row + d) * w->row_bytes, col + n, count);
+            if (count) v = unpack8_at(type, w->data + (row + d) * w->row_bytes, col + n, count);
             _mm256_storeu_ps(panel + n, _mm256_and_ps(v, _mm256_castsi256_ps(first8(count))));
         }
 }
@@ -73,11 +74,15 @@ static ALWAYS_INLINE void pack_t(enum quant_type type, float *panel, const struc
     PACKER(name##_q4_0, body, QUANT_Q4_0)                                                                              \
     PACKER(name##_q4_1, body, QUANT_Q4_1)                                                                              \
     PACKER(name##_q8_0, body, QUANT_Q8_0)                                                                              \
+    PACKER(name##_q4_k, body, QUANT_Q4_K)                                                                              \
+    PACKER(name##_q5_k, body, QUANT_Q5_K)                                                                              \
+    PACKER(name##_q6_k, body, QUANT_Q6_K)                                                                              \
     static void name##_any(float *panel, const struct cpu_matrix *w, size_t row, size_t rows, size_t col, size_t cols) \
     {                                                                                                                  \
         static void (*const by_type[QUANT_TYPES])(float *, const struct cpu_matrix *, size_t, size_t, size_t,          \
                                                   size_t) = {name##_f32,  name##_f16,  name##_bf16,                    \
-                                                             name##_q4_0, name##_q4_1, name##_q8_0};                   \
+                                                             name##_q4_0, name##_q4_1, name##_q8_0,                    \
+                                                             name##_q4_k, name##_q5_k, name##_q6_k};                   \
         by_type[w->type](panel, w, row, rows, col, cols);                                                              \
     }
 PACKERS(pack, pack)

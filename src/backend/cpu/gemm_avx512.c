@@ -3,7 +3,7 @@
  * Owns: f32 panels of every format, the tile of 6 rows × 4 vectors (24 of the 32 registers; every product has its own
  * chain over d, so bits do not depend on how rows are grouped), rounding to bf16, the outer product. */
 #include "backend/cpu/tile_groups.h"
-#include "backend/cpu/unpack_avx512.h"
+#include "backend/cpu/unpack_k_avx512.h"
 
 enum { COLS = 64, ROWS = 12, CHUNK = 128 };
 
@@ -16,7 +16,7 @@ static ALWAYS_INLINE void pack_16x32(enum quant_type type, float *panel, const s
     __m512 v[16][2];
     for (size_t i = 0; i < 16; i++) {
         v[i][0] = v[i][1] = _mm512_setzero_ps();
-        if (i < rows) unpack32(type, weight_at(type, w, row + i, col), n, v[i]);
+        if (i < rows) unpack_at(type, w, row + i, col, n, v[i]);
     }
     for (size_t half = 0; half < 2; half++) {
         __m512i r[16];
@@ -42,7 +42,7 @@ static ALWAYS_INLINE void pack_t(enum quant_type type, float *panel, const struc
         for (size_t n = 0; n < COLS; n += BLOCK) {
             __m512 v[2] = {_mm512_setzero_ps(), _mm512_setzero_ps()};
             size_t count = cols <= n ? 0 : cols - n < BLOCK ? cols - n : BLOCK;
-            if (count) unpack32(type, weight_at(type, w, row + d, col + n), count, v);
+            if (count) unpack_at(type, w, row + d, col + n, count, v);
             _mm512_storeu_ps(panel + n, count < BLOCK ? _mm512_maskz_mov_ps(first16(count), v[0]) : v[0]);
             _mm512_storeu_ps(panel + n + 16,
                              count < BLOCK ? _mm512_maskz_mov_ps(first16(count < 16 ? 0 : count - 16), v[1]) : v[1]);
@@ -61,11 +61,15 @@ static ALWAYS_INLINE void pack_t(enum quant_type type, float *panel, const struc
     PACKER(name##_q4_0, body, QUANT_Q4_0)                                                                              \
     PACKER(name##_q4_1, body, QUANT_Q4_1)                                                                              \
     PACKER(name##_q8_0, body, QUANT_Q8_0)                                                                              \
+    PACKER(name##_q4_k, body, QUANT_Q4_K)                                                                              \
+    PACKER(name##_q5_k, body, QUANT_Q5_K)                                                                              \
+    PACKER(name##_q6_k, body, QUANT_Q6_K)                                                                              \
     static void name##_any(float *panel, const struct cpu_matrix *w, size_t row, size_t rows, size_t col, size_t cols) \
     {                                                                                                                  \
         static void (*const by_type[QUANT_TYPES])(float *, const struct cpu_matrix *, size_t, size_t, size_t,          \
                                                   size_t) = {name##_f32,  name##_f16,  name##_bf16,                    \
-                                                             name##_q4_0, name##_q4_1, name##_q8_0};                   \
+                                                             name##_q4_0, name##_q4_1, name##_q8_0,                    \
+                                                             name##_q4_k, name##_q5_k, name##_q6_k};                   \
         by_type[w->type](panel, w, row, rows, col, cols);                                                              \
     }
 PACKERS(pack, pack)

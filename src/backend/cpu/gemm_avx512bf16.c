@@ -5,7 +5,7 @@
  * columns, 12 × 2, or 12 × 1), rounding of activations (subnormal ones become zero).
  * A panel row holds a pair of depths: panel[d/2][n][d%2]. */
 #include "backend/cpu/tile_groups.h"
-#include "backend/cpu/unpack_avx512.h"
+#include "backend/cpu/unpack_k_avx512.h"
 
 enum { COLS = 64, ROWS = 12, PAIR = 2 * COLS };
 
@@ -16,9 +16,20 @@ static ALWAYS_INLINE __m512i round_pair(const __m512 v[2])
     return (__m512i)_mm512_cvtne2ps_pbh(v[1], v[0]);
 }
 
-/* The n (1..32) elements at p as bf16, followed by zeros. */
-static ALWAYS_INLINE __m512i unpack_bf16(enum quant_type type, const uint8_t *p, size_t n)
+/* Block j of a super-block of Q4_K. */
+static ALWAYS_INLINE __m512i unpack_bf16_q4_k(const uint8_t *super, size_t j)
 {
+    __m512i table = _mm512_castsi256_si512((__m256i)_mm512_cvtneps_pbh(table_q4_k(super, j)));
+    __m512i codes = _mm512_cvtepu8_epi16(_mm256_and_si256(codes_k(QUANT_Q4_K, super, j), _mm256_set1_epi8(15)));
+    return _mm512_permutexvar_epi16(codes, table);
+}
+
+/* The n (1..32) elements from column `col` on as bf16, followed by zeros. */
+static ALWAYS_INLINE __m512i unpack_bf16(enum quant_type type, const struct cpu_matrix *w, size_t row, size_t col,
+                                         size_t n)
+{
+    if (type == QUANT_Q4_K) return unpack_bf16_q4_k(super_at(type, w, row, col), col % K_SUPER / BLOCK);
+    const uint8_t *p = weight_at(type, w, row, col); /* of no k-quant */
     if (type == QUANT_BF16) return _mm512_maskz_loadu_epi16(first32(n), p);
     if (type == QUANT_Q4_0 || type == QUANT_Q4_1) { /* a lookup among 16 words takes the low four bits of its index */
         __m256i table = (__m256i)_mm512_cvtneps_pbh(table_q4(type, p));
@@ -28,7 +39,7 @@ static ALWAYS_INLINE __m512i unpack_bf16(enum quant_type type, const uint8_t *p,
         return _mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1);
     }
     __m512 v[2];
-    unpack32(type, p, n, v);
+    unpack_at(type, w, row, col, n, v);
     return round_pair(v);
 }
 
@@ -37,8 +48,7 @@ static ALWAYS_INLINE void pack_16x32(enum quant_type type, uint16_t *panel, cons
                                      size_t rows, size_t col, size_t n)
 {
     __m512i r[16];
-    for (size_t i = 0; i < 16; i++)
-        r[i] = i < rows ? unpack_bf16(type, weight_at(type, w, row + i, col), n) : _mm512_setzero_si512();
+    for (size_t i = 0; i < 16; i++) r[i] = i < rows ? unpack_bf16(type, w, row + i, col, n) : _mm512_setzero_si512();
     transpose16(r);
     for (size_t d = 0; d < 16 && 2 * d < n; d++) _mm512_storeu_si512(panel + d * PAIR, r[d]);
 }
@@ -66,8 +76,8 @@ static ALWAYS_INLINE void pack_t(enum quant_type type, uint16_t *panel, const st
         for (size_t n = 0; n < COLS; n += BLOCK) {
             __m512i a = _mm512_setzero_si512(), b = a;
             size_t count = cols <= n ? 0 : cols - n < BLOCK ? cols - n : BLOCK;
-            if (count) a = unpack_bf16(type, weight_at(type, w, row + d, col + n), count);
-            if (count && d + 1 < rows) b = unpack_bf16(type, weight_at(type, w, row + d + 1, col + n), count);
+            if (count) a = unpack_bf16(type, w, row + d, col + n, count);
+            if (count && d + 1 < rows) b = unpack_bf16(type, w, row + d + 1, col + n, count);
             if (count < BLOCK) {
                 a = _mm512_maskz_mov_epi16(first32(count), a);
                 b = _mm512_maskz_mov_epi16(first32(count), b);
@@ -89,12 +99,16 @@ static ALWAYS_INLINE void pack_t(enum quant_type type, uint16_t *panel, const st
     PACKER(name##_q4_0, body, QUANT_Q4_0)                                                                              \
     PACKER(name##_q4_1, body, QUANT_Q4_1)                                                                              \
     PACKER(name##_q8_0, body, QUANT_Q8_0)                                                                              \
+    PACKER(name##_q4_k, body, QUANT_Q4_K)                                                                              \
+    PACKER(name##_q5_k, body, QUANT_Q5_K)                                                                              \
+    PACKER(name##_q6_k, body, QUANT_Q6_K)                                                                              \
     static void name##_any(uint16_t *panel, const struct cpu_matrix *w, size_t row, size_t rows, size_t col,           \
                            size_t cols)                                                                                \
     {                                                                                                                  \
         static void (*const by_type[QUANT_TYPES])(uint16_t *, const struct cpu_matrix *, size_t, size_t, size_t,       \
                                                   size_t) = {name##_f32,  name##_f16,  name##_bf16,                    \
-                                                             name##_q4_0, name##_q4_1, name##_q8_0};                   \
+                                                             name##_q4_0, name##_q4_1, name##_q8_0,                    \
+                                                             name##_q4_k, name##_q5_k, name##_q6_k};                   \
         by_type[w->type](panel, w, row, rows, col, cols);                                                              \
     }
 PACKERS(pack, pack)

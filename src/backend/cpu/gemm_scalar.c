@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-enum { COLS = 8, BLOCK = 32 }; /* columns of a panel; elements of every quantised format's block */
+enum { COLS = 8, BLOCK = 256 }; /* columns of a panel; elements of the largest block */
 
 /* y[i] = W[row][col + i], i < n; col may lie inside a block. */
 static void unpack(float *y, const struct cpu_matrix *w, size_t row, size_t col, size_t n)
@@ -17,10 +17,10 @@ static void unpack(float *y, const struct cpu_matrix *w, size_t row, size_t col,
         f->dequantize(y, data, n);
         return;
     }
-    for (size_t skip = col % BLOCK, take; n; y += take, n -= take, skip = 0, data += f->block_bytes) {
+    for (size_t skip = col % f->block, take; n; y += take, n -= take, skip = 0, data += f->block_bytes) {
         float block[BLOCK];
-        take = BLOCK - skip < n ? BLOCK - skip : n;
-        f->dequantize(block, data, BLOCK);
+        take = f->block - skip < n ? f->block - skip : n;
+        f->dequantize(block, data, f->block);
         memcpy(y, block + skip, take * sizeof *y);
     }
 }

@@ -4,7 +4,7 @@
  * vpmaddubsw (no pair saturates: 2 · 15 · 127 and 2 · 128 · 127 fit in 16 bits), each block's sum scaled into f32
  * lanes; unquantised rows in f32; whole rows as f32.
  * A row's lanes do not know its neighbours, so its bits do not depend on how rows are grouped. */
-#include "backend/cpu/unpack_avx2.h"
+#include "backend/cpu/unpack_k_avx2.h"
 #include "backend/cpu/prefetch.h"
 
 #include <float.h>
@@ -168,7 +168,7 @@ static ALWAYS_INLINE void unpack_row(enum quant_type type, float *y, const struc
 {
     for (size_t d = 0; d < w->cols; d += 8) {
         size_t n = w->cols - d < 8 ? w->cols - d : 8;
-        _mm256_maskstore_ps(y + d, first8(n), unpack8(type, w->data + row * w->row_bytes, d, n));
+        _mm256_maskstore_ps(y + d, first8(n), unpack8_at(type, w->data + row * w->row_bytes, d, n));
     }
 }
 
@@ -183,6 +183,15 @@ static void dequantize(float *y, const struct cpu_matrix *w, size_t row)
         break;
     case QUANT_Q8_0:
         unpack_row(QUANT_Q8_0, y, w, row);
+        break;
+    case QUANT_Q4_K:
+        unpack_row(QUANT_Q4_K, y, w, row);
+        break;
+    case QUANT_Q5_K:
+        unpack_row(QUANT_Q5_K, y, w, row);
+        break;
+    case QUANT_Q6_K:
+        unpack_row(QUANT_Q6_K, y, w, row);
         break;
     case QUANT_F16:
         unpack_row(QUANT_F16, y, w, row);

@@ -4,36 +4,11 @@
  * by vpdpbusd, each block's sum scaled into f32 lanes; unquantised rows in f32; whole rows as f32.
  * A row's lanes do not know its neighbours, so its bits do not depend on how rows are grouped.
  * Reads nothing past a row or an activation: the last blocks are loaded under masks. */
-#include "backend/cpu/unpack_avx512.h"
+#include "backend/cpu/unpack_k_avx512.h"
 #include "backend/cpu/prefetch.h"
+#include "backend/cpu/sums_avx512.h"
 
 #include <float.h>
-
-enum { ROWS = 4 };
-
-/* y[r] = the sum of lanes (8) of v[r]: neighbours, then pairs, then the halves; the same for one row as for four. */
-static ALWAYS_INLINE void store_sums(float *y, const size_t rows, const __m256 *v)
-{
-    __m256 low = _mm256_hadd_ps(v[0], v[rows > 1 ? 1 : 0]), high = rows > 1 ? _mm256_hadd_ps(v[2], v[3]) : low;
-    __m256 all = _mm256_hadd_ps(low, high);
-    __m128 sum = _mm_add_ps(_mm256_castps256_ps128(all), _mm256_extractf128_ps(all, 1));
-    if (rows > 1)
-        _mm_storeu_ps(y, sum);
-    else
-        _mm_store_ss(y, sum);
-}
-
-static ALWAYS_INLINE __m256 fold(__m512 v)
-{
-    return _mm256_add_ps(_mm512_castps512_ps256(v), _mm512_extractf32x8_ps(v, 1));
-}
-
-static ALWAYS_INLINE void store_folded(float *y, const size_t rows, const __m512 *sum)
-{
-    __m256 v[ROWS];
-    for (size_t r = 0; r < rows; r++) v[r] = fold(sum[r]);
-    store_sums(y, rows, v);
-}
 
 /* ---- int8 activations ------------------------------------------------------------------------------------- */
 
@@ -296,7 +271,7 @@ static ALWAYS_INLINE void unpack_row(enum quant_type type, float *y, const struc
     for (size_t d = 0; d < w->cols; d += BLOCK) {
         size_t n = w->cols - d < BLOCK ? w->cols - d : BLOCK;
         __m512 v[2];
-        unpack32(type, weight_at(type, w, row, d), n, v);
+        unpack_at(type, w, row, d, n, v);
         _mm512_mask_storeu_ps(y + d, first16(n), v[0]);
         _mm512_mask_storeu_ps(y + d + 16, first16(n < 16 ? 0 : n - 16), v[1]);
     }
@@ -313,6 +288,15 @@ static void dequantize(float *y, const struct cpu_matrix *w, size_t row)
         break;
     case QUANT_Q8_0:
         unpack_row(QUANT_Q8_0, y, w, row);
+        break;
+    case QUANT_Q4_K:
+        unpack_row(QUANT_Q4_K, y, w, row);
+        break;
+    case QUANT_Q5_K:
+        unpack_row(QUANT_Q5_K, y, w, row);
+        break;
+    case QUANT_Q6_K:
+        unpack_row(QUANT_Q6_K, y, w, row);
         break;
     case QUANT_F16:
         unpack_row(QUANT_F16, y, w, row);

@@ -1,0 +1,41 @@
+#!/usr/bin/env python3
+"""Writes tests/golden/quant: random blocks of every quantised format and the values that the gguf package gives them.
+
+usage: golden_quants.py [OUT]     (default tests/golden)
+
+NAME.blocks: the blocks; NAME.values: their elements, f32, little-endian. Scales are finite halves of any size, subnormal and negative
+ones among them; all other bytes are uniform."""
+import os, shutil, sys, zlib
+import numpy as np
+import gguf
+from gguf import GGMLQuantizationType as Type
+import reference
+
+# bytes of a block, places of its halves, blocks in the file
+KINDS = {"Q4_0": (18, [0], 40), "Q4_1": (20, [0, 2], 40), "Q8_0": (34, [0], 40),
+         "Q4_K": (144, [0, 2], 6), "Q5_K": (176, [0, 2], 6), "Q6_K": (210, [208], 6)}
+
+
+def blocks(name):
+    size, halves, count = KINDS[name]
+    draw = np.random.Generator(np.random.PCG64(zlib.crc32(name.encode())))
+    out = draw.integers(0, 256, (count, size), dtype=np.uint8)
+    for place in halves:
+        h = draw.integers(0, 0x7C00, count, dtype=np.uint16) | draw.integers(0, 2, count, dtype=np.uint16) << np.uint16(15)
+        h[::5] &= 0x83FF  # subnormal
+        out[:, place:place + 2] = h.astype("<u2").view(np.uint8).reshape(count, 2)
+    return out
+
+
+def main():
+    out = os.path.join(sys.argv[1] if len(sys.argv) > 1 else reference.GOLDEN, "quant")
+    shutil.rmtree(out, ignore_errors=True); os.makedirs(out)
+    for name in KINDS:
+        data = blocks(name)
+        values = gguf.quants.dequantize(data, Type[name]).astype("<f4")
+        for kind, x in (("blocks", data), ("values", values)):
+            with open(os.path.join(out, f"{name.lower()}.{kind}"), "wb") as f: f.write(x.tobytes())
+    reference.manifest(out, "tools/golden_quants.py", ["gguf", "numpy"])
+
+
+if __name__ == "__main__": main()
