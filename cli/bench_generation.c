@@ -117,4 +117,3 @@ lorac_status measure_switch(const struct bench *b, lorac_model *model, lorac_ada
     lorac_session_free(session);
     return LORAC_OK;
 }
-
