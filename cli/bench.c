@@ -103,16 +103,28 @@ static void rows_close(struct rows *rows)
 
 /* ---- measuring ----------------------------------------------------------------------------- */
 
-static lorac_status measure_adapter(const struct bench *b, const struct engine *e, struct results *r, lorac_error *err)
+/* The limits come first, on a runtime of their own. */
+static int measure_machine(const struct bench *b, struct results *r)
 {
-    struct rows bare = {.sets = calloc(b->batch, sizeof *bare.sets), .count = b->batch};
-    struct speeds base = {0};
-    lorac_status failed = bare.sets ? measure_generation(b, e->model, &bare, &base, err) : LORAC_OUT_OF_MEMORY;
-    free(bare.sets);
-    if (!failed) failed = measure_switch(b, e->model, e->set, &r->switch_us, err);
-    r->slowdown = 100 * (base.decode / r->speeds.decode - 1);
-    r->adapter = true;
-    return failed;
+    struct engine e;
+    lorac_error err;
+    int status = engine_open(&e, &b->common, 0);
+    if (!status && lorac_machine_measure(e.runtime, &r->machine, &err)) status = fail_error(b->common.json, &err);
+    if (!status) lorac_runtime_get_info(e.runtime, &r->runtime);
+    engine_close(&e);
+    return status;
+}
+
+/* What the adapters cost: the same rows without them are measured in turns. */
+static lorac_status measure_speeds(const struct bench *b, const struct engine *e, const struct rows *rows,
+                                   struct results *r, lorac_error *err)
+{
+    struct speeds bare = {0};
+    r->adapter = e->set != NULL;
+    lorac_status failed = measure_generation(b, e->model, rows, &r->speeds, r->adapter ? &bare : NULL, err);
+    if (failed || !r->adapter) return failed;
+    if (r->speeds.decode > 0) r->slowdown = 100 * (bare.decode / r->speeds.decode - 1);
+    return measure_switch(b, e->model, e->set, &r->switch_us, err);
 }
 
 static lorac_status measure(const struct bench *b, const struct engine *e, const struct rows *rows, struct results *r,
@@ -123,12 +135,11 @@ static lorac_status measure(const struct bench *b, const struct engine *e, const
     lorac_status failed = LORAC_OK;
     r->unit = bf16 ? "bf16" : "f32";
     if (r->phases & (PREFILL | DECODE)) {
-        failed = measure_generation(b, e->model, rows, &r->speeds, err);
+        failed = measure_speeds(b, e, rows, r, err);
         double prompts_per_second = r->speeds.prefill / (double)(b->prompt * rows->count);
         r->prefill_percent = 100 * prompts_per_second * prefill_flops(b, e->model, rows) / peak;
         double steps_per_second = r->speeds.decode / (double)rows->count;
         r->decode_percent = 100 * steps_per_second * decode_bytes(b, e->model, rows) / r->machine.read_bandwidth;
-        if (!failed && e->set) failed = measure_adapter(b, e, r, err);
     }
     if (!failed && r->phases & TRAIN) {
         failed = measure_training(b, e, &r->training, err);
@@ -153,12 +164,14 @@ static void print_json(const struct results *r)
     json_t *object = json_object();
     if (r->phases & PREFILL)
         json_object_set_new(object, "prefill",
-                            json_pack("{s:o,s:o,s:s}", "tokens_per_second", json_number(r->speeds.prefill),
-                                      "percent_of_peak", json_number(r->prefill_percent), "unit", r->unit));
+                            json_pack("{s:o,s:o,s:s,s:I}", "tokens_per_second", json_number(r->speeds.prefill),
+                                      "percent_of_peak", json_number(r->prefill_percent), "unit", r->unit,
+                                      "peak_rss_bytes", (json_int_t)r->speeds.prefill_rss));
     if (r->phases & DECODE)
         json_object_set_new(object, "decode",
-                            json_pack("{s:o,s:o}", "tokens_per_second", json_number(r->speeds.decode),
-                                      "percent_of_bandwidth", json_number(r->decode_percent)));
+                            json_pack("{s:o,s:o,s:I}", "tokens_per_second", json_number(r->speeds.decode),
+                                      "percent_of_bandwidth", json_number(r->decode_percent), "peak_rss_bytes",
+                                      (json_int_t)r->speeds.decode_rss));
     if (r->phases & TRAIN)
         json_object_set_new(object, "train",
                             json_pack("{s:o,s:o,s:I}", "tokens_per_second", json_number(r->training.tokens_per_second),
@@ -216,12 +229,11 @@ static int run(struct arguments *a)
         return fail_usage(b->common.json, "--num-layers must be -1 (all) or at least 1, not %lld", b->layers);
     if (!(r.phases & DECODE) && !b->common.adapters.count) b->generation = 0;
     signals_install();
-    if (r.phases & OPEN) status = measure_open(b, &r.open_ms);
+    status = measure_machine(b, &r);
+    if (!status && r.phases & OPEN) status = measure_open(b, &r.open_ms);
     if (!status) status = engine_open(&e, &b->common, OPEN_MODEL | OPEN_ADAPTERS);
     if (!status) {
-        lorac_status failed = lorac_machine_measure(e.runtime, &r.machine, &err);
-        lorac_runtime_get_info(e.runtime, &r.runtime);
-        if (!failed) failed = rows_open(b, &e, &rows, &err);
+        lorac_status failed = rows_open(b, &e, &rows, &err);
         if (!failed) failed = measure(b, &e, &rows, &r, &err);
         if (interrupted())
             status = fail_interrupted(b->common.json, "interrupted");

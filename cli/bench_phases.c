@@ -1,4 +1,4 @@
-/* bench_phases.c — times what the library does, on random tokens. */
+/* bench_phases.c — times training and opening, on random tokens; what all phases share. */
 #include "bench_phases.h"
 #include "signals.h"
 
@@ -26,7 +26,7 @@ static int compare(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static double median(double *values, size_t count)
+double median(double *values, size_t count)
 {
     if (!count) return 0;
     qsort(values, count, sizeof *values, compare);
@@ -34,7 +34,7 @@ static double median(double *values, size_t count)
 }
 
 /* VmHWM starts anew where the system allows it (Linux: proc(5), clear_refs). */
-static void reset_peak_rss(void)
+void reset_peak_rss(void)
 {
     int handle = open("/proc/self/clear_refs", O_WRONLY);
     if (handle < 0) return;
@@ -43,7 +43,7 @@ static void reset_peak_rss(void)
     close(handle);
 }
 
-static size_t peak_rss(void)
+size_t peak_rss(void)
 {
     FILE *file = fopen("/proc/self/status", "r");
     char line[256];
@@ -54,15 +54,7 @@ static size_t peak_rss(void)
     return 1024 * kilobytes;
 }
 
-static lorac_status stop_asked(lorac_error *err)
-{
-    err->status = LORAC_CANCELLED;
-    err->file[0] = 0;
-    snprintf(err->message, sizeof err->message, "interrupted");
-    return LORAC_CANCELLED;
-}
-
-static lorac_status no_memory(lorac_error *err)
+lorac_status no_memory(lorac_error *err)
 {
     err->status = LORAC_OUT_OF_MEMORY;
     err->file[0] = 0;
@@ -70,10 +62,8 @@ static lorac_status no_memory(lorac_error *err)
     return LORAC_OUT_OF_MEMORY;
 }
 
-/* ---- prefill and decoding ------------------------------------------------------------------ */
-
-static lorac_status append_random(lorac_model *model, lorac_session **sessions, size_t count, size_t tokens,
-                                  uint64_t *state, lorac_error *err)
+lorac_status append_random(lorac_model *model, lorac_session **sessions, size_t count, size_t tokens, uint64_t *state,
+                           lorac_error *err)
 {
     int32_t *ids = malloc((tokens + 1) * sizeof *ids);
     lorac_status failed = ids ? LORAC_OK : no_memory(err);
@@ -83,86 +73,6 @@ static lorac_status append_random(lorac_model *model, lorac_session **sessions, 
     }
     free(ids);
     return failed;
-}
-
-/* One prefill and one generation: seconds of each, and the peaks so far. */
-static lorac_status run_trial(const struct bench *b, lorac_model *model, lorac_session **sessions, size_t count,
-                              double *seconds, struct speeds *speeds, lorac_error *err)
-{
-    uint64_t state = 1;
-    lorac_status failed = append_random(model, sessions, count, b->prompt, &state, err);
-    reset_peak_rss();
-    double start = seconds_now();
-    if (!failed) failed = lorac_sessions_forward(sessions, count, err);
-    seconds[0] = seconds_now() - start;
-    speeds->prefill_rss = peak_rss();
-    reset_peak_rss();
-    start = seconds_now();
-    for (size_t i = 0; i < b->generation && !failed; i++) {
-        failed = interrupted() ? stop_asked(err) : append_random(model, sessions, count, 1, &state, err);
-        if (!failed) failed = lorac_sessions_forward(sessions, count, err);
-    }
-    seconds[1] = seconds_now() - start;
-    speeds->decode_rss = peak_rss();
-    return failed;
-}
-
-static lorac_status create_sessions(const struct bench *b, lorac_model *model, const struct rows *rows,
-                                    lorac_session **sessions, lorac_error *err)
-{
-    lorac_session_options options;
-    lorac_session_options_init(&options);
-    options.precision = (lorac_precision)b->common.precision;
-    options.max_tokens = b->prompt + b->generation + 1;
-    options.prefill_tokens = b->prefill;
-    for (size_t i = 0; i < rows->count; i++) {
-        lorac_status failed = lorac_session_create(model, rows->sets[i], &options, &sessions[i], err);
-        if (failed) return failed;
-    }
-    return LORAC_OK;
-}
-
-lorac_status measure_generation(const struct bench *b, lorac_model *model, const struct rows *rows,
-                                struct speeds *speeds, lorac_error *err)
-{
-    lorac_session **sessions = calloc(rows->count, sizeof *sessions);
-    double *prefill = calloc(b->trials, sizeof *prefill), *decode = calloc(b->trials, sizeof *decode);
-    lorac_status failed = sessions && prefill && decode ? LORAC_OK : no_memory(err);
-    if (!failed) failed = create_sessions(b, model, rows, sessions, err);
-    for (size_t t = 0; t < b->trials && !failed; t++) {
-        double seconds[2] = {0, 0};
-        for (size_t i = 0; i < rows->count && !failed; i++) failed = lorac_session_truncate(sessions[i], 0, err);
-        if (!failed) failed = run_trial(b, model, sessions, rows->count, seconds, speeds, err);
-        prefill[t] = seconds[0];
-        decode[t] = seconds[1];
-    }
-    if (!failed) {
-        speeds->prefill = (double)(rows->count * b->prompt) / median(prefill, b->trials);
-        speeds->decode = (double)(rows->count * b->generation) / median(decode, b->trials);
-    }
-    for (size_t i = 0; sessions && i < rows->count; i++) lorac_session_free(sessions[i]);
-    free(sessions);
-    free(prefill);
-    free(decode);
-    return failed;
-}
-
-lorac_status measure_switch(const struct bench *b, lorac_model *model, lorac_adapter_set *set, double *microseconds,
-                            lorac_error *err)
-{
-    enum { SWITCHES = 10000 };
-    lorac_session *session;
-    lorac_session_options options;
-    lorac_session_options_init(&options);
-    options.precision = (lorac_precision)b->common.precision;
-    options.max_tokens = 16;
-    lorac_status failed = lorac_session_create(model, NULL, &options, &session, err);
-    if (failed) return failed;
-    double start = seconds_now();
-    for (int i = 0; i < SWITCHES; i++) lorac_session_set_adapters(session, i % 2 ? NULL : set);
-    *microseconds = (seconds_now() - start) * 1e6 / SWITCHES;
-    lorac_session_free(session);
-    return LORAC_OK;
 }
 
 /* ---- training ------------------------------------------------------------------------------ */

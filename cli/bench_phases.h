@@ -26,8 +26,9 @@ struct speeds {
     size_t prefill_rss, decode_rss;
 };
 
+/* bare, unless NULL: the same rows without adapters, their trials in turns with the others. */
 lorac_status measure_generation(const struct bench *b, lorac_model *model, const struct rows *rows,
-                                struct speeds *speeds, lorac_error *err);
+                                struct speeds *speeds, struct speeds *bare, lorac_error *err);
 /* Mean of a pointer swap, in microseconds. */
 lorac_status measure_switch(const struct bench *b, lorac_model *model, lorac_adapter_set *set, double *microseconds,
                             lorac_error *err);
@@ -45,5 +46,14 @@ int measure_open(const struct bench *b, double *milliseconds);
 /* What a forward needs: FLOPs of prefilling one row, and bytes that one decoding step of all rows reads. */
 double prefill_flops(const struct bench *b, const lorac_model *model, const struct rows *rows);
 double decode_bytes(const struct bench *b, const lorac_model *model, const struct rows *rows);
+
+/* ---- what the phases share ------------------------------------------------------------------- */
+
+double median(double *values, size_t count); /* sorts them */
+void reset_peak_rss(void);
+size_t peak_rss(void); /* since then, of the whole process */
+lorac_status append_random(lorac_model *model, lorac_session **sessions, size_t count, size_t tokens, uint64_t *state,
+                           lorac_error *err);
+lorac_status no_memory(lorac_error *err);
 
 #endif

@@ -7,7 +7,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ALIGNMENT = 64, HEADER = 64 }; /* a block's size stands in the 64 bytes before it */
+enum { ALIGNMENT = 64, HEADER = 64 };
+
+/* Stands in the HEADER bytes before a block. */
+struct header {
+    size_t total; /* with the header */
+    void *origin; /* what calloc gave: the block is the first multiple of ALIGNMENT in it */
+};
 
 bool size_mul(size_t a, size_t b, size_t *product)
 {
@@ -31,34 +37,33 @@ static bool account(struct memory *m, size_t bytes)
     return true;
 }
 
+/* Large blocks come zeroed from the system, and pages that nobody touches are never made. */
 void *mem_alloc(struct memory *m, size_t bytes)
 {
-    size_t total;
+    size_t total, room;
     if (!size_add(bytes, HEADER + ALIGNMENT - 1, &total)) return NULL;
     total &= ~(size_t)(ALIGNMENT - 1);
-    if (!account(m, total)) return NULL;
-    char *block = aligned_alloc(ALIGNMENT, total);
-    if (!block) {
+    if (!size_add(total, ALIGNMENT, &room) || !account(m, total)) return NULL;
+    char *origin = calloc(1, room);
+    if (!origin) {
         atomic_fetch_sub(&m->used, total);
         return NULL;
     }
-    memset(block, 0, total);
-    memcpy(block, &total, sizeof total);
+    char *block = origin + (size_t)(-(uintptr_t)origin % ALIGNMENT);
+    *(struct header *)block = (struct header){.total = total, .origin = origin};
     return block + HEADER;
 }
 
-static size_t block_total(const void *block)
+static const struct header *header_of(const void *block)
 {
-    size_t total;
-    memcpy(&total, (const char *)block - HEADER, sizeof total);
-    return total;
+    return (const struct header *)((const char *)block - HEADER);
 }
 
 void mem_free(struct memory *m, void *block)
 {
     if (!block) return;
-    atomic_fetch_sub(&m->used, block_total(block));
-    free((char *)block - HEADER);
+    atomic_fetch_sub(&m->used, header_of(block)->total);
+    free(header_of(block)->origin);
 }
 
 void *mem_array(struct memory *m, size_t count, size_t size)
@@ -71,7 +76,7 @@ void *mem_resize(struct memory *m, void *block, size_t bytes)
 {
     void *bigger = mem_alloc(m, bytes);
     if (!bigger || !block) return bigger;
-    size_t old = block_total(block) - HEADER;
+    size_t old = header_of(block)->total - HEADER;
     memcpy(bigger, block, old < bytes ? old : bytes);
     mem_free(m, block);
     return bigger;

@@ -20,6 +20,7 @@ static const char *const harmless[] = {
     "unk_token_id",
     "initializer_range",
     "_name_or_path",
+    "_model_name_or_path",
     "attention_dropout",
     "tie_encoder_decoder",
     "is_encoder_decoder",

@@ -130,9 +130,11 @@ static void checkpoint_backward(struct exec *e, const struct record *r)
     size_t first = e->record_count;
     if (!gradient_exists(r->out[0])) return;
     struct mark mark = exec_mark(e);
+    double needed = e->stream.flops; /* what is computed again is not needed twice */
     e->recording = e->again = true;
     r->again(e, r->context, r->in, r->out[0]);
     e->recording = e->again = false;
+    e->stream.flops = needed;
     walk(e, first);
     exec_release(e, mark);
 }

@@ -231,7 +231,9 @@ static void terms_backward(struct exec *e, const struct linear_group *group, str
     struct mark mark = exec_mark(e);
     struct low_rank h = *dh;
     struct tensor *x = form(e, group, in);
+    double needed = e->stream.flops; /* what is computed again is not needed twice */
     shrink_all(e, group, &h, x);
+    e->stream.flops = needed;
     struct mark masked = exec_mark(e);
     for (size_t i = 0; i < group->count; i++, exec_release(e, masked))
         term_gradients(e, &h, dh, i, term_input(e, group->linear[i], x), out[i]);

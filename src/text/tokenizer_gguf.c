@@ -73,6 +73,7 @@ static lorac_status read_tokens(struct lorac_tokenizer *t, const struct gguf *g,
 {
     const struct gguf_value *tokens = find_array(g, "tokenizer.ggml.tokens", true);
     if (!tokens) return fail(err, LORAC_FORMAT, g->path, "tokenizer.ggml.tokens is missing or not a list of strings");
+    TRY(vocab_reserve(&t->vocab, tokens->as.array.count, err));
     struct gguf_string s;
     int64_t id = 0;
     for (size_t at = 0; gguf_next_string(tokens, &at, &s); id++)

@@ -44,11 +44,10 @@ static void index_put(struct vocab *v, uint32_t hash, uint32_t id)
     v->slots[at].id_plus_1 = id + 1;
 }
 
-static bool index_grow(struct vocab *v)
+static bool index_grow(struct vocab *v, size_t count)
 {
     size_t old_count = v->slot_count;
     void *old = v->slots;
-    size_t count = old_count ? old_count * 4 : 4096;
     void *slots = mem_array(v->bytes.memory, count, sizeof *v->slots);
     if (!slots) return false;
 
@@ -80,17 +79,31 @@ int32_t vocab_find(const struct vocab *v, const char *bytes, size_t length)
 
 /* ---- adding ------------------------------------------------------------------------------ */
 
+static bool reserve_tokens(struct vocab *v, size_t capacity)
+{
+    if (capacity <= v->capacity) return true;
+    size_t bytes;
+    struct token *tokens =
+        size_mul(capacity, sizeof *tokens, &bytes) ? mem_resize(v->bytes.memory, v->tokens, bytes) : NULL;
+    if (!tokens) return false;
+    v->tokens = tokens;
+    v->capacity = capacity;
+    return true;
+}
+
 static bool reserve_id(struct vocab *v, size_t id)
 {
-    if (id >= v->capacity) {
-        size_t capacity = v->capacity * 2 > id + 1 ? v->capacity * 2 : id + 1024;
-        struct token *tokens = mem_resize(v->bytes.memory, v->tokens, capacity * sizeof *tokens);
-        if (!tokens) return false;
-        v->tokens = tokens;
-        v->capacity = capacity;
-    }
+    if (id >= v->capacity && !reserve_tokens(v, v->capacity * 2 > id + 1 ? v->capacity * 2 : id + 1024)) return false;
     if (id >= v->count) v->count = id + 1;
     return true;
+}
+
+lorac_status vocab_reserve(struct vocab *v, size_t count, lorac_error *err)
+{
+    size_t slots = v->slot_count ? v->slot_count : 4096;
+    while (slots / 2 <= count && slots <= SIZE_MAX / 4) slots *= 2;
+    if (!count || ((slots == v->slot_count || index_grow(v, slots)) && reserve_tokens(v, count))) return LORAC_OK;
+    return fail_memory(err, "the vocabulary", count * sizeof *v->tokens);
 }
 
 lorac_status vocab_put(struct vocab *v, int64_t id, const char *bytes, size_t length, bool indexed, const char *file,
@@ -111,7 +124,8 @@ lorac_status vocab_put(struct vocab *v, int64_t id, const char *bytes, size_t le
     if (indexed && find_hashed(v, hash, bytes, length) >= 0)
         return fail(err, LORAC_FORMAT, file, "token \"%.*s\" appears twice (again as id %lld)", shown, bytes,
                     (long long)id);
-    if (v->indexed * 2 >= v->slot_count && !index_grow(v)) return fail_memory(err, "the vocabulary", v->slot_count * 8);
+    if (v->indexed * 2 >= v->slot_count && !index_grow(v, v->slot_count ? v->slot_count * 4 : 4096))
+        return fail_memory(err, "the vocabulary", v->slot_count * 8);
 
     size_t offset = v->bytes.length;
     text_add(&v->bytes, bytes, length);

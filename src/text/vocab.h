@@ -31,6 +31,8 @@ struct vocab {
 void vocab_init(struct vocab *v, struct memory *m);
 void vocab_free(struct vocab *v);
 
+/* Room for `count` tokens, so that putting them moves nothing. */
+lorac_status vocab_reserve(struct vocab *v, size_t count, lorac_error *err);
 /* Refuses an id that is taken or far beyond the tokens there are, and a text that is taken. With `indexed`, vocab_find
  * finds it. */
 lorac_status vocab_put(struct vocab *v, int64_t id, const char *bytes, size_t length, bool indexed, const char *file,

@@ -56,9 +56,13 @@ static void unknown_values_are_named(void **state)
         {"num_attention_heads", "null", "\"num_attention_heads\" is missing or zero", LORAC_FORMAT},
         {"rms_norm_eps", "true", "rms_norm_eps", LORAC_FORMAT},
     };
-    static const char *const harmless[][2] = {{"sliding_window", "null"}, {"rope_scaling", "null"},
-                                              {"some_new_flag", "false"}, {"use_cache", "true"},
-                                              {"quantization", "null"},   {"extra", "{}"}};
+    static const char *const harmless[][2] = {{"sliding_window", "null"},
+                                              {"rope_scaling", "null"},
+                                              {"some_new_flag", "false"},
+                                              {"use_cache", "true"},
+                                              {"_model_name_or_path", "\"base\""},
+                                              {"quantization", "null"},
+                                              {"extra", "{}"}};
     json_t *good = json_of(MODELS "plain/config.json");
     struct model_config c;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {

@@ -446,6 +446,30 @@ static void limits_choose_the_recomputation(void **state)
     assert_string_equal(plan_of(f).recompute, "layers");
 }
 
+static int add_flops(void *user, const lorac_event *e)
+{
+    if (e->kind == LORAC_EVENT_STEP) *(double *)user += e->flops;
+    return 0;
+}
+
+/* percent_of_peak counts what the work needs: recomputation adds nothing to it. */
+static void flops_leave_recomputation_out(void **state)
+{
+    struct fixture *f = *state;
+    double flops[3] = {0};
+    f->options.adapter_path = NULL;
+    lorac_memory_plan none = plan_of(f);
+    OK(train(f, add_flops, &flops[0], NULL, err));
+    f->options.memory_limit = none.total - 1; /* gate and up */
+    OK(train(f, add_flops, &flops[1], NULL, err));
+    f->options.memory_limit = 0;
+    f->options.recompute = 1;
+    OK(train(f, add_flops, &flops[2], NULL, err));
+    print_message("FLOPs of a run: %.0f, gate and up recomputed %.0f, layers recomputed %.0f\n", flops[0], flops[1],
+                  flops[2]);
+    assert_true(flops[0] > 0 && flops[1] == flops[0] && flops[2] == flops[0]);
+}
+
 /* ---- events ---------------------------------------------------------------------------------------- */
 
 struct events {
@@ -642,6 +666,7 @@ int main(void)
         TEST(ends_early_without_improvement),
         TEST(losses_that_explode_are_an_error),
         TEST(limits_choose_the_recomputation),
+        TEST(flops_leave_recomputation_out),
         TEST(events_tell_what_happened),
         TEST(no_batches_are_no_validation),
         TEST(cancelling_is_quick_inside_a_step),

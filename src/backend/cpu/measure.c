@@ -88,8 +88,9 @@ lorac_status cpu_measure(struct pool *pool, struct memory *memory, const char *i
     for (size_t i = 0; i < sizeof levels / sizeof *levels; i++)
         if (!strcmp(levels[i].isa, isa)) levels[i].fill(&m.peaks);
     if (!m.peaks.f32) return fail(err, LORAC_INVALID_ARGUMENT, NULL, "there is no instruction set level \"%s\"", isa);
-    uint8_t *block = mem_alloc(memory, bytes); /* zeroed, so every page is there */
+    uint8_t *block = mem_alloc(memory, bytes);
     if (!block) return fail_memory(err, "the bandwidth measurement", bytes);
+    memset(block, 1, bytes); /* every page is there */
     m.block = block;
     m.bytes = bytes / TASKS / 256 * 256;
     lorac_machine full = {.struct_size = size, .read_bandwidth = best(pool, &m, read_task)};
