@@ -1,9 +1,10 @@
 /* kernels.c — speed of the CPU's matrix kernels on one thread, as shares of peaks measured in the same run.
  *
- * Usage: bench_kernels [isa]   (avx2, avx512, avx512bf16; default: all that this CPU has)
+ * Usage: bench_kernels [isa]   (avx2, avx512, avx512bf16, amx; default: all that this CPU has)
  * Owns: the timing and the table. A matrix times one row is compared with plainly reading the same bytes in turn with
  * it; matrices of half a megabyte sit in the second-level cache. */
 #include "backend/cpu/families.h"
+#include "backend/cpu/peaks.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -318,6 +319,19 @@ static void measure_peaks(bool wide, bool bf16)
            peak.bf16 * 1e-9, peak.read * 1e-9);
 }
 
+/* From here on bf16's peak is that of AMX. */
+static void measure_amx(void)
+{
+    struct cpu_peaks p;
+    double s, done = 0, done8 = 0;
+    float sink = 0;
+    peaks_amx(&p);
+    BEST(s, done = p.bf16(ROUNDS, &sink));
+    peak.bf16 = done / s;
+    BEST(s, done8 = p.int8(ROUNDS, &sink));
+    printf("peaks of one thread with AMX: bf16 %.1f GFLOP/s, int8 %.1f GOP/s\n", peak.bf16 * 1e-9, done8 / s * 1e-9);
+}
+
 int main(int argc, char **argv)
 {
     struct cpu_kernels t = {0};
@@ -339,6 +353,12 @@ int main(int argc, char **argv)
     if (bf16) {
         t.isa = "avx512bf16";
         gemm_avx512bf16(&t);
+        if (!only || !strcmp(only, t.isa)) bench_isa(&t, true);
+    }
+    if (bf16 && cpu_has_amx()) {
+        t.isa = "amx";
+        gemm_amx(&t);
+        measure_amx();
         if (!only || !strcmp(only, t.isa)) bench_isa(&t, true);
     }
     return 0;
