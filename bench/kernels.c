@@ -131,21 +131,43 @@ static struct cpu_matrix make_matrix(enum quant_type type, size_t rows, size_t c
     return w;
 }
 
-static void bench_tiles(const struct cpu_kernels *t, size_t m, size_t depth, bool bf16)
+/* Small, finite numbers of either width. */
+static void *need_numbers(size_t n, bool bf16)
 {
-    size_t cols = t->tile_cols;
-    float *x = need(m * depth * 4), *y = need(m * cols * 4), *panel = need(depth * cols * 4);
+    float *x = need(n * 4);
+    uint16_t *h = (uint16_t *)x;
+    for (size_t i = 0; i < n; i++)
+        if (bf16)
+            h[i] = float_to_bf16((float)(i * 7919 % 1021) / 512 - 1);
+        else
+            x[i] = (float)(i * 7919 % 1021) / 512 - 1;
+    return x;
+}
+
+static void bench_tile(const struct cpu_kernels *t, size_t m, size_t depth, size_t cols, bool bf16)
+{
+    void *x = need_numbers(m * depth, bf16), *panel = need_numbers(depth * t->tile_cols, bf16);
+    float *y = need(m * t->tile_cols * 4);
     double s;
     if (bf16)
-        BEST(s, t->tile_bf16(y, cols, (uint16_t *)x, depth, (uint16_t *)panel, depth, m, cols, 1, true));
+        BEST(s, t->tile_bf16(y, t->tile_cols, x, depth, panel, depth, m, cols, 1, true));
     else
-        BEST(s, t->tile_f32(y, cols, x, depth, panel, depth, m, cols, 1, true));
+        BEST(s, t->tile_f32(y, t->tile_cols, x, depth, panel, depth, m, cols, 1, true));
     char shape[64];
     snprintf(shape, sizeof shape, "M=%zu depth=%zu N=%zu", m, depth, cols);
     double speed = 2.0 * (double)(m * depth * cols) / s;
     line(t->isa, bf16 ? "tile_bf16" : "tile_f32", shape, speed * 1e-9, "GFLOP/s",
          speed / (bf16 ? peak.bf16 : peak.f32));
     free(x), free(y), free(panel);
+}
+
+static void bench_tiles(const struct cpu_kernels *t, bool bf16)
+{
+    static const size_t rows[] = {8, 64, 512}, depths[] = {16, 64, 576, 2048, 4096}, cols[] = {8, 16, 32};
+    for (size_t i = 0; i < 3; i++) bench_tile(t, rows[i], 576, t->tile_cols, bf16);
+    for (size_t i = 0; i < 5; i++) bench_tile(t, 64, depths[i], t->tile_cols, bf16);
+    for (size_t i = 0; i < 3; i++)
+        if (cols[i] < t->tile_cols) bench_tile(t, 64, 576, cols[i], bf16);
 }
 
 static void product(const struct cpu_kernels *t, const struct cpu_matrix *w, const float *x, float *y, void *panel,
@@ -268,9 +290,8 @@ static void bench_vectors(const struct cpu_kernels *t)
 
 static void bench_isa(const struct cpu_kernels *t, bool bf16)
 {
-    static const size_t depths[] = {576, 1536, 2048};
     static const enum quant_type quantised[] = {QUANT_Q4_0, QUANT_Q4_1, QUANT_Q8_0};
-    for (size_t i = 0; i < 3; i++) bench_tiles(t, 2048, depths[i], bf16);
+    bench_tiles(t, bf16);
     for (size_t i = 0; i < 3; i++) bench_product(t, QUANT_Q4_1, (size_t[]){32, 400, 2048}[i], 1536, 576, bf16);
     bench_product(t, QUANT_Q4_1, 400, 576, 1536, bf16);
     for (enum quant_type type = 0; type < QUANT_TYPES; type++) {

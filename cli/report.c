@@ -123,17 +123,18 @@ static void emit(struct report *r, json_t *event)
 
 static void print_plan(struct report *r, const lorac_trainer_info *info, const lorac_memory_plan *plan)
 {
-    char weights[32], adapter[32], activations[32], process[32], total[32], parameters[32];
+    char weights[32], adapter[32], activations[32], process[32], total[32], parameters[32], layers[32] = "";
+    if (plan->recomputed_layers) snprintf(layers, sizeof layers, " of %zu", plan->recomputed_layers);
     terminal_print(&r->terminal, "training %s parameters in layers %zu to %zu, scale %g",
                    format_count(parameters, sizeof parameters, (double)info->trainable_parameters), info->first_layer,
                    info->layers ? info->layers - 1 : 0, info->scale);
-    terminal_print(&r->terminal,
-                   "memory: %s weights + %s adapter + %s activations + %s process = %s (recomputation: %s)",
-                   format_bytes(weights, sizeof weights, (double)plan->weights),
-                   format_bytes(adapter, sizeof adapter, (double)plan->adapter),
-                   format_bytes(activations, sizeof activations, (double)plan->activations),
-                   format_bytes(process, sizeof process, (double)plan->process),
-                   format_bytes(total, sizeof total, (double)plan->total), plan->recompute ? plan->recompute : "none");
+    terminal_print(
+        &r->terminal, "memory: %s weights + %s adapter + %s activations + %s process = %s (recomputation: %s%s)",
+        format_bytes(weights, sizeof weights, (double)plan->weights),
+        format_bytes(adapter, sizeof adapter, (double)plan->adapter),
+        format_bytes(activations, sizeof activations, (double)plan->activations),
+        format_bytes(process, sizeof process, (double)plan->process),
+        format_bytes(total, sizeof total, (double)plan->total), plan->recompute ? plan->recompute : "none", layers);
     if (info->start_iteration) terminal_print(&r->terminal, "resuming behind iteration %zu", info->start_iteration);
 }
 

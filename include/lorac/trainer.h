@@ -70,7 +70,8 @@ typedef struct lorac_memory_plan {
     size_t activations; /* saved, scratch and gradient regions for the largest batch */
     size_t process;     /* what the process holds already, data and tokenizer included */
     size_t total;
-    const char *recompute; /* "none", "gate-up", "layers" */
+    const char *recompute;    /* "none", "gate-up", "layers" */
+    size_t recomputed_layers; /* how many of the adapted ones */
 } lorac_memory_plan;
 LORAC_API void lorac_trainer_get_plan(const lorac_trainer *trainer, lorac_memory_plan *plan);
 

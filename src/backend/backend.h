@@ -2,9 +2,9 @@
  *
  * A buffer is the backend's memory; a `struct buf` is a place in it. Work is issued on a stream between begin and wait;
  * the host sees results only through readback after wait. A kernel call on a stream whose work was cancelled does
- * nothing. Activations are f32 and row-major; ld* is the distance of rows in elements. Weights stay in their file's
- * layout. Backends: cpu (computes), trace (the cpu, whose buffers the host cannot read between submissions), null
- * (computes nothing, allocates nothing, counts bytes and FLOPs: the planner). */
+ * nothing. Activations are row-major, f32 or (`enum number`) bf16; ld* is the distance of rows in elements. Weights
+ * stay in their file's layout. Backends: cpu (computes), trace (the cpu, whose buffers the host cannot read between
+ * submissions), null (computes nothing, allocates nothing, counts bytes and FLOPs: the planner). */
 #ifndef BACKEND_BACKEND_H
 #define BACKEND_BACKEND_H
 
@@ -25,6 +25,10 @@ struct buf {
 static inline struct buf buf_at(struct buf b, size_t floats)
 {
     return (struct buf){b.buffer, b.offset + 4 * floats};
+}
+static inline struct buf buf_numbers(struct buf b, size_t count, enum number number)
+{
+    return (struct buf){b.buffer, b.offset + number_bytes(number) * count};
 }
 static inline bool buf_is(struct buf b)
 {
@@ -48,36 +52,83 @@ struct stream {
 
 enum precision { PRECISION_FAST, PRECISION_EXACT };
 
-/* yᵢ (rows, wᵢ.rows) (+)= scale · x (rows, cols) · Wᵢᵀ (+ biasᵢ); all wᵢ have cols columns: x is converted once. */
-enum { MATMUL_OUTPUTS = 4 };
+/* One low-rank pair of an adapter on one linear: y += scale · B (A x). Hu et al. 2021. */
+struct lora_term {
+    struct qmatrix a, b; /* (r, in), (out, r), rows in the base file's order */
+    struct buf da, db;   /* their gradients, f32, added to; none where they do not train */
+    float scale;         /* everything included: the adapter's own and the user's */
+};
+/* The terms of every linear of the model under one adapter set: terms[begin[l] .. begin[l + 1]). */
+struct term_table {
+    const uint32_t *begin; /* (linears + 1) */
+    const struct lora_term *terms;
+};
+struct term_rows {
+    size_t row, rows;
+    const struct term_table *table; /* NULL: the base alone */
+};
+/* What a batch says about its rows; outlives the step. Ranges ascend and do not meet. */
+struct row_terms {
+    const struct term_rows *ranges;
+    size_t count;
+};
+
+/* The terms of a group of linears that share one input, and their inner products h = A x, or dh = scale · dy B.
+ * Row i of h holds, for each linear of the group in order, the r numbers of each of its terms under row i's table. */
+enum { GROUP_LINEARS = 4 };
+struct low_rank {
+    const struct row_terms *terms; /* NULL: none */
+    size_t linear[GROUP_LINEARS], count;
+    size_t first, last; /* of the group: those that a call computes */
+    struct buf h;       /* (rows, ldh) f32 */
+    size_t ldh;
+};
+
+/* yᵢ (rows, wᵢ.rows) (+)= scale · x (rows, cols) · Wᵢᵀ (+ biasᵢ) (+ Σ scale h Bᵀ); all wᵢ have cols columns. */
 struct matmul_output {
     const struct qmatrix *w;
     struct buf y, bias; /* bias (w.rows) f32, or none */
     size_t ldy;
+    enum number number; /* of y */
 };
 struct matmul {
     struct buf x;
+    enum number number; /* of x */
     size_t ldx, rows, cols, count;
-    struct matmul_output out[MATMUL_OUTPUTS];
+    struct matmul_output out[GROUP_LINEARS];
+    struct low_rank low; /* its linears are the outputs */
     float scale;
     bool accumulate;
     enum precision precision;
-    bool int8; /* few rows against quantised weights may use int8 activations (never in exact) */
+    bool int8; /* quantised weights may meet int8 activations (never in exact) */
 };
 
-/* dx (rows, cols) (+)= scale · Σᵢ dyᵢ (rows, wᵢ.rows) · Wᵢ */
+/* dx (rows, cols) (+)= scale · Σᵢ dyᵢ (rows, wᵢ.rows) · Wᵢ (+ Σ dh A) */
 struct matmul_back {
     struct buf dx;
+    enum number number; /* of dx */
     size_t lddx, rows, cols, count;
-    struct matmul_output in[MATMUL_OUTPUTS]; /* y is dyᵢ; no bias */
+    struct matmul_output in[GROUP_LINEARS]; /* y is dyᵢ; no bias */
+    struct low_rank low;
     float scale;
     bool accumulate;
     enum precision precision;
 };
 
-/* dw (n, k) += scale · dy (rows, n)ᵀ · x (rows, k), f32 */
+/* shrink: h = x Aᵀ.  shrink_back: h = scale · dyᵢ B. For the linears first .. last of the group. */
+struct shrink {
+    struct buf x; /* (rows, cols) */
+    enum number number;
+    size_t ldx, cols;
+    struct matmul_output dy[GROUP_LINEARS]; /* shrink_back alone: dyᵢ as y, and its number of columns in w */
+    struct low_rank low;
+    enum precision precision;
+};
+
+/* dw (n, k) += scale · dy (rows, n)ᵀ · x (rows, k), dw f32 */
 struct outer {
     struct buf dw, dy, x;
+    enum number dy_number, x_number;
     size_t lddw, lddy, ldx, rows, n, k;
     float scale;
 };
@@ -110,6 +161,7 @@ struct cross_entropy {
     struct buf targets, weights, losses; /* i32 (rows), f32 (rows), f32 (rows) */
     size_t rows, vocab;
     bool gradient;
+    enum number number; /* of the gradient: bf16 ones fill the first half of their row's memory */
 };
 
 struct adamw {
@@ -128,6 +180,8 @@ struct backend_kernels {
     void (*buffer_free)(struct backend *b, struct buffer *buffer); /* NULL is allowed */
     void (*upload)(struct stream *s, struct buf to, const void *from, size_t bytes);
     void (*readback)(struct stream *s, void *to, struct buf from, size_t bytes); /* after wait */
+    /* The bytes at a place, for reading after wait; NULL where the host cannot see them: then readback. */
+    const void *(*host_view)(struct backend *b, struct buf place);
     void (*begin)(struct stream *s);
     bool (*wait)(struct stream *s); /* false: cancelled since begin */
     void (*destroy)(struct backend *b);
@@ -136,32 +190,43 @@ struct backend_kernels {
     void (*embed)(struct stream *s, struct buf y, const struct qmatrix *table, struct buf ids, size_t rows);
     void (*matmul)(struct stream *s, const struct matmul *a);
     void (*matmul_back)(struct stream *s, const struct matmul_back *a);
+    void (*shrink)(struct stream *s, const struct shrink *a);
+    void (*shrink_back)(struct stream *s, const struct shrink *a);
     void (*outer)(struct stream *s, const struct outer *a);
-    void (*rms_norm)(struct stream *s, struct buf y, struct buf scale, struct buf x, struct buf w, size_t rows,
-                     size_t width, float eps);
-    void (*rms_norm_back)(struct stream *s, struct buf dx, struct buf dy, struct buf x, struct buf w, struct buf scale,
-                          size_t rows, size_t width);
+    /* y = x · r, r = 1 / sqrt(mean(x²) + eps) by row, kept in scale (rows); x f32 */
+    void (*normalize)(struct stream *s, struct buf y, enum number number, struct buf scale, struct buf x, size_t rows,
+                      size_t width, float eps);
+    /* dx += r (dy − y mean(dy ∘ y)); dx f32 */
+    void (*normalize_back)(struct stream *s, struct buf dx, struct buf dy, struct buf y, enum number number,
+                           struct buf scale, size_t rows, size_t width);
+    /* y = x ∘ w by row; y may be x */
+    void (*scale_columns)(struct stream *s, struct buf y, struct buf x, enum number number, struct buf w, size_t rows,
+                          size_t width);
     /* table (rows, rotary/2, {cos, sin}) · attention factor, from positions (i32) and inverse frequencies (rotary/2
      * f32) */
     void (*rope_table)(struct stream *s, struct buf table, struct buf positions, struct buf inverse, size_t rows,
                        size_t rotary, float factor);
-    void (*rope)(struct stream *s, struct buf x, size_t ld, struct buf table, size_t rows, size_t heads,
-                 size_t head_dim, size_t rotary, bool interleaved, bool inverse);
+    void (*rope)(struct stream *s, struct buf x, enum number number, size_t ld, struct buf table, size_t rows,
+                 size_t heads, size_t head_dim, size_t rotary, bool interleaved, bool inverse);
     void (*attention)(struct stream *s, const struct attention *a);
     void (*attention_back)(struct stream *s, const struct attention *a);
-    void (*silu_mul)(struct stream *s, struct buf y, struct buf gate, struct buf up, size_t n);
+    /* Element-wise ones: all operands but those said to be f32 are stored as `number`. */
+    void (*silu_mul)(struct stream *s, struct buf y, struct buf gate, struct buf up, enum number number, size_t n);
     void (*silu_mul_back)(struct stream *s, struct buf dgate, struct buf dup, struct buf dy, struct buf gate,
-                          struct buf up, size_t n);
-    void (*add)(struct stream *s, struct buf y, struct buf a, struct buf b, size_t n);
-    void (*axpy)(struct stream *s, struct buf y, struct buf x, float scale, size_t n); /* y += scale · x */
-    void (*fill)(struct stream *s, struct buf y, float value, size_t n);
+                          struct buf up, enum number number, size_t n);
+    void (*axpy)(struct stream *s, struct buf y, struct buf x, enum number number, float scale,
+                 size_t n); /* y += scale · x */
+    void (*fill)(struct stream *s, struct buf y, enum number number, float value, size_t n);
     /* y (+)= x · mask / (1 − p), mask from the key and the element's index: the same again in the backward */
-    void (*dropout)(struct stream *s, struct buf y, struct buf x, const uint32_t key[2], float p, size_t n,
-                    bool accumulate);
-    void (*copy_rows)(struct stream *s, struct buf y, size_t ldy, struct buf x, size_t ldx, size_t rows, size_t width);
-    /* y[i] = x[index[i]]; and back: dx[index[i]] += dy[i] (indices distinct) */
-    void (*gather_rows)(struct stream *s, struct buf y, struct buf x, struct buf index, size_t rows, size_t width);
-    void (*scatter_rows)(struct stream *s, struct buf dx, struct buf dy, struct buf index, size_t rows, size_t width);
+    void (*dropout)(struct stream *s, struct buf y, struct buf x, enum number number, const uint32_t key[2], float p,
+                    size_t n, bool accumulate);
+    void (*copy_rows)(struct stream *s, struct buf y, size_t ldy, struct buf x, size_t ldx, enum number number,
+                      size_t rows, size_t width);
+    /* y[i] = x[index[i]]; and back: dx[index[i]] = dy[i] (indices distinct, dy f32) */
+    void (*gather_rows)(struct stream *s, struct buf y, struct buf x, enum number number, struct buf index, size_t rows,
+                        size_t width);
+    void (*scatter_rows)(struct stream *s, struct buf dx, enum number number, struct buf dy, struct buf index,
+                         size_t rows, size_t width);
     void (*cross_entropy)(struct stream *s, const struct cross_entropy *a);
     /* sums[i] (f64, one per 64 Ki elements, the last may be short) = Σ x² */
     void (*sum_squares)(struct stream *s, struct buf sums, struct buf x, size_t n);
@@ -184,6 +249,7 @@ void backend_free(struct backend *b); /* NULL is allowed */
 /* The FLOPs that a call needs; kept in one place for all backends. */
 double flops_matmul(const struct matmul *a);
 double flops_matmul_back(const struct matmul_back *a);
+double flops_shrink(const struct shrink *a, bool backward);
 double flops_outer(const struct outer *a);
 double flops_attention(const struct attention *a, bool backward);
 

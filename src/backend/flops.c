@@ -1,5 +1,5 @@
 /* flops.c — the FLOPs that a call needs: 2 per multiply-add; half of the square in causal attention. */
-#include "backend/backend.h"
+#include "backend/low_rank.h"
 
 static double products(size_t rows, size_t cols, const struct matmul_output *o, size_t count)
 {
@@ -8,13 +8,31 @@ static double products(size_t rows, size_t cols, const struct matmul_output *o, 
     return sum;
 }
 
+/* Of the terms of linears first .. last: rows · rank · 2 · their width, which is that of A or of B. */
+static double terms(const struct low_rank *l, size_t first, size_t last, bool a)
+{
+    double sum = 0;
+    for (size_t r = 0; l->terms && r < l->terms->count; r++)
+        for (size_t i = first; i < last; i++) {
+            size_t count;
+            const struct lora_term *t = low_rank_terms(l, l->terms->ranges[r].table, i, &count);
+            for (; count--; t++)
+                sum += 2.0 * (double)l->terms->ranges[r].rows * (double)t->a.rows * (double)(a ? t->a.cols : t->b.rows);
+        }
+    return sum;
+}
+
 double flops_matmul(const struct matmul *a)
 {
-    return products(a->rows, a->cols, a->out, a->count);
+    return products(a->rows, a->cols, a->out, a->count) + terms(&a->low, 0, a->low.count, false);
 }
 double flops_matmul_back(const struct matmul_back *a)
 {
-    return products(a->rows, a->cols, a->in, a->count);
+    return products(a->rows, a->cols, a->in, a->count) + terms(&a->low, a->low.first, a->low.last, true);
+}
+double flops_shrink(const struct shrink *a, bool backward)
+{
+    return terms(&a->low, a->low.first, a->low.last, !backward);
 }
 double flops_outer(const struct outer *a)
 {

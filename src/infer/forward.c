@@ -11,9 +11,11 @@ static struct tensor *run(const struct lorac_model *m, struct exec *e, struct ba
 {
     struct tensor *x = m->family->forward(m, e, batch);
     if (!count) return NULL;
-    struct tensor *in = exec_tensor(e, count, x->width), *logits = exec_tensor(e, count, m->head.rows);
-    e->k->gather_rows(&e->stream, in->data, x->data, picks, count, x->width);
+    struct tensor *in = exec_tensor(e, count, x->width, x->number);
+    struct tensor *logits = exec_tensor(e, count, m->head.rows, NUMBER_F32);
+    e->k->gather_rows(&e->stream, in->data, x->data, x->number, picks, count, x->width);
     e->k->matmul(&e->stream, &(struct matmul){.x = in->data,
+                                              .number = in->number,
                                               .ldx = in->width,
                                               .rows = count,
                                               .cols = in->width,

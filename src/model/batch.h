@@ -11,14 +11,16 @@
 
 struct lorac_model;
 
-/* How much of the forward the backward computes again. */
-enum recompute { RECOMPUTE_NONE, RECOMPUTE_GATE_UP, RECOMPUTE_LAYERS };
+/* How much of the forward the backward computes again: of the first `layers` trained ones everything, of the first
+ * `gate_up` the MLP. The first ones, for theirs is the backward when most of the stack is free again. */
+struct recompute {
+    size_t layers, gate_up;
+};
 
 struct layer_call { /* what a layer's forward and its recomputation are given */
     const struct lorac_model *model;
     struct batch *batch;
     size_t layer;
-    bool recompute_gate_up;
     struct attention_shape attention;
 };
 
@@ -37,7 +39,7 @@ struct batch {
     struct row_terms terms;
     struct layer_call *calls; /* (layers) */
     size_t first_trained;     /* layers below record nothing; SIZE_MAX: none trains */
-    enum recompute recompute;
+    struct recompute recompute;
 };
 
 lorac_status batch_create(const struct lorac_model *model, struct backend *backend, size_t max_rows,

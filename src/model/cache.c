@@ -52,8 +52,10 @@ void cache_append(const struct kv_cache *c, struct stream *s, size_t layer, size
     for (size_t done = 0; done < rows;) {
         size_t at = position + done, page = at / CACHE_PAGE, slot = at % CACHE_PAGE;
         size_t n = CACHE_PAGE - slot < rows - done ? CACHE_PAGE - slot : rows - done;
-        kernels->copy_rows(s, buf_at(c->k[page], base + slot * width), width, buf_at(k, done * width), width, n, width);
-        kernels->copy_rows(s, buf_at(c->v[page], base + slot * width), width, buf_at(v, done * width), width, n, width);
+        kernels->copy_rows(s, buf_at(c->k[page], base + slot * width), width, buf_at(k, done * width), width,
+                           NUMBER_F32, n, width);
+        kernels->copy_rows(s, buf_at(c->v[page], base + slot * width), width, buf_at(v, done * width), width,
+                           NUMBER_F32, n, width);
         done += n;
     }
 }

@@ -1,82 +1,93 @@
 /* decoder.c — the shared body of pre-norm decoders with gated MLPs. See decoder.h.
  *
- * h = x + O attention(rope(Q n), rope(K n), V n), n = norm(x);   y = h + down(silu(gate m) · up m), m = norm(h) */
+ * h = x + O attention(rope(Q n), rope(K n), V n), n = norm(x);   y = h + down(silu(gate m) · up m), m = norm(h)
+ *
+ * The residual x → h → y is one f32 matrix that every layer adds to in place. Kept for the backward are, a layer:
+ * normalised rows twice, q, k, v, what attention mixed, gate and up. */
 #include "model/decoder.h"
 
+static struct tensor *residual_view(struct exec *e, const struct tensor *x)
+{
+    return exec_view(e, x->data, x->rows, x->width, x->number);
+}
+
+/* x → h */
 static struct tensor *attention(struct exec *e, const struct layer_call *call, struct tensor *x)
 {
     const struct decoder_layer *layer = &call->model->layers[call->layer];
     struct batch *batch = call->batch;
-    struct tensor *qkv[MATMUL_OUTPUTS], *o[MATMUL_OUTPUTS];
-    struct tensor *n = op_rms_norm(e, x, &layer->attention_norm);
-    op_linear(e, n, &layer->qkv, &batch->terms, qkv);
+    struct tensor *qkv[GROUP_LINEARS], *h = residual_view(e, x);
+    struct tensor *n = op_normalize(e, x, layer->attention_norm.eps);
+    op_linear(e, &layer->qkv, (struct tensor *[2]){n}, &batch->terms, qkv);
     op_rope(e, qkv[0], &batch->rope);
     op_rope(e, qkv[1], &batch->rope);
     const struct attention_shape *shape = batch_attention(batch, e, call->layer, qkv[1], qkv[2]);
     struct tensor *mixed = op_attention(e, qkv[0], qkv[1], qkv[2], shape);
-    op_linear(e, mixed, &layer->o, &batch->terms, o);
-    return o[0];
+    op_linear_add(e, &layer->o, (struct tensor *[2]){mixed}, &batch->terms, x, h, true);
+    return h;
 }
 
-/* m → silu(gate m) · up m: the widest tensors of a layer, and the cheapest memory to win back. */
-static void gated(struct exec *e, const void *context, struct tensor *m, struct tensor *out)
+/* m = in[0], h = in[1] → y. Gate and up are the widest tensors of a layer, and the cheapest memory to win back. */
+static void gated(struct exec *e, const void *context, struct tensor *const in[2], struct tensor *y)
 {
     const struct layer_call *call = context;
-    struct tensor *gate_up[MATMUL_OUTPUTS];
-    op_linear(e, m, &call->model->layers[call->layer].gate_up, &call->batch->terms, gate_up);
-    op_silu_mul(e, out, gate_up[0], gate_up[1]);
-}
-
-static struct tensor *mlp(struct exec *e, const struct layer_call *call, struct tensor *h)
-{
     const struct decoder_layer *layer = &call->model->layers[call->layer];
-    struct tensor *m = op_rms_norm(e, h, &layer->mlp_norm), *down[MATMUL_OUTPUTS];
-    struct tensor *act = exec_tensor(e, h->rows, call->model->config.intermediate);
-    if (call->recompute_gate_up)
-        exec_checkpoint(e, gated, call, m, act);
-    else
-        gated(e, call, m, act);
-    op_linear(e, act, &layer->down, &call->batch->terms, down);
-    return down[0];
+    struct tensor *gate_up[GROUP_LINEARS];
+    op_linear(e, &layer->gate_up, in, &call->batch->terms, gate_up);
+    op_linear_add(e, &layer->down, gate_up, &call->batch->terms, in[1], y, !e->again);
 }
 
-static void decoder_layer_forward(struct exec *e, const void *context, struct tensor *x, struct tensor *y)
+static void mlp(struct exec *e, const struct layer_call *call, struct tensor *h, struct tensor *y)
 {
-    const struct layer_call *call = context;
-    struct tensor *h = exec_tensor(e, x->rows, x->width);
-    op_add(e, h, x, attention(e, call, x));
-    op_add(e, y, h, mlp(e, call, h));
+    const struct batch *b = call->batch;
+    struct tensor *m = op_normalize(e, h, call->model->layers[call->layer].mlp_norm.eps);
+    size_t trained = call->layer - b->first_trained;
+    if (e->recording && trained >= b->recompute.layers && trained < b->recompute.gate_up)
+        exec_checkpoint(e, gated, call, (struct tensor *[2]){m, h}, y);
+    else
+        gated(e, call, (struct tensor *[2]){m, h}, y);
+}
+
+static void layer_forward(struct exec *e, const struct layer_call *call, struct tensor *x, struct tensor *y)
+{
+    mlp(e, call, attention(e, call, x), y);
+}
+
+/* The same from a copy of x, in[0], since the residual has gone on: for the backward. */
+static void layer_again(struct exec *e, const void *context, struct tensor *const in[2], struct tensor *y)
+{
+    struct tensor *x = in[1];
+    e->k->copy_rows(&e->stream, x->data, x->width, in[0]->data, x->width, x->number, x->rows, x->width);
+    layer_forward(e, context, x, y);
 }
 
 /* Nothing of the layer but its output stays. */
-static void forget(struct exec *e, const struct layer_call *call, struct tensor *x, struct tensor *y)
+static void forget(struct exec *e, const struct layer_call *call, struct tensor *x)
 {
+    bool recording = e->recording;
     struct mark mark = exec_mark(e);
-    decoder_layer_forward(e, call, x, y);
+    e->recording = false;
+    layer_forward(e, call, x, residual_view(e, x));
+    e->recording = recording;
     exec_release(e, mark);
 }
 
 struct tensor *decoder_forward(const struct lorac_model *model, struct exec *e, struct batch *batch, struct tensor *x)
 {
-    struct tensor *spare = exec_tensor(e, x->rows, x->width);
-    bool recording = e->recording;
     for (size_t i = 0; i < model->config.layers; i++) {
-        struct layer_call *call = &batch->calls[i];
-        call->recompute_gate_up = batch->recompute == RECOMPUTE_GATE_UP;
-        if (!recording || i < batch->first_trained) { /* two tensors take turns */
-            e->recording = false;
-            forget(e, call, x, spare);
-            e->recording = recording;
-            struct tensor *swap = x;
-            x = spare;
-            spare = swap;
+        const struct layer_call *call = &batch->calls[i];
+        if (!e->recording || i < batch->first_trained) {
+            forget(e, call, x);
             continue;
         }
-        struct tensor *y = exec_tensor(e, x->rows, x->width);
-        if (batch->recompute == RECOMPUTE_LAYERS)
-            exec_checkpoint(e, decoder_layer_forward, call, x, y);
-        else
-            decoder_layer_forward(e, call, x, y);
+        struct tensor *y = residual_view(e, x);
+        if (i - batch->first_trained < batch->recompute.layers) {
+            struct tensor *copy = exec_tensor(e, x->rows, x->width, x->number);
+            e->k->copy_rows(&e->stream, copy->data, x->width, x->data, x->width, x->number, x->rows, x->width);
+            exec_checkpoint(e, layer_again, call, (struct tensor *[2]){copy, x}, y);
+        } else {
+            layer_forward(e, call, x, y);
+        }
         x = y;
     }
     return x;

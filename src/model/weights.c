@@ -155,7 +155,8 @@ static lorac_status check_config(const struct weights *w, lorac_error *err)
     const struct model_config *c = &w->model->config;
     if (c->layers > MAX_LAYERS || c->heads % c->kv_heads || !c->kv_heads || c->head_dim % 2 || !c->head_dim ||
         c->head_dim > 512 || c->rope.dims > c->head_dim || c->rope.dims % 2 || !c->rope.dims || c->heads > 4096 ||
-        c->hidden > 1 << 20 || c->intermediate > 1 << 22 || c->vocab > 1 << 24 || !(c->norm_eps >= 0))
+        c->hidden > 1 << 16 || c->heads * c->head_dim > 1 << 16 || c->intermediate > 1 << 22 || c->vocab > 1 << 24 ||
+        !(c->norm_eps >= 0))
         return fail(err, LORAC_UNSUPPORTED, w->path,
                     "the shape makes no sense: %zu layers, %zu heads, %zu KV heads of %zu dimensions, %zu rotated",
                     c->layers, c->heads, c->kv_heads, c->head_dim, c->rope.dims);

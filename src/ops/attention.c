@@ -33,7 +33,8 @@ static void attention_backward(struct exec *e, const struct record *r)
 struct tensor *op_attention(struct exec *e, struct tensor *q, struct tensor *k, struct tensor *v,
                             const struct attention_shape *shape)
 {
-    struct tensor *out = exec_tensor(e, q->rows, q->width), *lse = exec_tensor(e, q->rows, shape->heads);
+    struct tensor *out = exec_tensor(e, q->rows, q->width, q->number);
+    struct tensor *lse = exec_tensor(e, q->rows, shape->heads, NUMBER_F32);
     struct attention a = arguments(shape, q, out, lse);
     e->k->attention(&e->stream, &a);
     out->wants_gradient = q->wants_gradient || k->wants_gradient || v->wants_gradient;

@@ -10,9 +10,9 @@ static size_t aligned(size_t bytes)
     return (bytes + ALIGN - 1) & ~(size_t)(ALIGN - 1);
 }
 
-static size_t matrix_bytes(size_t rows, size_t width)
+static size_t matrix_bytes(size_t rows, size_t width, enum number number)
 {
-    return aligned(rows * width * sizeof(float));
+    return aligned(rows * width * number_bytes(number));
 }
 
 /* ---- life ----------------------------------------------------------------------------------- */
@@ -57,25 +57,25 @@ void exec_reset(struct exec *e)
     e->stack.used = 0;
     e->node_count = e->record_count = e->gradient_count = 0;
     memset(e->gradient, 0, sizeof e->gradient);
-    e->recording = e->failed = false;
+    e->recording = e->again = e->failed = false;
 }
 
 /* ---- tensors -------------------------------------------------------------------------------- */
 
-struct tensor *exec_view(struct exec *e, struct buf data, size_t rows, size_t width)
+struct tensor *exec_view(struct exec *e, struct buf data, size_t rows, size_t width, enum number number)
 {
     if (e->node_count == e->node_capacity) {
         e->failed = e->stream.cancelled = true;
         e->node_count--; /* a spare node: nothing is computed any more */
     }
     struct tensor *t = &e->nodes[e->node_count++];
-    *t = (struct tensor){data, rows, width, false, NULL};
+    *t = (struct tensor){data, rows, width, number, false, NULL};
     return t;
 }
 
-struct tensor *exec_tensor(struct exec *e, size_t rows, size_t width)
+struct tensor *exec_tensor(struct exec *e, size_t rows, size_t width, enum number number)
 {
-    size_t bytes = matrix_bytes(rows, width);
+    size_t bytes = matrix_bytes(rows, width, number);
     struct buf data = {e->stack.buffer, e->stack.used};
     if (bytes > e->stack.capacity - e->stack.used) {
         e->failed = e->stream.cancelled = true; /* kernels on a cancelled stream do nothing */
@@ -84,7 +84,7 @@ struct tensor *exec_tensor(struct exec *e, size_t rows, size_t width)
         e->stack.used += bytes;
     }
     if (e->stack.used > e->stack.high) e->stack.high = e->stack.used;
-    return exec_view(e, data, rows, width);
+    return exec_view(e, data, rows, width, number);
 }
 
 struct mark exec_mark(const struct exec *e)
@@ -130,14 +130,15 @@ static void checkpoint_backward(struct exec *e, const struct record *r)
     size_t first = e->record_count;
     if (!gradient_exists(r->out[0])) return;
     struct mark mark = exec_mark(e);
-    e->recording = true;
-    r->again(e, r->context, r->in[0], r->out[0]);
-    e->recording = false;
+    e->recording = e->again = true;
+    r->again(e, r->context, r->in, r->out[0]);
+    e->recording = e->again = false;
     walk(e, first);
     exec_release(e, mark);
 }
 
-void exec_checkpoint(struct exec *e, forward_fn forward, const void *context, struct tensor *in, struct tensor *out)
+void exec_checkpoint(struct exec *e, forward_fn forward, const void *context, struct tensor *const in[2],
+                     struct tensor *out)
 {
     bool recording = e->recording;
     struct mark mark = exec_mark(e);
@@ -148,7 +149,8 @@ void exec_checkpoint(struct exec *e, forward_fn forward, const void *context, st
     struct record *r = exec_record(e, checkpoint_backward, context);
     if (!r) return;
     r->again = forward;
-    r->in[0] = in;
+    r->in[0] = in[0];
+    r->in[1] = in[1];
     r->out[0] = out;
 }
 
@@ -205,10 +207,10 @@ struct buf gradient_write(struct exec *e, struct tensor *t, bool *accumulate)
     struct gradient *old = t->gradient;
     *accumulate = old != NULL;
     if (old && old->refs == 1) return gradient_of(e, t);
-    t->gradient = allocate(e, matrix_bytes(t->rows, t->width));
+    t->gradient = allocate(e, matrix_bytes(t->rows, t->width, t->number));
     if (old) { /* shared with another tensor: ours from here on */
         struct buf from = {e->gradients.buffer, old->offset};
-        e->k->copy_rows(&e->stream, gradient_of(e, t), t->width, from, t->width, t->rows, t->width);
+        e->k->copy_rows(&e->stream, gradient_of(e, t), t->width, from, t->width, t->number, t->rows, t->width);
         unref(e, old);
     }
     return gradient_of(e, t);
@@ -218,7 +220,7 @@ struct buf gradient_add(struct exec *e, struct tensor *t)
 {
     bool accumulate;
     struct buf g = gradient_write(e, t, &accumulate);
-    if (!accumulate) e->k->fill(&e->stream, g, 0, t->rows * t->width);
+    if (!accumulate) e->k->fill(&e->stream, g, t->number, 0, t->rows * t->width);
     return g;
 }
 
@@ -228,7 +230,7 @@ void gradient_share(struct exec *e, struct tensor *t, const struct tensor *from)
         t->gradient = from->gradient;
         if (t->gradient) t->gradient->refs++;
     } else {
-        e->k->axpy(&e->stream, gradient_add(e, t), gradient_of(e, from), 1, t->rows * t->width);
+        e->k->axpy(&e->stream, gradient_add(e, t), gradient_of(e, from), t->number, 1, t->rows * t->width);
     }
 }
 

@@ -19,10 +19,11 @@ struct gradient {
     int refs; /* 0: free slot */
 };
 
-/* A (rows, width) f32 matrix. */
+/* A (rows, width) matrix; its gradient is stored as it is. */
 struct tensor {
     struct buf data;
     size_t rows, width;
+    enum number number;
     bool wants_gradient; /* something trainable lies above it */
     struct gradient *gradient;
 };
@@ -30,8 +31,8 @@ struct tensor {
 struct exec;
 struct record;
 typedef void (*backward_fn)(struct exec *e, const struct record *r);
-/* A piece of forward that can run again: reads `in`, writes `out`. */
-typedef void (*forward_fn)(struct exec *e, const void *context, struct tensor *in, struct tensor *out);
+/* A piece of forward that can run again: reads in[0] (and adds to in[1]'s memory), writes `out`. */
+typedef void (*forward_fn)(struct exec *e, const void *context, struct tensor *const in[2], struct tensor *out);
 
 enum { RECORD_TENSORS = 4 };
 struct record {
@@ -56,8 +57,10 @@ struct exec {
     const struct backend_kernels *k;
     struct memory *memory;
     enum precision precision;
-    bool int8; /* inference: few rows may use int8 activations */
+    enum number narrow; /* how activations inside a layer are stored; the residual is f32 */
+    bool int8;          /* inference: quantised weights may meet int8 activations */
     bool recording;
+    bool again;  /* a piece runs again for the backward */
     bool failed; /* memory ran out: a plan was wrong; every later op does nothing */
     struct region stack, gradients;
     struct gradient gradient[MAX_GRADIENTS]; /* in use ones sorted by offset through `order` */
@@ -77,9 +80,9 @@ void exec_free(struct exec *e);
 /* Empties stack, gradients and tape for a new step. */
 void exec_reset(struct exec *e);
 
-struct tensor *exec_tensor(struct exec *e, size_t rows, size_t width);
-struct tensor *exec_view(struct exec *e, struct buf data, size_t rows,
-                         size_t width); /* of memory that outlives the step */
+struct tensor *exec_tensor(struct exec *e, size_t rows, size_t width, enum number number);
+/* Of memory that outlives the tensor: a buffer of the caller's, or another tensor's. */
+struct tensor *exec_view(struct exec *e, struct buf data, size_t rows, size_t width, enum number number);
 
 struct mark {
     size_t stack, nodes;
@@ -89,7 +92,8 @@ void exec_release(struct exec *e, struct mark mark);
 
 /* Pushes a record, or returns NULL when not recording (or failed). */
 struct record *exec_record(struct exec *e, backward_fn backward, const void *context);
-void exec_checkpoint(struct exec *e, forward_fn forward, const void *context, struct tensor *in, struct tensor *out);
+void exec_checkpoint(struct exec *e, forward_fn forward, const void *context, struct tensor *const in[2],
+                     struct tensor *out);
 /* Runs the whole tape. The gradients of outputs must have been set. */
 void exec_backward(struct exec *e);
 

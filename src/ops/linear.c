@@ -1,9 +1,9 @@
 /* linear.c — the linear op, forward and backward. See linear.h.
  *
- * Saved for backward: x alone; h = A x is computed again, r columns' work. */
+ * Saved for backward: the tensors that make up its input; h = A x is computed again, r columns' work. */
 #include "ops/linear.h"
 
-#include "ops/ops.h"
+#include "backend/low_rank.h"
 #include "base/random.h"
 
 size_t linear_hf_row(const struct linear *l, size_t row)
@@ -20,172 +20,241 @@ size_t linear_file_row(const struct linear *l, size_t hf_row)
     return head * dim + (i < dim / 2 ? 2 * i : 2 * (i - dim / 2) + 1);
 }
 
+/* ---- inputs --------------------------------------------------------------------------------- */
+
+static const struct linear_input *input_of(const struct linear_group *group)
+{
+    return group->input ? group->input : &linear_plain;
+}
+
+/* What the products read: a tensor of the caller's, or a formed one on the stack. */
+static struct tensor *form(struct exec *e, const struct linear_group *group, struct tensor *const in[2])
+{
+    if (!input_of(group)->form) return in[0];
+    struct tensor *x = exec_tensor(e, in[0]->rows, in[0]->width, in[0]->number);
+    input_of(group)->form(e, group, in, x);
+    return x;
+}
+
 /* ---- terms ---------------------------------------------------------------------------------- */
 
-typedef void (*term_fn)(struct exec *e, const struct lora_term *term, const struct linear *l,
-                        const struct term_rows *range, struct tensor *x, struct tensor *y);
-
-/* Every term of every range of rows, in the same order forward and backward. */
-static void each_term(struct exec *e, const struct linear *l, const struct row_terms *terms, struct tensor *x,
-                      struct tensor *y, term_fn fn)
+static struct low_rank low_rank_of(const struct linear_group *group, const struct row_terms *terms)
 {
-    for (size_t i = 0; terms && i < terms->count; i++) {
-        const struct term_table *table = terms->ranges[i].table;
-        for (uint32_t t = table ? table->begin[l->index] : 0; table && t < table->begin[l->index + 1]; t++)
-            fn(e, &table->terms[t], l, &terms->ranges[i], x, y);
-    }
+    struct low_rank low = {.terms = terms, .count = group->count, .last = group->count};
+    for (size_t i = 0; i < group->count; i++) low.linear[i] = group->linear[i]->index;
+    low.ldh = low_rank_width(&low);
+    if (!low.ldh) low.terms = NULL;
+    return low;
 }
 
-static struct random_key dropout_key(const struct exec *e, const struct linear *l, const struct term_rows *range)
+static bool trains(const struct low_rank *low, size_t first, size_t last)
 {
-    return random_key(e->seed, RANDOM_DROPOUT, e->step, l->index, range->row);
-}
-
-/* The rows of x that the term sees; with dropout a masked copy on the stack. */
-static struct buf term_input(struct exec *e, const struct lora_term *term, const struct linear *l,
-                             const struct term_rows *range, const struct tensor *x)
-{
-    struct buf rows = buf_at(x->data, range->row * x->width);
-    if (!e->dropout || !buf_is(term->da)) return rows;
-    struct tensor *masked = exec_tensor(e, range->rows, x->width);
-    e->k->dropout(&e->stream, masked->data, rows, dropout_key(e, l, range).word, e->dropout, range->rows * x->width,
-                  false);
-    return masked->data;
-}
-
-static void shrink(struct exec *e, const struct lora_term *term, struct buf x, size_t width, struct buf h, size_t rows)
-{
-    e->k->matmul(&e->stream, &(struct matmul){.x = x,
-                                              .ldx = width,
-                                              .rows = rows,
-                                              .cols = width,
-                                              .count = 1,
-                                              .out = {{&term->a, h, {0}, term->a.rows}},
-                                              .scale = 1,
-                                              .precision = e->precision,
-                                              .int8 = e->int8});
-}
-
-/* y += scale · B (A x) on the range's rows */
-static void term_forward(struct exec *e, const struct lora_term *term, const struct linear *l,
-                         const struct term_rows *range, struct tensor *x, struct tensor *y)
-{
-    struct mark mark = exec_mark(e);
-    struct tensor *h = exec_tensor(e, range->rows, term->a.rows);
-    shrink(e, term, term_input(e, term, l, range, x), x->width, h->data, range->rows);
-    e->k->matmul(&e->stream,
-                 &(struct matmul){.x = h->data,
-                                  .ldx = h->width,
-                                  .rows = range->rows,
-                                  .cols = h->width,
-                                  .count = 1,
-                                  .out = {{&term->b, buf_at(y->data, range->row * y->width), {0}, y->width}},
-                                  .scale = term->scale,
-                                  .accumulate = true,
-                                  .precision = e->precision,
-                                  .int8 = e->int8});
-    exec_release(e, mark);
-}
-
-/* dh = scale · dy B;  dB += scale · dyᵀ h;  dA += dhᵀ x;  dx += dh A.  h is computed again: r of `in` rows' work. */
-static void term_backward(struct exec *e, const struct lora_term *term, const struct linear *l,
-                          const struct term_rows *range, struct tensor *x, struct tensor *y)
-{
-    struct mark mark = exec_mark(e);
-    size_t rows = range->rows, r = term->a.rows;
-    struct buf dy = buf_at(gradient_of(e, y), range->row * y->width);
-    struct tensor *dh = exec_tensor(e, rows, r);
-    e->k->matmul_back(&e->stream, &(struct matmul_back){.dx = dh->data,
-                                                        .lddx = r,
-                                                        .rows = rows,
-                                                        .cols = r,
-                                                        .count = 1,
-                                                        .in = {{&term->b, dy, {0}, y->width}},
-                                                        .scale = term->scale,
-                                                        .precision = e->precision});
-    if (buf_is(term->da)) {
-        struct tensor *h = exec_tensor(e, rows, r);
-        struct buf in = term_input(e, term, l, range, x);
-        shrink(e, term, in, x->width, h->data, rows);
-        e->k->outer(&e->stream, &(struct outer){term->db, dy, h->data, r, y->width, r, rows, y->width, r, term->scale});
-        e->k->outer(&e->stream, &(struct outer){term->da, dh->data, in, x->width, r, x->width, rows, r, x->width, 1});
-    }
-    if (x->wants_gradient) {
-        bool masked = e->dropout && buf_is(term->da);
-        struct buf dx = buf_at(gradient_add(e, x), range->row * x->width);
-        struct buf into = masked ? exec_tensor(e, rows, x->width)->data : dx;
-        e->k->matmul_back(&e->stream, &(struct matmul_back){.dx = into,
-                                                            .lddx = x->width,
-                                                            .rows = rows,
-                                                            .cols = x->width,
-                                                            .count = 1,
-                                                            .in = {{&term->a, dh->data, {0}, r}},
-                                                            .scale = 1,
-                                                            .accumulate = !masked,
-                                                            .precision = e->precision});
-        if (masked)
-            e->k->dropout(&e->stream, dx, into, dropout_key(e, l, range).word, e->dropout, rows * x->width, true);
-    }
-    exec_release(e, mark);
-}
-
-static bool trains(const struct linear *l, const struct row_terms *terms)
-{
-    for (size_t i = 0; terms && i < terms->count; i++) {
-        const struct term_table *table = terms->ranges[i].table;
-        for (uint32_t t = table ? table->begin[l->index] : 0; table && t < table->begin[l->index + 1]; t++)
-            if (buf_is(table->terms[t].da)) return true;
-    }
+    for (size_t r = 0; low->terms && r < low->terms->count; r++)
+        for (size_t i = first, count; i < last; i++) {
+            const struct lora_term *t = low_rank_terms(low, low->terms->ranges[r].table, i, &count);
+            for (; count--; t++)
+                if (buf_is(t->da)) return true;
+        }
     return false;
 }
 
-/* ---- the op --------------------------------------------------------------------------------- */
-
-static void linear_backward(struct exec *e, const struct record *r)
+/* Rows of a linear's terms are dropped together: the mask is that of the linear and the step. */
+static void drop(struct exec *e, const struct linear *l, struct buf y, const struct tensor *x, bool accumulate)
 {
-    const struct linear_group *group = r->context;
-    const struct row_terms *terms = r->batch;
-    struct tensor *x = r->in[0];
-    struct matmul_back a = {.rows = x->rows, .cols = x->width, .lddx = x->width, .scale = 1, .precision = e->precision};
-    for (size_t i = 0; i < group->count; i++)
-        if (gradient_exists(r->out[i]))
-            a.in[a.count++] =
-                (struct matmul_output){&group->linear[i]->weight, gradient_of(e, r->out[i]), {0}, r->out[i]->width};
-    if (!a.count) return;
-    if (x->wants_gradient) {
-        a.dx = gradient_write(e, x, &a.accumulate);
-        e->k->matmul_back(&e->stream, &a);
-    }
-    for (size_t i = 0; i < group->count; i++)
-        if (gradient_exists(r->out[i])) each_term(e, group->linear[i], terms, x, r->out[i], term_backward);
+    struct random_key key = random_key(e->seed, RANDOM_DROPOUT, e->step, l->index, 0);
+    e->k->dropout(&e->stream, y, x->data, x->number, key.word, e->dropout, x->rows * x->width, accumulate);
 }
 
-void op_linear(struct exec *e, struct tensor *x, const struct linear_group *group, const struct row_terms *terms,
-               struct tensor *out[MATMUL_OUTPUTS])
+/* What the terms of linear i read: x, or with dropout a masked copy on the stack. */
+static struct tensor *term_input(struct exec *e, const struct linear *l, struct tensor *x)
 {
+    if (!e->dropout) return x;
+    struct tensor *masked = exec_tensor(e, x->rows, x->width, x->number);
+    drop(e, l, masked->data, x, false);
+    return masked;
+}
+
+static void shrink(struct exec *e, const struct low_rank *low, const struct tensor *x, size_t first, size_t last)
+{
+    struct shrink a = {
+        .x = x->data, .number = x->number, .ldx = x->width, .cols = x->width, .low = *low, .precision = e->precision};
+    a.low.first = first;
+    a.low.last = last;
+    e->k->shrink(&e->stream, &a);
+}
+
+/* h = A x of all terms of the group, a tensor on the stack. */
+static void shrink_all(struct exec *e, const struct linear_group *group, struct low_rank *low, struct tensor *x)
+{
+    if (!low->terms) return;
+    low->h = exec_tensor(e, x->rows, low->ldh, NUMBER_F32)->data;
+    if (!e->dropout) {
+        shrink(e, low, x, 0, group->count);
+        return;
+    }
+    struct mark mark = exec_mark(e);
+    for (size_t i = 0; i < group->count; i++, exec_release(e, mark))
+        shrink(e, low, term_input(e, group->linear[i], x), i, i + 1);
+}
+
+/* dB += scale · dyᵀ h and dA += dhᵀ x of the terms of linear i that train. */
+static void term_gradients(struct exec *e, const struct low_rank *h, const struct low_rank *dh, size_t i,
+                           const struct tensor *x, const struct tensor *y)
+{
+    for (size_t r = 0; r < h->terms->count; r++) {
+        const struct term_rows *range = &h->terms->ranges[r];
+        size_t count, at = range->row * h->ldh + low_rank_column(h, range->table, i);
+        const struct lora_term *t = low_rank_terms(h, range->table, i, &count);
+        struct buf dy = buf_numbers(gradient_of(e, y), range->row * y->width, y->number);
+        struct buf in = buf_numbers(x->data, range->row * x->width, x->number);
+        for (; count--; at += t++->a.rows) {
+            if (!buf_is(t->da)) continue;
+            size_t rank = t->a.rows;
+            e->k->outer(&e->stream, &(struct outer){t->db, dy, buf_at(h->h, at), y->number, NUMBER_F32, rank, y->width,
+                                                    h->ldh, range->rows, y->width, rank, t->scale});
+            e->k->outer(&e->stream, &(struct outer){t->da, buf_at(dh->h, at), in, NUMBER_F32, x->number, x->width,
+                                                    dh->ldh, x->width, range->rows, rank, x->width, 1});
+        }
+    }
+}
+
+/* ---- forward -------------------------------------------------------------------------------- */
+
+static void products(struct exec *e, const struct linear_group *group, struct tensor *const in[2],
+                     const struct row_terms *terms, struct tensor *const *out, bool accumulate)
+{
+    struct mark mark = exec_mark(e);
+    struct tensor *x = form(e, group, in);
     struct matmul a = {.x = x->data,
+                       .number = x->number,
                        .ldx = x->width,
                        .rows = x->rows,
                        .cols = x->width,
                        .count = group->count,
+                       .low = low_rank_of(group, terms),
                        .scale = 1,
+                       .accumulate = accumulate,
                        .precision = e->precision,
                        .int8 = e->int8};
-    bool wants = false;
-    for (size_t i = 0; i < group->count; i++) {
-        const struct linear *l = group->linear[i];
-        out[i] = exec_tensor(e, x->rows, l->weight.rows);
-        a.out[i] = (struct matmul_output){&l->weight, out[i]->data, l->bias, out[i]->width};
-    }
+    shrink_all(e, group, &a.low, x);
+    for (size_t i = 0; i < group->count; i++)
+        a.out[i] = (struct matmul_output){&group->linear[i]->weight, out[i]->data, group->linear[i]->bias,
+                                          out[i]->width, out[i]->number};
     e->k->matmul(&e->stream, &a);
+    exec_release(e, mark);
+}
+
+static void linear_backward(struct exec *e, const struct record *r);
+
+/* Marks what wants gradients; pushes the record. */
+static void record(struct exec *e, const struct linear_group *group, struct tensor *const in[2],
+                   const struct row_terms *terms, struct tensor *residual, struct tensor *const *out)
+{
+    struct low_rank low = low_rank_of(group, terms);
+    bool below = in[0]->wants_gradient || (residual && residual->wants_gradient), wants = below;
     for (size_t i = 0; i < group->count; i++) {
-        each_term(e, group->linear[i], terms, x, out[i], term_forward);
-        out[i]->wants_gradient = x->wants_gradient || trains(group->linear[i], terms);
+        out[i]->wants_gradient = below || trains(&low, i, i + 1);
         wants |= out[i]->wants_gradient;
     }
     struct record *r = wants ? exec_record(e, linear_backward, group) : NULL;
     if (!r) return;
-    r->in[0] = x;
+    r->in[0] = in[0];
+    r->in[1] = in[1];
+    r->in[2] = residual;
     r->batch = terms;
     for (size_t i = 0; i < group->count; i++) r->out[i] = out[i];
+}
+
+void op_linear(struct exec *e, const struct linear_group *group, struct tensor *const in[2],
+               const struct row_terms *terms, struct tensor *out[GROUP_LINEARS])
+{
+    for (size_t i = 0; i < group->count; i++)
+        out[i] = exec_tensor(e, in[0]->rows, group->linear[i]->weight.rows, e->narrow);
+    products(e, group, in, terms, out, false);
+    record(e, group, in, terms, NULL, out);
+}
+
+void op_linear_add(struct exec *e, const struct linear_group *group, struct tensor *const in[2],
+                   const struct row_terms *terms, struct tensor *x, struct tensor *y, bool read)
+{
+    if (read) products(e, group, in, terms, &y, true);
+    record(e, group, in, terms, x, &y);
+}
+
+/* ---- backward ------------------------------------------------------------------------------- */
+
+/* d (+)= Σ dy W + Σ dh A: the gradient of the products' input. */
+static void input_gradient(struct exec *e, const struct linear_group *group, struct low_rank *dh,
+                           struct tensor *const *out, struct buf d, const struct tensor *x, bool accumulate)
+{
+    struct matmul_back a = {.dx = d,
+                            .number = x->number,
+                            .lddx = x->width,
+                            .rows = x->rows,
+                            .cols = x->width,
+                            .scale = 1,
+                            .accumulate = accumulate,
+                            .precision = e->precision};
+    for (size_t i = 0; i < group->count; i++)
+        a.in[a.count++] = (struct matmul_output){
+            &group->linear[i]->weight, gradient_of(e, out[i]), {0}, out[i]->width, out[i]->number};
+    if (!e->dropout) a.low = *dh;
+    e->k->matmul_back(&e->stream, &a);
+    if (!e->dropout || !dh->terms) return;
+    struct mark mark = exec_mark(e);
+    struct tensor *t = exec_tensor(e, x->rows, x->width, x->number); /* through the mask of each linear */
+    a.dx = t->data;
+    a.count = a.accumulate = 0;
+    a.low = *dh;
+    for (size_t i = 0; i < group->count; i++) {
+        a.low.first = i;
+        a.low.last = i + 1;
+        e->k->matmul_back(&e->stream, &a);
+        drop(e, group->linear[i], d, t, true);
+    }
+    exec_release(e, mark);
+}
+
+/* dh = scale · dy B of all terms; and where they train the gradients of A and B, for which h is computed again. */
+static void terms_backward(struct exec *e, const struct linear_group *group, struct low_rank *dh,
+                           struct tensor *const in[2], struct tensor *const *out)
+{
+    struct shrink a = {.low = *dh, .precision = e->precision};
+    if (!dh->terms) return;
+    a.low.h = dh->h = exec_tensor(e, in[0]->rows, dh->ldh, NUMBER_F32)->data;
+    for (size_t i = 0; i < group->count; i++)
+        a.dy[i] = (struct matmul_output){
+            &group->linear[i]->weight, gradient_of(e, out[i]), {0}, out[i]->width, out[i]->number};
+    e->k->shrink_back(&e->stream, &a);
+    if (!trains(dh, 0, group->count)) return;
+    struct mark mark = exec_mark(e);
+    struct low_rank h = *dh;
+    struct tensor *x = form(e, group, in);
+    shrink_all(e, group, &h, x);
+    struct mark masked = exec_mark(e);
+    for (size_t i = 0; i < group->count; i++, exec_release(e, masked))
+        term_gradients(e, &h, dh, i, term_input(e, group->linear[i], x), out[i]);
+    exec_release(e, mark);
+}
+
+static void linear_backward(struct exec *e, const struct record *r)
+{
+    const struct linear_group *group = r->context;
+    struct low_rank dh = low_rank_of(group, r->batch);
+    struct mark mark = exec_mark(e);
+    bool accumulate = false, any = false;
+    for (size_t i = 0; i < group->count; i++) any |= gradient_exists(r->out[i]);
+    for (size_t i = 0; any && i < group->count; i++)
+        if (!gradient_exists(r->out[i])) gradient_add(e, r->out[i]);
+    if (!any) return;
+    terms_backward(e, group, &dh, r->in, r->out);
+    if (r->in[0]->wants_gradient) {
+        bool plain = !input_of(group)->form;
+        struct tensor *d = plain ? r->in[0] : exec_tensor(e, r->in[0]->rows, r->in[0]->width, r->in[0]->number);
+        struct buf into = plain ? gradient_write(e, d, &accumulate) : d->data;
+        input_gradient(e, group, &dh, r->out, into, r->in[0], accumulate);
+        if (!plain) input_of(group)->back(e, group, r->in, d);
+    }
+    exec_release(e, mark);
+    if (r->in[2]) gradient_share(e, r->in[2], r->out[0]);
 }

@@ -2,8 +2,8 @@
  *
  *   yⱼ = Wⱼ x + bⱼ + Σᵢ scaleᵢ Bᵢⱼ (Aᵢⱼ x)       (Hu et al. 2021)
  *
- * It knows no adapter: which terms a row runs under stands in a list of row ranges, each with a table of plain terms.
- */
+ * It knows no adapter: which terms a row runs under stands in a list of row ranges, each with a table of plain terms
+ * (backend.h). */
 #ifndef OPS_LINEAR_H
 #define OPS_LINEAR_H
 
@@ -23,33 +23,34 @@ struct linear {
 size_t linear_hf_row(const struct linear *l, size_t row);
 size_t linear_file_row(const struct linear *l, size_t hf_row);
 
-struct lora_term {
-    struct qmatrix a, b; /* (r, in), (out, r), f32, rows in the base file's order */
-    struct buf da, db;   /* their gradients, added to; none where they do not train */
-    float scale;         /* everything included: the adapter's own and the user's */
+struct linear_group;
+/* How a product's input is made of one or two tensors of its width. */
+struct linear_input {
+    void (*form)(struct exec *e, const struct linear_group *group, struct tensor *const in[2], struct tensor *to);
+    /* d: the gradient of what was formed; writes those of in[] (which have no other reader). */
+    void (*back)(struct exec *e, const struct linear_group *group, struct tensor *const in[2], const struct tensor *d);
 };
-/* The terms of every linear of the model under one adapter set: terms[begin[l] .. begin[l + 1]). */
-struct term_table {
-    const uint32_t *begin; /* (linears + 1) */
-    const struct lora_term *terms;
-};
-struct term_rows {
-    size_t row, rows;
-    const struct term_table *table; /* NULL: the base alone */
-};
+extern const struct linear_input linear_plain;   /* in[0] itself */
+extern const struct linear_input linear_weighed; /* in[0] with its columns times group->columns */
+extern const struct linear_input linear_gated;   /* silu(in[0]) · in[1] */
 
+struct norm {
+    struct buf weight; /* (width) f32 */
+    float eps;
+};
 struct linear_group {
-    const struct linear *linear[MATMUL_OUTPUTS];
+    const struct linear *linear[GROUP_LINEARS];
     size_t count;
-};
-/* What a batch says about its rows; outlives the step. Ranges ascend and do not meet. */
-struct row_terms {
-    const struct term_rows *ranges;
-    size_t count;
+    const struct linear_input *input; /* NULL: plain */
+    const struct norm *columns;       /* linear_weighed: its weight */
 };
 
-/* out[j] (rows, out of weight j) are new tensors. */
-void op_linear(struct exec *e, struct tensor *x, const struct linear_group *group, const struct row_terms *terms,
-               struct tensor *out[MATMUL_OUTPUTS]);
+/* out[j] (rows, out of weight j) are new tensors, stored as the exec's `narrow`. */
+void op_linear(struct exec *e, const struct linear_group *group, struct tensor *const in[2],
+               const struct row_terms *terms, struct tensor *out[GROUP_LINEARS]);
+/* y = x + the one linear of the group; y is a view of x's memory (f32): x's numbers are gone.
+ * read: false where the op runs again for the backward alone, and nobody reads y: it is not computed. */
+void op_linear_add(struct exec *e, const struct linear_group *group, struct tensor *const in[2],
+                   const struct row_terms *terms, struct tensor *x, struct tensor *y, bool read);
 
 #endif

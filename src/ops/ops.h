@@ -1,20 +1,18 @@
 /* ops.h — the ops: each runs its forward on an exec and, while it records, pushes its backward. One file each.
  *
- * Tensors are f32 (rows, width). Weights are frozen; what trains are the LoRA terms of `op_linear`. */
+ * Tensors are (rows, width). Weights are frozen; what trains are the LoRA terms of `op_linear`. */
 #ifndef OPS_OPS_H
 #define OPS_OPS_H
 
 #include "ops/exec.h"
 #include "ops/linear.h"
 
-/* y (rows, table.cols) = table[ids]; no gradient. */
+/* y (rows, table.cols) f32 = table[ids]; no gradient. */
 struct tensor *op_embedding(struct exec *e, const struct qmatrix *table, struct buf ids, size_t rows);
 
-/* y = x / sqrt(mean(x²) + eps) · w by row (Zhang & Sennrich 2019) */
-struct norm {
-    struct buf weight; /* (width) f32 */
-    float eps;
-};
+/* y = x / sqrt(mean(x²) + eps) by row (Zhang & Sennrich 2019); x f32. */
+struct tensor *op_normalize(struct exec *e, struct tensor *x, float eps);
+/* The same, times the weight by column. */
 struct tensor *op_rms_norm(struct exec *e, struct tensor *x, const struct norm *norm);
 
 /* Rotary position embedding in place (Su et al. 2021). */
@@ -35,12 +33,6 @@ struct attention_shape {
 };
 struct tensor *op_attention(struct exec *e, struct tensor *q, struct tensor *k, struct tensor *v,
                             const struct attention_shape *shape);
-
-/* y = gate · σ(gate) · up (Shazeer 2020); gate and up are consumed by this op alone. Written to `y`. */
-void op_silu_mul(struct exec *e, struct tensor *y, struct tensor *gate, struct tensor *up);
-
-/* y = a + b */
-void op_add(struct exec *e, struct tensor *y, struct tensor *a, struct tensor *b);
 
 /* Head and cross-entropy: the rows of x named by `index` (count of them) are multiplied with the head a chunk at a
  * time; losses[i] = −log softmax(head · x[index[i]])[targets[i]]. While recording, each chunk's gradient, times

@@ -3,8 +3,8 @@
 
 static void rotate(struct exec *e, struct buf x, const struct tensor *shape, const struct rope *rope, bool inverse)
 {
-    e->k->rope(&e->stream, x, shape->width, rope->table, shape->rows, shape->width / rope->head_dim, rope->head_dim,
-               rope->rotary, rope->interleaved, inverse);
+    e->k->rope(&e->stream, x, shape->number, shape->width, rope->table, shape->rows, shape->width / rope->head_dim,
+               rope->head_dim, rope->rotary, rope->interleaved, inverse);
 }
 
 /* The record's `in`, not `out`: the gradient is turned in place and lives on. */

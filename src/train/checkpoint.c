@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { STATE_VERSION = 1, PARTS = 3 };
+enum { STATE_VERSION = 1 };
 static const char *const part_names[PARTS] = {"weights", "m", "v"};
 
 /* ---- the backend's floats on the host -------------------------------------------------------- */
@@ -22,19 +22,13 @@ static struct buf part(const struct lorac_trainer *t, size_t i)
     return (struct buf){parts[i], 0};
 }
 
-static void fetch(struct lorac_trainer *t, size_t parts)
+const float *trainer_floats(struct lorac_trainer *t, enum trainer_part i)
 {
     struct stream s = {.backend = t->runtime->backend};
-    for (size_t i = 0; i < parts; i++)
-        s.backend->kernels->readback(&s, t->host + i * t->layout.floats, part(t, i),
-                                     t->layout.floats * sizeof *t->host);
-}
-
-static void put(struct lorac_trainer *t, size_t parts)
-{
-    struct stream s = {.backend = t->runtime->backend};
-    for (size_t i = 0; i < parts; i++)
-        s.backend->kernels->upload(&s, part(t, i), t->host + i * t->layout.floats, t->layout.floats * sizeof *t->host);
+    if (!t->staged) return s.backend->kernels->host_view(s.backend, part(t, i));
+    float *floats = t->staged + i * t->layout.floats;
+    s.backend->kernels->readback(&s, floats, part(t, i), t->layout.floats * sizeof *floats);
+    return floats;
 }
 
 /* ---- adapter folders -------------------------------------------------------------------------- */
@@ -52,7 +46,7 @@ static lorac_status write_adapter(struct lorac_trainer *t, const char *folder, l
                                     .targets = t->targets,
                                     .peft = o->format & LORAC_FORMAT_PEFT,
                                     .mlx = o->format & LORAC_FORMAT_MLX};
-    return adapter_write(&t->runtime->memory, folder, &t->layout, t->host, &d, err);
+    return adapter_write(&t->runtime->memory, folder, &t->layout, trainer_floats(t, PART_WEIGHTS), &d, err);
 }
 
 /* Into a folder beside it first, then renamed: it is there whole or not at all. */
@@ -77,14 +71,12 @@ lorac_status checkpoint_keep(struct lorac_trainer *t, lorac_error *err)
     char name[64];
     if (!t->folder) return LORAC_OK;
     snprintf(name, sizeof name, "checkpoints/%07zu", t->iteration);
-    fetch(t, 1);
     return write_folder(t, name, err);
 }
 
 lorac_status checkpoint_best(struct lorac_trainer *t, lorac_error *err)
 {
     if (!t->folder) return LORAC_OK;
-    fetch(t, 1);
     return write_folder(t, "best", err);
 }
 
@@ -153,8 +145,8 @@ static lorac_status write_state(struct lorac_trainer *t, const char *path, lorac
                                         .dtype = ST_F32,
                                         .dims = 1,
                                         .shape = {t->layout.floats},
-                                        .data = (const uint8_t *)(t->host + i * t->layout.floats),
-                                        .bytes = t->layout.floats * sizeof *t->host};
+                                        .data = (const uint8_t *)trainer_floats(t, (enum trainer_part)i),
+                                        .bytes = t->layout.floats * sizeof(float)};
     lorac_status status = run.failed || now.failed || !run.data || !now.data
                               ? fail_memory(err, "a checkpoint", run.length)
                               : safetensors_write(m, path, tensors, PARTS, metadata, 3, err);
@@ -182,7 +174,6 @@ lorac_status checkpoint_save(struct lorac_trainer *t, lorac_error *err)
     TRY(checkpoint_prepare(t, err));
     char *path = state_path(t, m);
     if (!path) return fail_memory(err, "a path", 0);
-    fetch(t, PARTS);
     lorac_status status = write_adapter(t, t->folder, err);
     if (status == LORAC_OK) status = write_state(t, path, err);
     mem_free(m, path);
@@ -250,13 +241,13 @@ static lorac_status read_metadata(struct lorac_trainer *t, const struct safetens
 
 static lorac_status read_tensors(struct lorac_trainer *t, const struct safetensors *s, lorac_error *err)
 {
+    struct stream stream = {.backend = t->runtime->backend};
     for (size_t i = 0; i < PARTS; i++) {
         const struct st_tensor *part_tensor = safetensors_find(s, part_names[i]);
-        if (!part_tensor || part_tensor->dtype != ST_F32 || part_tensor->bytes != t->layout.floats * sizeof *t->host)
+        if (!part_tensor || part_tensor->dtype != ST_F32 || part_tensor->bytes != t->layout.floats * sizeof(float))
             return fail(err, LORAC_FORMAT, s->path, "tensor \"%s\" is missing or has the wrong size", part_names[i]);
-        memcpy(t->host + i * t->layout.floats, part_tensor->data, part_tensor->bytes);
+        stream.backend->kernels->upload(&stream, part(t, i), part_tensor->data, part_tensor->bytes);
     }
-    put(t, PARTS);
     return LORAC_OK;
 }
 

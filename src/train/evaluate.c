@@ -69,7 +69,7 @@ lorac_status lorac_evaluate(lorac_model *model, lorac_adapter_set *set, const lo
     lorac_evaluation full;
     size_t size = result->struct_size ? result->struct_size : sizeof full;
     TRY(check_ids(model, data, err));
-    TRY(pass_plan(model, &shape, false, p, 0, terms, SIZE_MAX, RECOMPUTE_NONE, err));
+    TRY(pass_plan(model, &shape, false, p, 0, terms, SIZE_MAX, (struct recompute){0}, err));
     lorac_status status = pass_create(model, model->runtime->backend, &shape, &pass, err);
     pass.exec.precision = p;
     if (status == LORAC_OK)

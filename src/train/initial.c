@@ -4,18 +4,30 @@
 #include "base/random.h"
 
 #include <math.h>
-#include <string.h>
 
-static void draw(struct lorac_trainer *t)
+static lorac_status draw(struct lorac_trainer *t, lorac_error *err)
 {
-    memset(t->host, 0, t->layout.floats * sizeof *t->host);
+    struct exec *e = &t->pass.exec;
+    struct memory *m = &t->runtime->memory;
+    size_t most = 0;
+    for (size_t i = 0; i < t->layout.count; i++)
+        if (t->layout.modules[i].b - t->layout.modules[i].a > most)
+            most = t->layout.modules[i].b - t->layout.modules[i].a;
+    float *floats = mem_array(m, most, sizeof *floats);
+    if (!floats) return fail_memory(err, "the adapter", most * sizeof *floats);
+    e->k->begin(&e->stream);
+    e->k->fill(&e->stream, (struct buf){t->weights, 0}, NUMBER_F32, 0, t->layout.floats);
+    e->k->wait(&e->stream);
     for (size_t i = 0; i < t->layout.count; i++) {
-        const struct adapter_module *m = &t->layout.modules[i];
-        struct random_key key = random_key(t->options.seed, RANDOM_INIT, m->linear->index, 0, 0);
-        size_t in = m->linear->weight.cols;
+        const struct adapter_module *module = &t->layout.modules[i];
+        struct random_key key = random_key(t->options.seed, RANDOM_INIT, module->linear->index, 0, 0);
+        size_t in = module->linear->weight.cols, n = module->rank * in;
         double bound = 1 / sqrt((double)in);
-        for (size_t k = 0; k < m->rank * in; k++) t->host[m->a + k] = (float)((2 * random_unit(key, k) - 1) * bound);
+        for (size_t k = 0; k < n; k++) floats[k] = (float)((2 * random_unit(key, k) - 1) * bound);
+        e->k->upload(&e->stream, buf_at((struct buf){t->weights, 0}, module->a), floats, n * sizeof *floats);
     }
+    mem_free(m, floats);
+    return LORAC_OK;
 }
 
 /* The given adapter must adapt the same modules with the same rank. */
@@ -34,26 +46,21 @@ static lorac_status copy(struct lorac_trainer *t, const struct adapter_layout *g
             return fail(err, LORAC_MISMATCH, t->initial, "\"%s\" has rank %zu, this run has --rank %zu",
                         ours->linear->name, theirs->rank, ours->rank);
     }
-    memcpy(t->host, floats, t->layout.floats * sizeof *floats);
+    struct exec *e = &t->pass.exec;
+    e->k->upload(&e->stream, (struct buf){t->weights, 0}, floats, t->layout.floats * sizeof *floats);
     return LORAC_OK;
 }
 
 lorac_status checkpoint_initial(struct lorac_trainer *t, lorac_error *err)
 {
-    struct exec *e = &t->pass.exec;
     struct memory *m = &t->runtime->memory;
-    if (t->initial) {
-        struct adapter_layout given;
-        float *floats;
-        TRY(adapter_read(m, t->initial, (struct linear_list){t->model->linears, t->model->linear_count}, &given,
-                         &floats, err));
-        lorac_status status = copy(t, &given, floats, err);
-        mem_free(m, given.modules);
-        mem_free(m, floats);
-        TRY(status);
-    } else {
-        draw(t);
-    }
-    e->k->upload(&e->stream, (struct buf){t->weights, 0}, t->host, t->layout.floats * sizeof *t->host);
-    return LORAC_OK;
+    struct adapter_layout given;
+    float *floats;
+    if (!t->initial) return draw(t, err);
+    TRY(adapter_read(m, t->initial, (struct linear_list){t->model->linears, t->model->linear_count}, &given, &floats,
+                     err));
+    lorac_status status = copy(t, &given, floats, err);
+    mem_free(m, given.modules);
+    mem_free(m, floats);
+    return status;
 }

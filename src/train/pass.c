@@ -94,7 +94,7 @@ lorac_status pass_run(struct pass *p, bool train, double *sum, lorac_error *err)
 }
 
 lorac_status pass_plan(struct lorac_model *model, struct pass_shape *shape, bool train, enum precision precision,
-                       float dropout, const struct term_table *terms, size_t first_trained, enum recompute recompute,
+                       float dropout, const struct term_table *terms, size_t first_trained, struct recompute recompute,
                        lorac_error *err)
 {
     struct backend *null;

@@ -4,8 +4,6 @@
 
 #include "base/os.h"
 
-static const char *const names[] = {"none", "gate-up", "layers"};
-
 /* The largest batch that the run's own order will make, and validation's. */
 static lorac_status largest(struct lorac_trainer *t, struct pass_shape *shape, lorac_error *err)
 {
@@ -34,35 +32,54 @@ static size_t batch_bytes(const struct lorac_trainer *t, const struct pass_shape
            c->layers * s->sequences * sizeof(struct attention_segment);
 }
 
-static void add_up(struct lorac_trainer *t, const struct pass_shape *shape, enum recompute recompute)
+/* Step 0 computes nothing again; each step on is the MLP of one more layer, then the whole of one more. */
+static struct recompute at_step(const struct lorac_trainer *t, size_t step)
+{
+    size_t layers = t->model->config.layers - t->first_layer;
+    return step <= layers ? (struct recompute){0, step} : (struct recompute){step - layers, layers};
+}
+
+static lorac_status try_step(struct lorac_trainer *t, struct pass_shape *shape, size_t step, lorac_error *err)
 {
     lorac_memory_plan *p = &t->plan;
+    struct recompute r = at_step(t, step);
+    TRY(pass_plan(t->model, shape, true, t->precision, (float)t->options.dropout, &t->table, t->first_layer, r, err));
     p->activations = shape->stack + shape->gradients + batch_bytes(t, shape);
     p->total = p->weights + p->adapter + p->activations + p->process;
-    p->recompute = names[recompute];
+    p->recompute = r.layers ? "layers" : r.gate_up ? "gate-up" : "none";
+    p->recomputed_layers = r.layers ? r.layers : r.gate_up;
+    t->pass.batch.recompute = r;
+    return LORAC_OK;
+}
+
+/* The fewest steps that fit; all of them at the user's word. */
+static lorac_status fit(struct lorac_trainer *t, struct pass_shape *shape, size_t limit, lorac_error *err)
+{
+    size_t most = 2 * (t->model->config.layers - t->first_layer), low = t->options.recompute ? most : 0, high = most;
+    TRY(try_step(t, shape, low, err));
+    if (t->plan.total <= limit) return LORAC_OK;
+    TRY(try_step(t, shape, high, err));
+    if (t->plan.total > limit)
+        return fail(err, LORAC_OUT_OF_MEMORY, NULL,
+                    "the largest batch (%zu tokens) needs %.2f GB in all, even when layers are recomputed, and the "
+                    "limit is %.2f GB: lower --batch-size or --max-seq-length, or raise --memory-limit",
+                    shape->rows, (double)t->plan.total / 1e9, (double)limit / 1e9);
+    while (high - low > 1) { /* low does not fit, high does */
+        size_t middle = (low + high) / 2;
+        TRY(try_step(t, shape, middle, err));
+        *(t->plan.total <= limit ? &high : &low) = middle;
+    }
+    return try_step(t, shape, high, err);
 }
 
 lorac_status plan_memory(struct lorac_trainer *t, struct pass_shape *shape, lorac_error *err)
 {
     size_t limit = t->options.memory_limit ? t->options.memory_limit : os_physical_memory() / 10 * 9;
-    enum recompute recompute = t->options.recompute ? RECOMPUTE_LAYERS : RECOMPUTE_NONE;
     TRY(largest(t, shape, err));
     size_t mapped = t->runtime->map_files ? t->model->file_bytes : 0; /* read ones are on the heap: the process's */
     t->plan = (lorac_memory_plan){.struct_size = sizeof t->plan,
                                   .weights = mapped,
-                                  .adapter = 7 * t->layout.floats * sizeof(float),
+                                  .adapter = (t->staged ? 7 : 4) * t->layout.floats * sizeof(float),
                                   .process = t->plan.process};
-    for (;; recompute++) {
-        TRY(pass_plan(t->model, shape, true, t->precision, (float)t->options.dropout, &t->table, t->first_layer,
-                      recompute, err));
-        add_up(t, shape, recompute);
-        t->pass.batch.recompute = recompute;
-        if (t->plan.total <= limit) return LORAC_OK;
-        if (recompute == RECOMPUTE_LAYERS) break;
-    }
-    return fail(err, LORAC_OUT_OF_MEMORY, NULL,
-                "the largest batch (%zu tokens) needs %.2f GB in all, even when layers are recomputed, and the limit "
-                "is %.2f GB: "
-                "lower --batch-size or --max-seq-length, or raise --memory-limit",
-                shape->rows, (double)t->plan.total / 1e9, (double)limit / 1e9);
+    return fit(t, shape, limit, err);
 }

@@ -14,7 +14,7 @@ void step_zero(struct lorac_trainer *t)
 {
     struct exec *e = &t->pass.exec;
     e->k->begin(&e->stream);
-    e->k->fill(&e->stream, whole(t->gradients), 0, t->layout.floats);
+    e->k->fill(&e->stream, whole(t->gradients), NUMBER_F32, 0, t->layout.floats);
     e->k->wait(&e->stream);
 }
 

@@ -79,10 +79,11 @@ static lorac_status create_weights(struct lorac_trainer *t, lorac_error *err)
     for (size_t i = 0; i < 4; i++) TRY(b->kernels->buffer_create(b, bytes, buffers[i], err));
     t->sum_count = (t->layout.floats + SUM_SQUARES_BLOCK - 1) / SUM_SQUARES_BLOCK;
     TRY(b->kernels->buffer_create(b, t->sum_count * sizeof(double), &t->sums, err));
-    t->host = mem_array(m, t->layout.floats, 3 * sizeof *t->host);
+    bool seen = b->kernels->host_view(b, (struct buf){t->weights, 0}) != NULL;
+    if (!seen) t->staged = mem_array(m, t->layout.floats, PARTS * sizeof *t->staged);
     t->host_sums = mem_array(m, t->sum_count, sizeof *t->host_sums);
     t->order = mem_array(m, t->train->starts.count, sizeof *t->order);
-    if (!t->host || !t->host_sums || !t->order) return fail_memory(err, "the adapter", 3 * bytes);
+    if ((!seen && !t->staged) || !t->host_sums || !t->order) return fail_memory(err, "the adapter", 3 * bytes);
     t->order_epoch = SIZE_MAX;
     return LORAC_OK;
 }
@@ -122,7 +123,7 @@ static lorac_status start(struct lorac_trainer *t, lorac_error *err)
     else
         TRY(checkpoint_prepare(t, err)); /* before hours of work, not after */
     TRY(plan_memory(t, &shape, err));
-    enum recompute recompute = t->pass.batch.recompute;
+    struct recompute recompute = t->pass.batch.recompute;
     TRY(pass_create(t->model, t->runtime->backend, &shape, &t->pass, err));
     t->pass.exec.precision = t->precision;
     t->pass.dropout = (float)t->options.dropout;
@@ -162,8 +163,8 @@ void lorac_trainer_free(lorac_trainer *t)
     struct buffer *const buffers[] = {t->weights, t->gradients, t->m, t->v, t->sums};
     pass_free(&t->pass);
     for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++) b->kernels->buffer_free(b, buffers[i]);
-    void *const blocks[] = {t->targets,    t->folder, t->base, t->initial,   t->layout.modules,
-                            t->term_begin, t->terms,  t->host, t->host_sums, t->order};
+    void *const blocks[] = {t->targets,    t->folder, t->base,   t->initial,   t->layout.modules,
+                            t->term_begin, t->terms,  t->staged, t->host_sums, t->order};
     for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++) mem_free(m, blocks[i]);
     mem_free(m, t);
     lorac_model_release(model);
@@ -193,13 +194,11 @@ void lorac_trainer_get_info(const lorac_trainer *t, lorac_trainer_info *info)
 
 lorac_status lorac_trainer_adapter(lorac_trainer *t, lorac_adapter **adapter, lorac_error *err)
 {
-    struct exec *e = &t->pass.exec;
     struct memory *m = &t->runtime->memory;
     struct adapter_layout copy = t->layout;
     copy.modules = mem_array(m, t->layout.count, sizeof *copy.modules);
     if (!copy.modules) return fail_memory(err, "an adapter", t->layout.floats * 4);
     memcpy(copy.modules, t->layout.modules, t->layout.count * sizeof *copy.modules);
-    e->k->readback(&e->stream, t->host, (struct buf){t->weights, 0}, t->layout.floats * sizeof *t->host);
-    return adapter_create(t->runtime, t->model, t->model->linear_count, &copy, t->host,
+    return adapter_create(t->runtime, t->model, t->model->linear_count, &copy, trainer_floats(t, PART_WEIGHTS),
                           t->folder ? t->folder : "(training)", adapter, err);
 }

@@ -35,7 +35,7 @@ bool pass_add(struct pass *p, const int32_t *ids, const uint8_t *mask, size_t co
 lorac_status pass_run(struct pass *p, bool train, double *sum, lorac_error *err);
 /* The stack and gradient bytes of the largest batch, on the null backend. */
 lorac_status pass_plan(struct lorac_model *model, struct pass_shape *shape, bool train, enum precision precision,
-                       float dropout, const struct term_table *terms, size_t first_trained, enum recompute recompute,
+                       float dropout, const struct term_table *terms, size_t first_trained, struct recompute recompute,
                        lorac_error *err);
 
 struct lorac_trainer {
@@ -52,7 +52,7 @@ struct lorac_trainer {
     uint32_t *term_begin;
     struct lora_term *terms;
     struct term_table table;
-    float *host; /* (3 · layout.floats): weights, m, v, for checkpoints */
+    float *staged; /* (3 · layout.floats): weights, m, v for checkpoints; NULL where the host sees the buffers */
     double *host_sums;
     size_t sum_count;
 
@@ -92,6 +92,8 @@ lorac_status evaluate_rows(struct pass *p, const struct lorac_dataset *d, size_t
                            const struct term_table *terms, lorac_progress_fn progress, void *user,
                            lorac_evaluation *result, lorac_error *err);
 /* checkpoint.c */
+enum trainer_part { PART_WEIGHTS, PART_M, PART_V, PARTS };
+const float *trainer_floats(struct lorac_trainer *t, enum trainer_part part); /* on the host, until the next step */
 lorac_status checkpoint_prepare(struct lorac_trainer *t, lorac_error *err); /* the folder is there and can be written */
 lorac_status checkpoint_save(struct lorac_trainer *t, lorac_error *err);    /* adapter, state/ */
 lorac_status checkpoint_keep(struct lorac_trainer *t, lorac_error *err);    /* checkpoints/NNNNNNN/ */

@@ -368,7 +368,7 @@ static void packed_rows_never_meet(void **state)
     float packed[152], single[128];
     size_t at = 0;
     draw_ids(8, ids, 152);
-    OK(pass_plan(f.model, &shape, false, PRECISION_EXACT, 0, NULL, SIZE_MAX, RECOMPUTE_NONE, err));
+    OK(pass_plan(f.model, &shape, false, PRECISION_EXACT, 0, NULL, SIZE_MAX, (struct recompute){0}, err));
     OK(pass_create(f.model, f.runtime->backend, &shape, &p, err));
     p.exec.precision = PRECISION_EXACT;
     row_losses(&p, ids, lengths, 4, SIZE_MAX, packed);

@@ -438,7 +438,8 @@ static void test_to_bf16(void **unused)
             for (size_t i = 0; i < n; i++) {
                 float f;
                 memcpy(&f, bits + i, sizeof f);
-                assert_int_equal(y[i], float_to_bf16(f));
+                bool flushed = fabsf(f) < FLT_MIN && !(y[i] & 0x7FFF); /* a subnormal number may become zero */
+                assert_true(flushed || y[i] == float_to_bf16(f));
             }
             release_buffers();
         }

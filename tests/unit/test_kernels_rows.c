@@ -35,17 +35,17 @@ typedef double (*call)(const struct cpu_kernels *t, struct arguments x); /* the 
 
 static double call_norm(const struct cpu_kernels *t, struct arguments x)
 {
-    t->rms_norm(x.out, x.out2, x.a, x.b, ROWS, x.n, 1e-5f);
+    t->normalize(x.out, x.out2, x.a, ROWS, x.n, 1e-5f);
     return 0;
 }
 static double call_norm_in_place(const struct cpu_kernels *t, struct arguments x)
 {
-    t->rms_norm(x.out, NULL, x.out, x.b, ROWS, x.n, 1e-5f);
+    t->normalize(x.out, x.out2, x.out, ROWS, x.n, 1e-5f);
     return 0;
 }
 static double call_norm_back(const struct cpu_kernels *t, struct arguments x)
 {
-    t->rms_norm_back(x.out, x.a, x.c, x.b, x.a, ROWS, x.n);
+    t->normalize_back(x.out, x.a, x.c, x.b, ROWS, x.n);
     return 0;
 }
 static double call_silu(const struct cpu_kernels *t, struct arguments x)
@@ -63,10 +63,17 @@ static double call_silu_back_in_place(const struct cpu_kernels *t, struct argume
     t->silu_mul_back(x.out2, x.out, x.out, x.b, x.c, ROWS * x.n);
     return 0;
 }
-static double call_add(const struct cpu_kernels *t, struct arguments x)
+static double call_multiply(const struct cpu_kernels *t, struct arguments x)
 {
-    t->add(x.out, x.a, x.b, ROWS * x.n);
-    t->add(x.out2, x.a, x.out2, ROWS * x.n);
+    t->multiply(x.out, x.a, x.b, ROWS * x.n);
+    t->multiply(x.out2, x.a, x.out2, ROWS * x.n);
+    return 0;
+}
+static double call_from_bf16(const struct cpu_kernels *t, struct arguments x)
+{
+    uint16_t *narrow = (uint16_t *)x.out2;
+    for (size_t i = 0; i < ROWS * x.n; i++) narrow[i] = float_to_bf16(x.a[i]);
+    t->from_bf16(x.out, narrow, ROWS * x.n);
     return 0;
 }
 static double call_axpy(const struct cpu_kernels *t, struct arguments x)
@@ -124,13 +131,14 @@ static void test_levels(void **unused)
     static const struct {
         const char *name;
         call kernel;
-    } kernels[] = {{"rms_norm", call_norm},
-                   {"rms_norm in place", call_norm_in_place},
-                   {"rms_norm_back", call_norm_back},
+    } kernels[] = {{"normalize", call_norm},
+                   {"normalize in place", call_norm_in_place},
+                   {"normalize_back", call_norm_back},
                    {"silu_mul", call_silu},
                    {"silu_mul_back", call_silu_back},
                    {"silu_mul_back in place", call_silu_back_in_place},
-                   {"add", call_add},
+                   {"multiply", call_multiply},
+                   {"from_bf16", call_from_bf16},
                    {"axpy", call_axpy},
                    {"cross_entropy", call_loss},
                    {"cross_entropy, loss only", call_loss_only},
@@ -194,12 +202,12 @@ enum { WIDTH = 37 };
 static const double EPS = 1e-5, STEP = 1e-5;
 
 /* Σ up[i] · f(x)[i] in double: the loss whose gradient a backward kernel must give. */
-static double norm_loss(const double *x, const float *w, const float *up)
+static double norm_loss(const double *x, const float *up)
 {
     double squares = 0, sum = 0;
     for (size_t i = 0; i < WIDTH; i++) squares += x[i] * x[i];
     double r = 1 / sqrt(squares / WIDTH + EPS);
-    for (size_t i = 0; i < WIDTH; i++) sum += (double)up[i] * x[i] * r * (double)w[i];
+    for (size_t i = 0; i < WIDTH; i++) sum += (double)up[i] * x[i] * r;
     return sum;
 }
 
@@ -219,28 +227,28 @@ static void test_norm(void **unused)
 {
     struct cpu_kernels t = scalar_table();
     uint64_t state = 7;
-    float *x = buffer(WIDTH, &state), *w = buffer(WIDTH, &state), *up = buffer(WIDTH, &state), scale;
+    float *x = buffer(WIDTH, &state), *up = buffer(WIDTH, &state), scale;
     float *y = buffer(WIDTH, &state), *dx = buffer(WIDTH, &state), *before = copy_of(dx, WIDTH);
     double at[WIDTH], want[WIDTH], squares = 0, worst = 0;
     for (size_t i = 0; i < WIDTH; i++) at[i] = (double)x[i], squares += at[i] * at[i];
 
-    t.rms_norm(y, &scale, x, w, 1, WIDTH, (float)EPS);
-    for (size_t i = 0; i < WIDTH; i++) want[i] = at[i] * (double)w[i] / sqrt(squares / WIDTH + EPS);
+    t.normalize(y, &scale, x, 1, WIDTH, (float)EPS);
+    for (size_t i = 0; i < WIDTH; i++) want[i] = at[i] / sqrt(squares / WIDTH + EPS);
     compare(&worst, y, want, WIDTH);
-    report("scalar", "rms_norm, formula", worst, BOUND);
+    report("scalar", "normalize, formula", worst, BOUND);
 
-    t.rms_norm_back(dx, up, x, w, &scale, 1, WIDTH);
+    t.normalize_back(dx, up, y, &scale, 1, WIDTH);
     for (size_t i = 0; i < WIDTH; i++) {
         double keep = at[i];
-        at[i] = keep + STEP, want[i] = norm_loss(at, w, up);
-        at[i] = keep - STEP, want[i] = (double)before[i] + (want[i] - norm_loss(at, w, up)) / (2 * STEP);
+        at[i] = keep + STEP, want[i] = norm_loss(at, up);
+        at[i] = keep - STEP, want[i] = (double)before[i] + (want[i] - norm_loss(at, up)) / (2 * STEP);
         at[i] = keep;
     }
     worst = 0;
     compare(&worst, dx, want, WIDTH);
-    report("scalar", "rms_norm_back, differences", worst, BOUND);
-    float *all[] = {x, w, up, y, dx, before};
-    for (size_t i = 0; i < 6; i++) release(all[i], WIDTH);
+    report("scalar", "normalize_back, differences", worst, BOUND);
+    float *all[] = {x, up, y, dx, before};
+    for (size_t i = 0; i < 5; i++) release(all[i], WIDTH);
 }
 
 static void test_silu(void **unused)

@@ -428,10 +428,17 @@ static void limits_choose_the_recomputation(void **state)
     lorac_memory_plan gate_up = plan_of(f);
     assert_string_equal(gate_up.recompute, "gate-up");
     assert_true(gate_up.activations < none.activations);
-    f->options.memory_limit = gate_up.total - 1;
-    lorac_memory_plan layers = plan_of(f);
-    assert_string_equal(layers.recompute, "layers");
-    assert_true(layers.activations < gate_up.activations);
+    assert_int_equal(gate_up.recomputed_layers, 1); /* no more than the limit asks for */
+    lorac_memory_plan layers = gate_up;
+    for (lorac_memory_plan last; strcmp(layers.recompute, "layers"); layers = last) {
+        f->options.memory_limit = layers.total - 1;
+        last = plan_of(f);
+        assert_true(last.activations < layers.activations);
+    }
+    f->options.memory_limit = 0;
+    f->options.recompute = 1;
+    layers = plan_of(f);
+    f->options.recompute = 0;
     f->options.memory_limit = layers.total - 1;
     FAILS(train(f, NULL, NULL, NULL, err), LORAC_OUT_OF_MEMORY, "--memory-limit");
     f->options.memory_limit = 0;

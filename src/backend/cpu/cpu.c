@@ -46,6 +46,11 @@ static void readback(struct stream *s, void *to, struct buf from, size_t bytes)
     memcpy(to, cpu_pointer(from), bytes);
 }
 
+static const void *host_view(struct backend *b, struct buf place)
+{
+    return cpu_pointer(place);
+}
+
 /* ---- streams ------------------------------------------------------------------------------- */
 
 static void begin(struct stream *s)
@@ -71,6 +76,7 @@ void cpu_backend_destroy(struct backend *b)
     for (int i = 0; c->scratch && i < c->threads; i++) {
         mem_free(b->memory, c->scratch[i].panel);
         mem_free(b->memory, c->scratch[i].rows);
+        mem_free(b->memory, c->scratch[i].sums);
     }
     mem_free(b->memory, c->scratch);
     mem_free(b->memory, c);
@@ -91,7 +97,9 @@ lorac_status cpu_backend_init(struct cpu_backend *c, struct memory *m, struct po
     for (int i = 0; c->scratch && i < c->threads; i++) {
         c->scratch[i].panel = mem_alloc(m, CPU_PANEL_BYTES);
         c->scratch[i].rows = mem_alloc(m, CPU_ROWS_BYTES);
-        if (!c->scratch[i].panel || !c->scratch[i].rows) return fail_memory(err, "scratch", CPU_PANEL_BYTES);
+        c->scratch[i].sums = mem_alloc(m, CPU_SUMS_BYTES);
+        if (!c->scratch[i].panel || !c->scratch[i].rows || !c->scratch[i].sums)
+            return fail_memory(err, "scratch", CPU_PANEL_BYTES);
     }
     return c->scratch ? LORAC_OK : fail_memory(err, "scratch", 0);
 }
@@ -121,22 +129,25 @@ const struct backend_kernels cpu_backend_kernels = {
     .buffer_free = free_buffer,
     .upload = upload,
     .readback = readback,
+    .host_view = host_view,
     .begin = begin,
     .wait = wait_end,
     .destroy = cpu_backend_destroy,
     .embed = cpu_embed,
     .matmul = cpu_matmul,
     .matmul_back = cpu_matmul_back,
+    .shrink = cpu_shrink,
+    .shrink_back = cpu_shrink_back,
     .outer = cpu_outer,
-    .rms_norm = cpu_rms_norm,
-    .rms_norm_back = cpu_rms_norm_back,
+    .normalize = cpu_normalize,
+    .normalize_back = cpu_normalize_back,
+    .scale_columns = cpu_scale_columns,
     .rope_table = cpu_rope_table,
     .rope = cpu_rope,
     .attention = cpu_attention,
     .attention_back = cpu_attention_back,
     .silu_mul = cpu_silu_mul,
     .silu_mul_back = cpu_silu_mul_back,
-    .add = cpu_add,
     .axpy = cpu_axpy,
     .fill = cpu_fill,
     .dropout = cpu_dropout,

@@ -9,8 +9,9 @@
 struct cpu_scratch {
     void *panel; /* PANEL_BYTES: unpacked weights, or an attention problem's blocks */
     void *rows;  /* ROWS_BYTES: converted activations */
+    float *sums; /* SUMS_BYTES: of a block of a product; rows of numbers as f32 */
 };
-enum { CPU_PANEL_BYTES = 1 << 19, CPU_ROWS_BYTES = 1 << 19 };
+enum { CPU_PANEL_BYTES = 1 << 19, CPU_ROWS_BYTES = 1 << 19, CPU_SUMS_BYTES = 1 << 18 };
 
 struct cpu_backend {
     struct backend base;
@@ -52,32 +53,38 @@ lorac_status cpu_backend_init(struct cpu_backend *c, struct memory *m, struct po
 void cpu_backend_destroy(struct backend *b);
 extern const struct backend_kernels cpu_backend_kernels;
 
-/* The drivers: products.c, rows.c, attend.c. */
+/* The drivers: products.c, shrink.c, rows.c, attend.c. */
 void cpu_matmul(struct stream *s, const struct matmul *a);
 void cpu_matmul_back(struct stream *s, const struct matmul_back *a);
+void cpu_shrink(struct stream *s, const struct shrink *a);
+void cpu_shrink_back(struct stream *s, const struct shrink *a);
 void cpu_outer(struct stream *s, const struct outer *a);
 void cpu_embed(struct stream *s, struct buf y, const struct qmatrix *table, struct buf ids, size_t rows);
-void cpu_rms_norm(struct stream *s, struct buf y, struct buf scale, struct buf x, struct buf w, size_t rows,
-                  size_t width, float eps);
-void cpu_rms_norm_back(struct stream *s, struct buf dx, struct buf dy, struct buf x, struct buf w, struct buf scale,
-                       size_t rows, size_t width);
+void cpu_normalize(struct stream *s, struct buf y, enum number number, struct buf scale, struct buf x, size_t rows,
+                   size_t width, float eps);
+void cpu_normalize_back(struct stream *s, struct buf dx, struct buf dy, struct buf y, enum number number,
+                        struct buf scale, size_t rows, size_t width);
+void cpu_scale_columns(struct stream *s, struct buf y, struct buf x, enum number number, struct buf w, size_t rows,
+                       size_t width);
 void cpu_rope_table(struct stream *s, struct buf table, struct buf positions, struct buf inverse, size_t rows,
                     size_t rotary, float factor);
-void cpu_rope(struct stream *s, struct buf x, size_t ld, struct buf table, size_t rows, size_t heads, size_t head_dim,
-              size_t rotary, bool interleaved, bool inverse);
+void cpu_rope(struct stream *s, struct buf x, enum number number, size_t ld, struct buf table, size_t rows,
+              size_t heads, size_t head_dim, size_t rotary, bool interleaved, bool inverse);
 void cpu_attention(struct stream *s, const struct attention *a);
 void cpu_attention_back(struct stream *s, const struct attention *a);
-void cpu_silu_mul(struct stream *s, struct buf y, struct buf gate, struct buf up, size_t n);
+void cpu_silu_mul(struct stream *s, struct buf y, struct buf gate, struct buf up, enum number number, size_t n);
 void cpu_silu_mul_back(struct stream *s, struct buf dgate, struct buf dup, struct buf dy, struct buf gate,
-                       struct buf up, size_t n);
-void cpu_add(struct stream *s, struct buf y, struct buf a, struct buf b, size_t n);
-void cpu_axpy(struct stream *s, struct buf y, struct buf x, float scale, size_t n);
-void cpu_fill(struct stream *s, struct buf y, float value, size_t n);
-void cpu_dropout(struct stream *s, struct buf y, struct buf x, const uint32_t key[2], float p, size_t n,
-                 bool accumulate);
-void cpu_copy_rows(struct stream *s, struct buf y, size_t ldy, struct buf x, size_t ldx, size_t rows, size_t width);
-void cpu_gather_rows(struct stream *s, struct buf y, struct buf x, struct buf index, size_t rows, size_t width);
-void cpu_scatter_rows(struct stream *s, struct buf dx, struct buf dy, struct buf index, size_t rows, size_t width);
+                       struct buf up, enum number number, size_t n);
+void cpu_axpy(struct stream *s, struct buf y, struct buf x, enum number number, float scale, size_t n);
+void cpu_fill(struct stream *s, struct buf y, enum number number, float value, size_t n);
+void cpu_dropout(struct stream *s, struct buf y, struct buf x, enum number number, const uint32_t key[2], float p,
+                 size_t n, bool accumulate);
+void cpu_copy_rows(struct stream *s, struct buf y, size_t ldy, struct buf x, size_t ldx, enum number number,
+                   size_t rows, size_t width);
+void cpu_gather_rows(struct stream *s, struct buf y, struct buf x, enum number number, struct buf index, size_t rows,
+                     size_t width);
+void cpu_scatter_rows(struct stream *s, struct buf dx, enum number number, struct buf dy, struct buf index, size_t rows,
+                      size_t width);
 void cpu_cross_entropy(struct stream *s, const struct cross_entropy *a);
 void cpu_sum_squares(struct stream *s, struct buf sums, struct buf x, size_t n);
 void cpu_adamw(struct stream *s, const struct adamw *a);

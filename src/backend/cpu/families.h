@@ -6,7 +6,7 @@
 
 void gemm_scalar(struct cpu_kernels *t);      /* tile_cols, pack_*, tile_*, to_bf16, outer */
 void gemv_scalar(struct cpu_kernels *t);      /* quantize_q8, gemv_*, dequantize */
-void rows_scalar(struct cpu_kernels *t);      /* rms_norm .. adamw */
+void rows_scalar(struct cpu_kernels *t);      /* normalize .. adamw, from_bf16 */
 void attention_scalar(struct cpu_kernels *t); /* attention* */
 #if LORAC_X86
 void gemm_avx2(struct cpu_kernels *t);

@@ -2,9 +2,10 @@
  *
  * Owns: f32 panels of every format, the tile of 6 rows × 4 vectors (24 of the 32 registers; every product has its own
  * chain over d, so bits do not depend on how rows are grouped), rounding to bf16, the outer product. */
+#include "backend/cpu/tile_groups.h"
 #include "backend/cpu/unpack_avx512.h"
 
-enum { COLS = 64, ROWS = 6, CHUNK = 128 };
+enum { COLS = 64, ROWS = 12, CHUNK = 128 };
 
 /* ---- panels ------------------------------------------------------------------------------------------------ */
 
@@ -95,54 +96,42 @@ static ALWAYS_INLINE void tile_rows(const size_t rows, const size_t vectors, con
 {
     const float *x = t->x + m * t->ldx, *panel = t->panel;
     __m512 sum[ROWS][4];
+#pragma GCC unroll 16
     for (size_t r = 0; r < rows; r++)
+#pragma GCC unroll 16
         for (size_t c = 0; c < vectors; c++) sum[r][c] = _mm512_setzero_ps();
     for (size_t d = 0; d < t->depth; d++, panel += COLS) {
         __m512 p[4];
+#pragma GCC unroll 16
         for (size_t c = 0; c < vectors; c++) p[c] = _mm512_loadu_ps(panel + 16 * c);
+#pragma GCC unroll 16
         for (size_t r = 0; r < rows; r++) {
             __m512 a = _mm512_set1_ps(x[r * t->ldx + d]);
+#pragma GCC unroll 16
             for (size_t c = 0; c < vectors; c++) sum[r][c] = _mm512_fmadd_ps(a, p[c], sum[r][c]);
         }
     }
+#pragma GCC unroll 16
     for (size_t r = 0; r < rows; r++)
-        for (size_t c = 0; c < vectors && 16 * c < t->cols; c++)
-            store(t->y + (m + r) * t->ldy + 16 * c, sum[r][c], first16(t->cols - 16 * c), t);
+#pragma GCC unroll 16
+        for (size_t c = 0; c < vectors; c++)
+            if (16 * c < t->cols) store(t->y + (m + r) * t->ldy + 16 * c, sum[r][c], first16(t->cols - 16 * c), t);
 }
 
-static ALWAYS_INLINE void tile_columns(const size_t vectors, const struct tile *t, size_t rows)
-{
-    size_t m = 0;
-    for (; m + ROWS <= rows; m += ROWS) tile_rows(ROWS, vectors, t, m);
-    switch (rows - m) {
-    case 5:
-        tile_rows(5, vectors, t, m);
-        break;
-    case 4:
-        tile_rows(4, vectors, t, m);
-        break;
-    case 3:
-        tile_rows(3, vectors, t, m);
-        break;
-    case 2:
-        tile_rows(2, vectors, t, m);
-        break;
-    case 1:
-        tile_rows(1, vectors, t, m);
-        break;
-    }
-}
+TILES_12(1)
+TILES_12(2)
+TILES_6(4)
 
 static void tile_f32(float *y, size_t ldy, const float *x, size_t ldx, const float *panel, size_t depth, size_t rows,
                      size_t cols, float scale, bool accumulate)
 {
     const struct tile t = {y, ldy, x, ldx, panel, depth, cols, scale, accumulate};
     if (cols <= 16)
-        tile_columns(1, &t, rows);
+        tile_all_rows(&t, rows, tiles_1, 12);
     else if (cols <= 32)
-        tile_columns(2, &t, rows);
+        tile_all_rows(&t, rows, tiles_2, 12);
     else
-        tile_columns(4, &t, rows);
+        tile_all_rows(&t, rows, tiles_4, 6);
 }
 
 /* ---- bf16, outer ------------------------------------------------------------------------------------------- */

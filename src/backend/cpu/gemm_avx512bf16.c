@@ -1,11 +1,13 @@
 /* gemm_avx512bf16.c — matrix products by panels of 64 columns in bf16 with AVX-512 BF16 (vdpbf16ps: two products an
  * element, sums in f32; subnormal factors count as zero).
  *
- * Owns: bf16 panels of every format, each value rounded once, and the tile of 6 rows × 4 vectors.
+ * Owns: bf16 panels of every format, each value rounded once, the tile of 24 sums (6 rows × 4 vectors of
+ * columns, 12 × 2, or 12 × 1), rounding of activations (subnormal ones become zero).
  * A panel row holds a pair of depths: panel[d/2][n][d%2]. */
+#include "backend/cpu/tile_groups.h"
 #include "backend/cpu/unpack_avx512.h"
 
-enum { COLS = 64, ROWS = 6, PAIR = 2 * COLS };
+enum { COLS = 64, ROWS = 12, PAIR = 2 * COLS };
 
 /* ---- panels ------------------------------------------------------------------------------------------------ */
 
@@ -130,54 +132,53 @@ static ALWAYS_INLINE void tile_rows(const size_t rows, const size_t vectors, con
 {
     const uint16_t *x = t->x + m * t->ldx, *panel = t->panel;
     __m512 sum[ROWS][4];
+#pragma GCC unroll 16
     for (size_t r = 0; r < rows; r++)
+#pragma GCC unroll 16
         for (size_t c = 0; c < vectors; c++) sum[r][c] = _mm512_setzero_ps();
     for (size_t d = 0; d < t->pairs; d++, panel += PAIR) {
         __m512bh p[4];
+#pragma GCC unroll 16
         for (size_t c = 0; c < vectors; c++) p[c] = (__m512bh)_mm512_loadu_si512(panel + 32 * c);
+#pragma GCC unroll 16
         for (size_t r = 0; r < rows; r++) {
             __m512bh a = broadcast_pair(x + r * t->ldx + 2 * d);
+#pragma GCC unroll 16
             for (size_t c = 0; c < vectors; c++) sum[r][c] = _mm512_dpbf16_ps(sum[r][c], a, p[c]);
         }
     }
+#pragma GCC unroll 16
     for (size_t r = 0; r < rows; r++)
-        for (size_t c = 0; c < vectors && 16 * c < t->cols; c++)
-            store(t->y + (m + r) * t->ldy + 16 * c, sum[r][c], first16(t->cols - 16 * c), t);
+#pragma GCC unroll 16
+        for (size_t c = 0; c < vectors; c++)
+            if (16 * c < t->cols) store(t->y + (m + r) * t->ldy + 16 * c, sum[r][c], first16(t->cols - 16 * c), t);
 }
 
-static ALWAYS_INLINE void tile_columns(const size_t vectors, const struct tile *t, size_t rows)
-{
-    size_t m = 0;
-    for (; m + ROWS <= rows; m += ROWS) tile_rows(ROWS, vectors, t, m);
-    switch (rows - m) {
-    case 5:
-        tile_rows(5, vectors, t, m);
-        break;
-    case 4:
-        tile_rows(4, vectors, t, m);
-        break;
-    case 3:
-        tile_rows(3, vectors, t, m);
-        break;
-    case 2:
-        tile_rows(2, vectors, t, m);
-        break;
-    case 1:
-        tile_rows(1, vectors, t, m);
-        break;
-    }
-}
+TILES_12(1)
+TILES_12(2)
+TILES_6(4)
 
 static void tile_bf16(float *y, size_t ldy, const uint16_t *x, size_t ldx, const uint16_t *panel, size_t depth,
                       size_t rows, size_t cols, float scale, bool accumulate)
 {
     const struct tile t = {y, ldy, x, ldx, panel, (depth + 1) / 2, cols, scale, accumulate};
     if (cols <= 16)
-        tile_columns(1, &t, rows);
+        tile_all_rows(&t, rows, tiles_1, 12);
     else if (cols <= 32)
-        tile_columns(2, &t, rows);
+        tile_all_rows(&t, rows, tiles_2, 12);
     else
-        tile_columns(4, &t, rows);
+        tile_all_rows(&t, rows, tiles_4, 6);
+}
+
+static void to_bf16(uint16_t *y, const float *x, size_t n)
+{
+    for (; n >= 32; y += 32, x += 32, n -= 32) {
+        const __m512 v[2] = {_mm512_loadu_ps(x), _mm512_loadu_ps(x + 16)};
+        _mm512_storeu_si512(y, round_pair(v));
+    }
+    const __m512 v[2] = {_mm512_maskz_loadu_ps(first16(n), x),
+                         _mm512_maskz_loadu_ps(first16(n < 16 ? 0 : n - 16), x + 16)};
+    _mm512_mask_storeu_epi16(y, first32(n), round_pair(v));
 }
 
 void gemm_avx512bf16(struct cpu_kernels *t)
@@ -185,4 +186,5 @@ void gemm_avx512bf16(struct cpu_kernels *t)
     t->pack_bf16 = pack_any;
     t->pack_bf16_t = pack_t_any;
     t->tile_bf16 = tile_bf16;
+    t->to_bf16 = to_bf16;
 }

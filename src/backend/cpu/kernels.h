@@ -75,7 +75,9 @@ struct cpu_kernels {
     void (*pack_bf16_t)(uint16_t *panel, const struct cpu_matrix *w, size_t row, size_t rows, size_t col, size_t cols);
     void (*tile_bf16)(float *y, size_t ldy, const uint16_t *x, size_t ldx, const uint16_t *panel, size_t depth,
                       size_t rows, size_t cols, float scale, bool accumulate);
-    void (*to_bf16)(uint16_t *y, const float *x, size_t n); /* round to nearest even */
+    /* Round to nearest even; subnormal ones may become 0; y may begin where x does. */
+    void (*to_bf16)(uint16_t *y, const float *x, size_t n);
+    void (*from_bf16)(float *y, const uint16_t *x, size_t n);
 
     /* ---- one activation row: y[i] = W[row + i] · x, i < rows ------------------------------------------------ */
     void (*quantize_q8)(struct cpu_q8 x8, const float *x, size_t cols); /* cols: a multiple of 32 */
@@ -90,12 +92,10 @@ struct cpu_kernels {
 
     /* ---- rows ---------------------------------------------------------------------------------------------- */
     void (*dequantize)(float *y, const struct cpu_matrix *w, size_t row); /* one whole row */
-    /* y = x · r · w, r = 1 / sqrt(mean(x²) + eps); r is also stored in scale[row] when scale is not NULL. y may be x.
-     */
-    void (*rms_norm)(float *y, float *scale, const float *x, const float *w, size_t rows, size_t width, float eps);
-    /* dx += r (w∘dy − x r²/width Σ w dy x) */
-    void (*rms_norm_back)(float *dx, const float *dy, const float *x, const float *w, const float *scale, size_t rows,
-                          size_t width);
+    /* y = x · r, r = 1 / sqrt(mean(x²) + eps), which goes to scale[row]. y may be x. */
+    void (*normalize)(float *y, float *scale, const float *x, size_t rows, size_t width, float eps);
+    /* dx += r (dy − y mean(dy ∘ y)) */
+    void (*normalize_back)(float *dx, const float *dy, const float *y, const float *scale, size_t rows, size_t width);
     /* Rotates the pairs of each of `heads` heads in place by the row's angles: table (rows, rotary/2, {cos, sin}).
      * Pairs are (i, i + rotary/2) or, interleaved, (2i, 2i + 1); inverse rotates back. x: row stride ld, heads head_dim
      * apart. */
@@ -103,9 +103,9 @@ struct cpu_kernels {
                  bool interleaved, bool inverse);
     void (*silu_mul)(float *y, const float *gate, const float *up, size_t n); /* y = gate · σ(gate) · up */
     void (*silu_mul_back)(float *dgate, float *dup, const float *dy, const float *gate, const float *up,
-                          size_t n);                                 /* written; dgate or dup may be dy */
-    void (*add)(float *y, const float *a, const float *b, size_t n); /* y = a + b; y may be either */
-    void (*axpy)(float *y, const float *x, float scale, size_t n);   /* y += scale · x */
+                          size_t n);                                      /* written; dgate or dup may be dy */
+    void (*multiply)(float *y, const float *a, const float *b, size_t n); /* y = a ∘ b; y may be either */
+    void (*axpy)(float *y, const float *x, float scale, size_t n);        /* y += scale · x */
     /* One row: returns −log softmax(z)[target]; with weight ≠ 0 z becomes weight · (softmax(z) − onehot(target)). */
     float (*cross_entropy)(float *z, size_t n, size_t target, float weight);
     double (*sum_squares)(const float *x, size_t n); /* in double */

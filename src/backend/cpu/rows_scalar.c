@@ -15,23 +15,22 @@ static double sum_squares(const float *x, size_t n)
 }
 
 /* Zhang & Sennrich 2019 (arXiv 1910.07467). */
-static void rms_norm(float *y, float *scale, const float *x, const float *w, size_t rows, size_t width, float eps)
+static void normalize(float *y, float *scale, const float *x, size_t rows, size_t width, float eps)
 {
     for (size_t t = 0; t < rows; t++, x += width, y += width) {
         float r = (float)(1 / sqrt(sum_squares(x, width) / (double)width + (double)eps));
-        for (size_t i = 0; i < width; i++) y[i] = x[i] * r * w[i];
-        if (scale) scale[t] = r;
+        for (size_t i = 0; i < width; i++) y[i] = x[i] * r;
+        scale[t] = r;
     }
 }
 
-static void rms_norm_back(float *dx, const float *dy, const float *x, const float *w, const float *scale, size_t rows,
-                          size_t width)
+static void normalize_back(float *dx, const float *dy, const float *y, const float *scale, size_t rows, size_t width)
 {
-    for (size_t t = 0; t < rows; t++, dx += width, dy += width, x += width) {
+    for (size_t t = 0; t < rows; t++, dx += width, dy += width, y += width) {
         double sum = 0;
-        for (size_t i = 0; i < width; i++) sum += (double)(w[i] * dy[i]) * (double)x[i];
-        float r = scale[t], mean = (float)((double)r * (double)r * sum / (double)width);
-        for (size_t i = 0; i < width; i++) dx[i] += r * (w[i] * dy[i] - x[i] * mean);
+        for (size_t i = 0; i < width; i++) sum += (double)dy[i] * (double)y[i];
+        float mean = (float)(sum / (double)width);
+        for (size_t i = 0; i < width; i++) dx[i] += scale[t] * (dy[i] - y[i] * mean);
     }
 }
 
@@ -80,9 +79,14 @@ static void silu_mul_back(float *dgate, float *dup, const float *dy, const float
     }
 }
 
-static void add(float *y, const float *a, const float *b, size_t n)
+static void multiply(float *y, const float *a, const float *b, size_t n)
 {
-    for (size_t i = 0; i < n; i++) y[i] = a[i] + b[i];
+    for (size_t i = 0; i < n; i++) y[i] = a[i] * b[i];
+}
+
+static void from_bf16(float *y, const uint16_t *x, size_t n)
+{
+    for (size_t i = 0; i < n; i++) y[i] = bf16_to_float(x[i]);
 }
 
 static void axpy(float *y, const float *x, float scale, size_t n)
@@ -128,12 +132,13 @@ static void adamw(float *p, const float *g, float *m, float *v, size_t n, float 
 
 void rows_scalar(struct cpu_kernels *t)
 {
-    t->rms_norm = rms_norm;
-    t->rms_norm_back = rms_norm_back;
+    t->normalize = normalize;
+    t->normalize_back = normalize_back;
+    t->from_bf16 = from_bf16;
     t->rope = rope;
     t->silu_mul = silu_mul;
     t->silu_mul_back = silu_mul_back;
-    t->add = add;
+    t->multiply = multiply;
     t->axpy = axpy;
     t->cross_entropy = cross_entropy;
     t->sum_squares = sum_squares;

@@ -18,46 +18,34 @@ static double sum_squares(const float *x, size_t n)
     return vec_double_sum(sum);
 }
 
-static inline void norm_at(float *y, const float *x, const float *w, vec r, size_t n)
-{
-    vec_store_first(y, vec_mul(vec_mul(vec_load_first(x, n), r), vec_load_first(w, n)), n);
-}
-
-static void rms_norm(float *y, float *scale, const float *x, const float *w, size_t rows, size_t width, float eps)
+static void normalize(float *y, float *scale, const float *x, size_t rows, size_t width, float eps)
 {
     for (size_t t = 0; t < rows; t++, x += width, y += width) {
         float r = (float)(1 / sqrt(sum_squares(x, width) / (double)width + (double)eps));
         size_t i = 0;
-        for (; i + LANES <= width; i += LANES) norm_at(y + i, x + i, w + i, vec_set(r), LANES);
-        if (i < width) norm_at(y + i, x + i, w + i, vec_set(r), width - i);
-        if (scale) scale[t] = r;
+        for (; i + LANES <= width; i += LANES) vec_store(y + i, vec_mul(vec_load(x + i), vec_set(r)));
+        for (; i < width; i++) y[i] = x[i] * r;
+        scale[t] = r;
     }
 }
 
-/* sum + w dy x */
-static inline vec norm_product(vec sum, const float *dy, const float *x, const float *w, size_t n)
+static inline void normalize_back_at(float *dx, const float *dy, const float *y, vec r, vec mean, size_t n)
 {
-    return vec_fma(vec_mul(vec_load_first(w, n), vec_load_first(dy, n)), vec_load_first(x, n), sum);
-}
-
-static inline void norm_back_at(float *dx, const float *dy, const float *x, const float *w, vec r, vec mean, size_t n)
-{
-    vec change = vec_fnma(vec_load_first(x, n), mean, vec_mul(vec_load_first(w, n), vec_load_first(dy, n)));
+    vec change = vec_fnma(vec_load_first(y, n), mean, vec_load_first(dy, n));
     vec_store_first(dx, vec_fma(r, change, vec_load_first(dx, n)), n);
 }
 
-static void rms_norm_back(float *dx, const float *dy, const float *x, const float *w, const float *scale, size_t rows,
-                          size_t width)
+static void normalize_back(float *dx, const float *dy, const float *y, const float *scale, size_t rows, size_t width)
 {
-    for (size_t t = 0; t < rows; t++, dx += width, dy += width, x += width) {
+    for (size_t t = 0; t < rows; t++, dx += width, dy += width, y += width) {
         vec sum = vec_set(0);
         size_t i = 0;
-        for (; i + LANES <= width; i += LANES) sum = norm_product(sum, dy + i, x + i, w + i, LANES);
-        if (i < width) sum = norm_product(sum, dy + i, x + i, w + i, width - i);
+        for (; i + LANES <= width; i += LANES) sum = vec_fma(vec_load(dy + i), vec_load(y + i), sum);
+        if (i < width) sum = vec_fma(vec_load_first(dy + i, width - i), vec_load_first(y + i, width - i), sum);
 
-        vec r = vec_set(scale[t]), mean = vec_set(scale[t] * scale[t] * vec_sum(sum) / (float)width);
-        for (i = 0; i + LANES <= width; i += LANES) norm_back_at(dx + i, dy + i, x + i, w + i, r, mean, LANES);
-        if (i < width) norm_back_at(dx + i, dy + i, x + i, w + i, r, mean, width - i);
+        vec r = vec_set(scale[t]), mean = vec_set(vec_sum(sum) / (float)width);
+        for (i = 0; i + LANES <= width; i += LANES) normalize_back_at(dx + i, dy + i, y + i, r, mean, LANES);
+        if (i < width) normalize_back_at(dx + i, dy + i, y + i, r, mean, width - i);
     }
 }
 
@@ -142,11 +130,18 @@ static void silu_mul_back(float *dgate, float *dup, const float *dy, const float
     if (i < n) silu_mul_back_at(dgate + i, dup + i, dy + i, gate + i, up + i, n - i);
 }
 
-static void add(float *y, const float *a, const float *b, size_t n)
+static void multiply(float *y, const float *a, const float *b, size_t n)
 {
     size_t i = 0;
-    for (; i + LANES <= n; i += LANES) vec_store(y + i, vec_add(vec_load(a + i), vec_load(b + i)));
-    for (; i < n; i++) y[i] = a[i] + b[i];
+    for (; i + LANES <= n; i += LANES) vec_store(y + i, vec_mul(vec_load(a + i), vec_load(b + i)));
+    for (; i < n; i++) y[i] = a[i] * b[i];
+}
+
+static void from_bf16(float *y, const uint16_t *x, size_t n)
+{
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES) vec_store(y + i, vec_load_bf16(x + i));
+    for (; i < n; i++) y[i] = bf16_to_float(x[i]);
 }
 
 static void axpy(float *y, const float *x, float scale, size_t n)
@@ -187,7 +182,7 @@ static inline __attribute__((always_inline)) double sum_exp(float *z, size_t n, 
     return vec_double_sum(sum);
 }
 
-static void multiply(float *z, size_t n, float scale)
+static void scale_by(float *z, size_t n, float scale)
 {
     size_t i = 0;
     for (; i + LANES <= n; i += LANES) vec_store(z + i, vec_mul(vec_load(z + i), vec_set(scale)));
@@ -201,7 +196,7 @@ static float cross_entropy(float *z, size_t n, size_t target, float weight)
     z[target] = -INFINITY;
     double rest = weight == 0 ? sum_exp(z, n, max, false) : sum_exp(z, n, max, true);
     double e = exp((double)logit - (double)max), scale = (double)weight / (rest + e);
-    if (weight != 0) multiply(z, n, (float)scale);
+    if (weight != 0) scale_by(z, n, (float)scale);
     z[target] = weight == 0 ? logit : (float)(-rest * scale);
     return (float)((double)max - (double)logit + log1p(rest + (e - 1)));
 }
@@ -237,12 +232,13 @@ static void adamw(float *p, const float *g, float *m, float *v, size_t n, float 
 
 static void fill_rows(struct cpu_kernels *t)
 {
-    t->rms_norm = rms_norm;
-    t->rms_norm_back = rms_norm_back;
+    t->normalize = normalize;
+    t->normalize_back = normalize_back;
+    t->from_bf16 = from_bf16;
     t->rope = rope;
     t->silu_mul = silu_mul;
     t->silu_mul_back = silu_mul_back;
-    t->add = add;
+    t->multiply = multiply;
     t->axpy = axpy;
     t->cross_entropy = cross_entropy;
     t->sum_squares = sum_squares;

@@ -4,6 +4,7 @@
 
 #include <immintrin.h>
 #include <stddef.h>
+#include <stdint.h>
 
 enum { LANES = 8, TILE_VECTORS = 2 }; /* a product's tile is 6 × 2 of the 16 registers */
 typedef __m256 vec;
@@ -19,6 +20,10 @@ static inline vec vec_set(float x)
 static inline vec vec_load(const float *p)
 {
     return _mm256_loadu_ps(p);
+}
+static inline vec vec_load_bf16(const uint16_t *p)
+{
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)p)), 16));
 }
 static inline void vec_store(float *p, vec x)
 {

@@ -4,6 +4,7 @@
 
 #include <immintrin.h>
 #include <stddef.h>
+#include <stdint.h>
 
 enum { LANES = 16, TILE_VECTORS = 4 }; /* a product's tile is 6 × 4 of the 32 registers */
 typedef __m512 vec;
@@ -19,6 +20,10 @@ static inline vec vec_set(float x)
 static inline vec vec_load(const float *p)
 {
     return _mm512_loadu_ps(p);
+}
+static inline vec vec_load_bf16(const uint16_t *p)
+{
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)p)), 16));
 }
 static inline void vec_store(float *p, vec x)
 {

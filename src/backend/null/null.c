@@ -27,6 +27,10 @@ static void readback(struct stream *s, void *to, struct buf from, size_t bytes)
 {
     for (size_t i = 0; i < bytes; i++) ((char *)to)[i] = 0;
 }
+static const void *host_view(struct backend *b, struct buf place)
+{
+    return NULL;
+}
 static void begin(struct stream *s)
 {
     s->cancelled = false;
@@ -49,24 +53,36 @@ static void matmul_back(struct stream *s, const struct matmul_back *a)
 {
     s->flops += flops_matmul_back(a);
 }
+static void shrink(struct stream *s, const struct shrink *a)
+{
+    s->flops += flops_shrink(a, false);
+}
+static void shrink_back(struct stream *s, const struct shrink *a)
+{
+    s->flops += flops_shrink(a, true);
+}
 static void outer(struct stream *s, const struct outer *a)
 {
     s->flops += flops_outer(a);
 }
-static void rms_norm(struct stream *s, struct buf y, struct buf scale, struct buf x, struct buf w, size_t rows,
-                     size_t width, float eps)
+static void normalize(struct stream *s, struct buf y, enum number number, struct buf scale, struct buf x, size_t rows,
+                      size_t width, float eps)
 {
 }
-static void rms_norm_back(struct stream *s, struct buf dx, struct buf dy, struct buf x, struct buf w, struct buf scale,
-                          size_t rows, size_t width)
+static void normalize_back(struct stream *s, struct buf dx, struct buf dy, struct buf y, enum number number,
+                           struct buf scale, size_t rows, size_t width)
+{
+}
+static void scale_columns(struct stream *s, struct buf y, struct buf x, enum number number, struct buf w, size_t rows,
+                          size_t width)
 {
 }
 static void rope_table(struct stream *s, struct buf table, struct buf positions, struct buf inverse, size_t rows,
                        size_t rotary, float factor)
 {
 }
-static void rope(struct stream *s, struct buf x, size_t ld, struct buf table, size_t rows, size_t heads,
-                 size_t head_dim, size_t rotary, bool interleaved, bool inverse)
+static void rope(struct stream *s, struct buf x, enum number number, size_t ld, struct buf table, size_t rows,
+                 size_t heads, size_t head_dim, size_t rotary, bool interleaved, bool inverse)
 {
 }
 static void attention(struct stream *s, const struct attention *a)
@@ -77,22 +93,29 @@ static void attention_back(struct stream *s, const struct attention *a)
 {
     s->flops += flops_attention(a, true);
 }
-static void silu_mul(struct stream *s, struct buf y, struct buf gate, struct buf up, size_t n) {}
+static void silu_mul(struct stream *s, struct buf y, struct buf gate, struct buf up, enum number number, size_t n) {}
 static void silu_mul_back(struct stream *s, struct buf dgate, struct buf dup, struct buf dy, struct buf gate,
-                          struct buf up, size_t n)
+                          struct buf up, enum number number, size_t n)
 {
 }
-static void add(struct stream *s, struct buf y, struct buf a, struct buf b, size_t n) {}
-static void axpy(struct stream *s, struct buf y, struct buf x, float scale, size_t n) {}
-static void fill(struct stream *s, struct buf y, float value, size_t n) {}
-static void dropout(struct stream *s, struct buf y, struct buf x, const uint32_t key[2], float p, size_t n,
-                    bool accumulate)
+static void axpy(struct stream *s, struct buf y, struct buf x, enum number number, float scale, size_t n) {}
+static void fill(struct stream *s, struct buf y, enum number number, float value, size_t n) {}
+static void dropout(struct stream *s, struct buf y, struct buf x, enum number number, const uint32_t key[2], float p,
+                    size_t n, bool accumulate)
 {
 }
-static void copy_rows(struct stream *s, struct buf y, size_t ldy, struct buf x, size_t ldx, size_t rows, size_t width)
+static void copy_rows(struct stream *s, struct buf y, size_t ldy, struct buf x, size_t ldx, enum number number,
+                      size_t rows, size_t width)
 {
 }
-static void move_rows(struct stream *s, struct buf y, struct buf x, struct buf index, size_t rows, size_t width) {}
+static void gather_rows(struct stream *s, struct buf y, struct buf x, enum number number, struct buf index, size_t rows,
+                        size_t width)
+{
+}
+static void scatter_rows(struct stream *s, struct buf dx, enum number number, struct buf dy, struct buf index,
+                         size_t rows, size_t width)
+{
+}
 static void cross_entropy(struct stream *s, const struct cross_entropy *a) {}
 static void sum_squares(struct stream *s, struct buf sums, struct buf x, size_t n) {}
 static void adamw(struct stream *s, const struct adamw *a) {}
@@ -104,28 +127,31 @@ static const struct backend_kernels kernels = {
     .buffer_free = free_buffer,
     .upload = upload,
     .readback = readback,
+    .host_view = host_view,
     .begin = begin,
     .wait = wait_end,
     .destroy = destroy,
     .embed = embed,
     .matmul = matmul,
     .matmul_back = matmul_back,
+    .shrink = shrink,
+    .shrink_back = shrink_back,
     .outer = outer,
-    .rms_norm = rms_norm,
-    .rms_norm_back = rms_norm_back,
+    .normalize = normalize,
+    .normalize_back = normalize_back,
+    .scale_columns = scale_columns,
     .rope_table = rope_table,
     .rope = rope,
     .attention = attention,
     .attention_back = attention_back,
     .silu_mul = silu_mul,
     .silu_mul_back = silu_mul_back,
-    .add = add,
     .axpy = axpy,
     .fill = fill,
     .dropout = dropout,
     .copy_rows = copy_rows,
-    .gather_rows = move_rows,
-    .scatter_rows = move_rows,
+    .gather_rows = gather_rows,
+    .scatter_rows = scatter_rows,
     .cross_entropy = cross_entropy,
     .sum_squares = sum_squares,
     .adamw = adamw,

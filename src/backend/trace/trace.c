@@ -107,6 +107,11 @@ static void readback(struct stream *s, void *to, struct buf from, size_t bytes)
     close_all(s->backend);
 }
 
+static const void *host_view(struct backend *b, struct buf place)
+{
+    return NULL;
+}
+
 static void begin(struct stream *s)
 {
     open_all(s->backend);
@@ -136,6 +141,7 @@ lorac_status backend_trace_create(struct memory *m, struct pool *pool, const cha
     t->kernels.buffer_free = free_buffer;
     t->kernels.upload = upload;
     t->kernels.readback = readback;
+    t->kernels.host_view = host_view;
     t->kernels.begin = begin;
     t->kernels.wait = wait_end;
     t->kernels.destroy = destroy;

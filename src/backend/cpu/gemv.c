@@ -1,0 +1,97 @@
+/* gemv.c — products of few rows on the CPU: every weight row is read once, against each activation row. */
+#include "backend/cpu/products.h"
+
+#include <string.h>
+
+enum { FEW_ROWS = 6 }; /* up to so many, reading the weights once a row beats unpacking a panel */
+
+struct gemv_run {
+    struct cpu_backend *c;
+    const struct matmul *a;
+    size_t per_task;                 /* weight rows */
+    size_t tasks[GROUP_LINEARS + 1]; /* first task of each output */
+};
+
+static struct cpu_q8 q8_at(void *memory, size_t cols)
+{
+    size_t blocks = cols / 32;
+    int8_t *q = memory;
+    return (struct cpu_q8){q, (float *)(q + ((cols + 63) & ~(size_t)63)),
+                           (float *)(q + ((cols + 63) & ~(size_t)63)) + blocks};
+}
+
+/* y[first .. first + n] += scale · B h for the terms of row `row`; spare: n floats. */
+static void add_terms(const struct gemv_run *g, size_t output, size_t row, size_t first, size_t n, float *y,
+                      float *spare)
+{
+    const struct low_rank *low = &g->a->low;
+    for (size_t r = 0; low->terms && r < low->terms->count; r++) {
+        const struct term_rows *range = &low->terms->ranges[r];
+        if (row < range->row || row >= range->row + range->rows) continue;
+        const float *h = cpu_floats(low->h) + row * low->ldh + low_rank_column(low, range->table, output);
+        size_t count;
+        const struct lora_term *terms = low_rank_terms(low, range->table, output, &count);
+        for (size_t t = 0; t < count; h += terms[t++].a.rows) {
+            struct cpu_matrix b = cpu_matrix_of(&terms[t].b);
+            g->c->k.gemv_f32[b.type](spare, &b, first, n, h);
+            g->c->k.axpy(y, spare, terms[t].scale, n);
+        }
+    }
+}
+
+static void gemv_task(void *context, size_t task, int worker)
+{
+    const struct gemv_run *g = context;
+    const struct matmul *a = g->a;
+    size_t i = 0;
+    while (task >= g->tasks[i + 1]) i++;
+    const struct matmul_output *o = &a->out[i];
+    struct cpu_matrix w = cpu_matrix_of(o->w);
+    size_t first = (task - g->tasks[i]) * g->per_task, rows = size_min(g->per_task, w.rows - first);
+    struct cpu_q8 x8 = q8_at(g->c->scratch[worker].rows, a->cols);
+    float *spare = g->c->scratch[worker].panel; /* per_task floats fit */
+
+    for (size_t r = 0; r < a->rows; r++) {
+        const float *x = cpu_floats(a->x) + r * a->ldx;
+        float *into = cpu_floats(o->y) + r * o->ldy + first, *y = a->accumulate || a->scale != 1 ? spare : into;
+        if (g->c->k.gemv_q8[w.type]) {
+            g->c->k.quantize_q8(x8, x, a->cols);
+            g->c->k.gemv_q8[w.type](y, &w, first, rows, x8);
+        } else {
+            g->c->k.gemv_f32[w.type](y, &w, first, rows, x);
+        }
+        if (y != into) {
+            if (!a->accumulate) memset(into, 0, rows * sizeof *into);
+            g->c->k.axpy(into, y, a->scale, rows);
+        }
+        if (buf_is(o->bias)) g->c->k.axpy(into, cpu_floats(o->bias) + first, 1, rows);
+        add_terms(g, i, r, first, rows, into, spare);
+    }
+}
+
+bool gemv_can(const struct cpu_backend *c, const struct matmul *a)
+{
+    size_t q8_bytes = (a->cols + 63) / 64 * 64 + a->cols / 32 * 8;
+    if (!a->int8 || a->precision == PRECISION_EXACT || a->rows > FEW_ROWS || q8_bytes > CPU_ROWS_BYTES ||
+        a->number != NUMBER_F32)
+        return false;
+    for (size_t i = 0; i < a->count; i++)
+        if (a->out[i].number != NUMBER_F32 || (!c->k.gemv_q8[a->out[i].w->type] && !c->k.gemv_f32[a->out[i].w->type]))
+            return false;
+    return true;
+}
+
+void gemv(struct stream *s, const struct matmul *a)
+{
+    struct gemv_run g = {.c = cpu_of(s), .a = a};
+    size_t total = 0, least = 65536 / (a->cols ? a->cols : 1) + 1;
+    for (size_t i = 0; i < a->count; i++) total += a->out[i].w->rows;
+    g.per_task = total / ((size_t)g.c->threads * 2) + 1;
+    if (g.per_task < least) g.per_task = least;
+    if (g.per_task * a->cols > 4000000) g.per_task = 4000000 / a->cols + 1;
+    g.per_task = size_min((g.per_task + 15) & ~(size_t)15, CPU_PANEL_BYTES / sizeof(float));
+    for (size_t i = 0; i < a->count; i++)
+        g.tasks[i + 1] = g.tasks[i] + (a->out[i].w->rows + g.per_task - 1) / g.per_task;
+    for (size_t i = a->count; i < GROUP_LINEARS; i++) g.tasks[i + 1] = g.tasks[a->count];
+    cpu_run(s, gemv_task, &g, g.tasks[a->count]);
+}

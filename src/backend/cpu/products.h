@@ -1,0 +1,49 @@
+/* products.h — the inside of the CPU's matrix products: a block of sums of products, and its operands. */
+#ifndef CPU_PRODUCTS_H
+#define CPU_PRODUCTS_H
+
+#include "backend/cpu/cpu.h"
+#include "backend/low_rank.h"
+
+/* x (rows, depth) · op(W): depth runs along W's columns (x Wᵀ), or along its rows (transposed: x W). */
+struct operand {
+    const void *x;
+    enum number number;
+    size_t ldx;
+    struct cpu_matrix w;
+    bool transposed;
+    float scale;
+};
+
+/* y (rows, cols) (+)= Σ operands (+ low-rank terms) (+ bias) */
+struct product {
+    struct cpu_backend *c;
+    struct operand operand[GROUP_LINEARS];
+    size_t count;
+    const struct low_rank *low; /* NULL: none */
+    void *y;
+    enum number number;
+    size_t ldy, rows, cols;
+    const float *bias;
+    bool accumulate, bf16;       /* bf16: products of bf16 numbers, sums in f32 */
+    size_t step_rows, step_cols; /* of a task */
+    size_t row_tasks, col_tasks;
+};
+
+static inline size_t size_min(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+static inline const void *number_at(const void *x, size_t i, enum number number)
+{
+    return (const char *)x + i * number_bytes(number);
+}
+
+/* Rows row .. row + rows, columns col .. col + cols of y; at most step_rows × step_cols of them. */
+void product_block(const struct product *p, struct cpu_scratch *scratch, size_t row, size_t rows, size_t col,
+                   size_t cols);
+bool product_in_bf16(const struct cpu_backend *c, enum precision precision);
+bool gemv_can(const struct cpu_backend *c, const struct matmul *a);
+void gemv(struct stream *s, const struct matmul *a);
+
+#endif
