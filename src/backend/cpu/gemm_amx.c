@@ -27,36 +27,45 @@ struct tile {
 
 /* ---- products ---------------------------------------------------------------------------------------------- */
 
-/* Sums 0 1 / 2 3 += rows 4 / 5 of x by columns 6 7 of the panel. */
+/* Registers 0 1 / 2 3 += rows 4 / 5 of x by columns 6 7 of the panel. */
 static ALWAYS_INLINE void step_32x32(const uint16_t *x, size_t ldx, const uint16_t *panel)
 {
     _tile_loadd(4, x, ldx * sizeof *x);
     _tile_loadd(6, panel, PAIR * sizeof *panel);
-    _tile_loadd(7, panel + 2 * TILE_COLS, PAIR * sizeof *panel);
     _tile_dpbf16ps(0, 4, 6);
+    _tile_loadd(7, panel + 2 * TILE_COLS, PAIR * sizeof *panel);
     _tile_dpbf16ps(1, 4, 7);
     _tile_loadd(5, x + TILE_ROWS * ldx, ldx * sizeof *x);
     _tile_dpbf16ps(2, 5, 6);
     _tile_dpbf16ps(3, 5, 7);
 }
 
-/* sums (32, 32) of the rows from m by the columns from n */
-static void block_32x32(const struct tile *t, size_t m, size_t n, float *sums)
+/* sums (32, 32) (+)= the rows from m by the columns from n */
+static void block_32x32(const struct tile *t, size_t m, size_t n, float *sums, size_t ld, bool add)
 {
     const uint16_t *x = t->x + m * t->ldx, *panel = t->panel + 2 * n;
-    _tile_zero(0);
-    _tile_zero(1);
-    _tile_zero(2);
-    _tile_zero(3);
+    float *lower = sums + TILE_ROWS * ld;
+    size_t stride = ld * sizeof *sums;
+    if (add) {
+        _tile_loadd(0, sums, stride);
+        _tile_loadd(1, sums + TILE_COLS, stride);
+        _tile_loadd(2, lower, stride);
+        _tile_loadd(3, lower + TILE_COLS, stride);
+    } else {
+        _tile_zero(0);
+        _tile_zero(1);
+        _tile_zero(2);
+        _tile_zero(3);
+    }
     for (size_t s = 0; s < t->steps; s++, x += TILE_DEPTH, panel += PAIRS * PAIR) step_32x32(x, t->ldx, panel);
     if (t->rest) step_32x32(t->last_x, TILE_DEPTH, t->last_panel + 2 * n);
-    _tile_stored(0, sums, 32 * sizeof *sums);
-    _tile_stored(1, sums + 16, 32 * sizeof *sums);
-    _tile_stored(2, sums + 16 * 32, 32 * sizeof *sums);
-    _tile_stored(3, sums + 16 * 32 + 16, 32 * sizeof *sums);
+    _tile_stored(0, sums, stride);
+    _tile_stored(1, sums + TILE_COLS, stride);
+    _tile_stored(2, lower, stride);
+    _tile_stored(3, lower + TILE_COLS, stride);
 }
 
-/* Sums 0 1 2 3 += rows 4 of x by columns 5 6 7 5 of the panel. */
+/* Registers 0 1 2 3 += rows 4 of x by columns 5 6 7 5 of the panel. */
 static ALWAYS_INLINE void step_16x64(const uint16_t *x, size_t ldx, const uint16_t *panel)
 {
     _tile_loadd(4, x, ldx * sizeof *x);
@@ -70,40 +79,75 @@ static ALWAYS_INLINE void step_16x64(const uint16_t *x, size_t ldx, const uint16
     _tile_dpbf16ps(3, 4, 5);
 }
 
-/* sums (16, 64) of the rows from m */
-static void block_16x64(const struct tile *t, size_t m, float *sums)
+/* sums (16, 64) (+)= the rows from m by all columns (n is 0) */
+static void block_16x64(const struct tile *t, size_t m, size_t n, float *sums, size_t ld, bool add)
 {
     const uint16_t *x = t->x + m * t->ldx, *panel = t->panel;
-    _tile_zero(0);
-    _tile_zero(1);
-    _tile_zero(2);
-    _tile_zero(3);
+    size_t stride = ld * sizeof *sums;
+    if (add) {
+        _tile_loadd(0, sums, stride);
+        _tile_loadd(1, sums + TILE_COLS, stride);
+        _tile_loadd(2, sums + 2 * TILE_COLS, stride);
+        _tile_loadd(3, sums + 3 * TILE_COLS, stride);
+    } else {
+        _tile_zero(0);
+        _tile_zero(1);
+        _tile_zero(2);
+        _tile_zero(3);
+    }
     for (size_t s = 0; s < t->steps; s++, x += TILE_DEPTH, panel += PAIRS * PAIR) step_16x64(x, t->ldx, panel);
     if (t->rest) step_16x64(t->last_x, TILE_DEPTH, t->last_panel);
-    _tile_stored(0, sums, 64 * sizeof *sums);
-    _tile_stored(1, sums + 16, 64 * sizeof *sums);
-    _tile_stored(2, sums + 32, 64 * sizeof *sums);
-    _tile_stored(3, sums + 48, 64 * sizeof *sums);
+    _tile_stored(0, sums, stride);
+    _tile_stored(1, sums + TILE_COLS, stride);
+    _tile_stored(2, sums + 2 * TILE_COLS, stride);
+    _tile_stored(3, sums + 3 * TILE_COLS, stride);
 }
 
 /* ---- results ----------------------------------------------------------------------------------------------- */
 
-static ALWAYS_INLINE void store(float *y, const float *sums, __mmask16 keep, const struct tile *t)
+static ALWAYS_INLINE __mmask16 first(size_t n)
 {
-    __m512 scale = _mm512_set1_ps(t->scale), sum = _mm512_load_ps(sums);
-    sum = t->accumulate ? _mm512_fmadd_ps(scale, sum, _mm512_maskz_loadu_ps(keep, y)) : _mm512_mul_ps(scale, sum);
-    _mm512_mask_storeu_ps(y, keep, sum);
+    return n < TILE_COLS ? (__mmask16)((1u << n) - 1) : (__mmask16)0xFFFF;
 }
 
-/* y's rows from m and columns n .. n + cols from sums (rows, ld) */
-static void store_block(const struct tile *t, size_t m, size_t rows, size_t n, size_t cols, const float *sums,
-                        size_t ld)
+/* sums (rows, wide) = y's (rows, cols) */
+static void load_block(float *sums, size_t wide, const float *y, size_t ldy, size_t rows, size_t cols)
 {
-    for (size_t r = 0; r < rows; r++, sums += ld) {
-        float *y = t->y + (m + r) * t->ldy + n;
+    for (size_t r = 0; r < rows; r++, sums += wide, y += ldy)
         for (size_t c = 0; c < cols; c += TILE_COLS)
-            store(y + c, sums + c, cols - c < TILE_COLS ? (__mmask16)((1u << (cols - c)) - 1) : (__mmask16)0xFFFF, t);
+            _mm512_store_ps(sums + c, _mm512_maskz_loadu_ps(first(cols - c), y + c));
+}
+
+/* y's (rows, cols) = scale · sums (rows, wide), or += */
+static void store_block(float *y, size_t ldy, const float *sums, size_t wide, size_t rows, size_t cols, float scale,
+                        bool add)
+{
+    for (size_t r = 0; r < rows; r++, sums += wide, y += ldy)
+        for (size_t c = 0; c < cols; c += TILE_COLS) {
+            __m512 factor = _mm512_set1_ps(scale), sum = _mm512_load_ps(sums + c);
+            __mmask16 keep = first(cols - c);
+            sum = add ? _mm512_fmadd_ps(factor, sum, _mm512_maskz_loadu_ps(keep, y + c)) : _mm512_mul_ps(factor, sum);
+            _mm512_mask_storeu_ps(y + c, keep, sum);
+        }
+}
+
+/* A block of y, `wide` columns of which `cols` are there. Sums without a scale begin with y itself; where the block is
+ * whole they need no other place. */
+static ALWAYS_INLINE void block(const struct tile *t, size_t m, size_t rows, size_t n, size_t wide,
+                                void (*sum_block)(const struct tile *, size_t, size_t, float *, size_t, bool))
+{
+    _Alignas(64) float sums[ROWS * ROWS];
+    float *y = t->y + m * t->ldy + n;
+    size_t cols = t->cols - n < wide ? t->cols - n : wide;
+    bool begin_with_y = t->scale == 1 && t->accumulate;
+    if (t->scale == 1 && cols == wide) {
+        sum_block(t, m, n, y, t->ldy, begin_with_y);
+        return;
     }
+    if (begin_with_y) load_block(sums, wide, y, t->ldy, rows, cols);
+    tiles_see_memory(sums);
+    sum_block(t, m, n, sums, wide, begin_with_y);
+    store_block(y, t->ldy, sums, wide, rows, cols, t->scale, t->accumulate && !begin_with_y);
 }
 
 /* ---- the tile ---------------------------------------------------------------------------------------------- */
@@ -126,21 +170,15 @@ static void copy_last_x(const struct tile *t, size_t m, size_t rows)
 /* More than 16 rows, at most 32. */
 static void rows_32(const struct tile *t, size_t m, size_t rows)
 {
-    _Alignas(64) float sums[ROWS * 32];
     if (t->rest) copy_last_x(t, m, rows);
-    for (size_t n = 0; n < t->cols; n += 32) {
-        block_32x32(t, m, n, sums);
-        store_block(t, m, rows, n, t->cols - n < 32 ? t->cols - n : 32, sums, 32);
-    }
+    for (size_t n = 0; n < t->cols; n += 32) block(t, m, rows, n, 32, block_32x32);
 }
 
 /* At most 16 rows. */
 static void rows_16(const struct tile *t, size_t m, size_t rows)
 {
-    _Alignas(64) float sums[TILE_ROWS * COLS];
     if (t->rest) copy_last_x(t, m, rows);
-    block_16x64(t, m, sums);
-    store_block(t, m, rows, 0, t->cols, sums, COLS);
+    block(t, m, rows, 0, COLS, block_16x64);
 }
 
 static void configure_32(size_t rows)
