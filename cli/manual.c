@@ -109,7 +109,7 @@ void manual_print(FILE *out, const struct command *const *table)
     for (; *table; table++) print_command(out, *table);
     fputs(".Sh ENVIRONMENT\n.Bl -tag -width Ds\n"
           ".It Ev LORAC_CACHE\nWhere downloads lie; else lorac in\n.Ev XDG_CACHE_HOME ,\nelse ~/.cache/lorac.\n"
-          ".It Ev LORAC_ISA\nThe best instruction set to use: scalar, avx2, avx512 or avx512bf16.\n"
+          ".It Ev LORAC_ISA\nThe best instruction set to use: scalar, avx2, avx512, avx512bf16 or amx.\n"
           ".It Ev NO_COLOR\nNo colours, if it is set and not empty.\n.El\n"
           ".Sh EXIT STATUS\n0 done, 1 failed, 2 wrong usage, 130 interrupted.\n",
           out);

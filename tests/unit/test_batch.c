@@ -400,7 +400,8 @@ static bool run_threads(const char *model, int threads, float *logits, char hash
         memcpy(hashes[precision], info.hash, sizeof info.hash);
         lorac_adapter_release(a);
     }
-    bool bf16 = !strcmp(f.runtime->backend->isa, "avx512bf16");
+    const char *isa = f.runtime->backend->isa;
+    bool bf16 = !strcmp(isa, "avx512bf16") || !strcmp(isa, "amx");
     fixture_close(&f);
     return bf16;
 }

@@ -18,7 +18,7 @@
 
 /* ---- instruction sets ----------------------------------------------------------------------------------------- */
 
-static struct cpu_kernels levels[4];
+static struct cpu_kernels levels[5];
 static size_t level_count;
 
 typedef void (*family)(struct cpu_kernels *t);
@@ -42,7 +42,9 @@ static void find_levels(void)
     add_level("avx2", gemm_avx2, gemv_avx2, gemv_k_avx2);
     if (!__builtin_cpu_supports("avx512vnni") || !__builtin_cpu_supports("avx512bw")) return;
     add_level("avx512", gemm_avx512, gemv_avx512, gemv_k_avx512);
-    if (__builtin_cpu_supports("avx512bf16")) add_level("avx512bf16", gemm_avx512bf16, NULL, NULL);
+    if (!__builtin_cpu_supports("avx512bf16")) return;
+    add_level("avx512bf16", gemm_avx512bf16, NULL, NULL);
+    if (cpu_has_amx()) add_level("amx", gemm_amx, NULL, NULL);
 #endif
 }
 
@@ -384,7 +386,7 @@ static void check_tile(const struct cpu_kernels *t, struct product p, struct mea
 
 static void test_tile(void **unused)
 {
-    static const size_t rows[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 33};
+    static const size_t rows[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 29, 33, 49};
     for (size_t l = 0; l < level_count; l++)
         for (int bf16 = 0; bf16 < (levels[l].tile_bf16 ? 2 : 1); bf16++) {
             struct measured error = {0};

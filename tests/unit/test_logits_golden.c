@@ -147,7 +147,7 @@ static void check_all(lorac_runtime *runtime, const char *what, lorac_precision 
     assert_true(models >= 14);
 }
 
-static const char *const levels[] = {"scalar", "avx2", "avx512", "avx512bf16"};
+static const char *const levels[] = {"scalar", "avx2", "avx512", "avx512bf16", "amx"};
 
 static void every_level(void **state)
 {

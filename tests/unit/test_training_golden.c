@@ -224,7 +224,7 @@ static void check_runtime(lorac_runtime *r, const char *level)
 
 static void every_level(void **state)
 {
-    static const char *const levels[] = {"scalar", "avx2", "avx512", "avx512bf16"};
+    static const char *const levels[] = {"scalar", "avx2", "avx512", "avx512bf16", "amx"};
     for (size_t i = 0; i < sizeof levels / sizeof *levels; i++) {
         lorac_runtime *r = runtime_or_null(NULL, levels[i], 2);
         if (r) check_runtime(r, levels[i]);

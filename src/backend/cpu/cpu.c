@@ -90,7 +90,7 @@ lorac_status cpu_backend_init(struct cpu_backend *c, struct memory *m, struct po
     c->threads = pool_threads(pool);
     if (!cpu_kernels_choose(isa_cap, &c->k))
         return fail(err, LORAC_INVALID_ARGUMENT, NULL,
-                    "this CPU has no instruction set level \"%s\" (levels: scalar, avx2, avx512, avx512bf16)", isa_cap);
+                    "this CPU has no instruction set level \"%s\" (levels: scalar, avx2, avx512, avx512bf16, amx)", isa_cap);
     c->base.memory = m;
     c->base.isa = c->k.isa;
     c->task_flops = strcmp(c->k.isa, "scalar") ? 200e6 : 5e6;
@@ -113,9 +113,11 @@ lorac_status backend_cpu_create(struct memory *m, struct pool *pool, const char 
     if (!c) return fail_memory(err, "the backend", sizeof *c);
     c->base.kernels = &cpu_backend_kernels;
     c->base.memory = m;
-    *b = &c->base;
     lorac_status status = cpu_backend_init(c, m, pool, isa_cap, err);
-    if (status != LORAC_OK) cpu_backend_destroy(&c->base);
+    if (status == LORAC_OK)
+        *b = &c->base;
+    else
+        cpu_backend_destroy(&c->base);
     return status;
 }
 

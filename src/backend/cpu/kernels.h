@@ -1,6 +1,6 @@
 /* kernels.h — the CPU's table of single-threaded kernels on plain pointers.
  *
- * The scalar table is the specification; AVX2, AVX-512 and AVX-512 BF16 overlay it once, at start, by what the CPU
+ * The scalar table is the specification; AVX2, AVX-512, AVX-512 BF16 and AMX overlay it once, at start, by what the CPU
  * has: cpu_kernels_scalar(t), then cpu_kernels_avx2(t) ... each replaces the entries that it does better. One source
  * file per kernel family and instruction set. This header and the kernel files include nothing of lorac but
  * quant/format.h, so that their tests cross-compile. Thread rule: every kernel is pure; scratch comes from the caller.
@@ -83,7 +83,7 @@ struct cpu_attention_kernels {
 };
 
 struct cpu_kernels {
-    const char *isa; /* "scalar", "avx2", "avx512", "avx512bf16" */
+    const char *isa; /* "scalar", "avx2", "avx512", "avx512bf16", "amx" */
 
     /* ---- matrix products: y[m][n] (+)= scale · Σ_d x[m][d] · panel[d][n], n < cols <= tile_cols -------------- */
     size_t tile_cols; /* columns of a panel: a multiple of 8, at most 64; the same for f32 and bf16; 32 divides it or it
@@ -177,9 +177,13 @@ void cpu_kernels_scalar(struct cpu_kernels *t);
 void cpu_kernels_avx2(struct cpu_kernels *t);
 void cpu_kernels_avx512(struct cpu_kernels *t);
 void cpu_kernels_avx512bf16(struct cpu_kernels *t);
+void cpu_kernels_amx(struct cpu_kernels *t);
+/* Whether the CPU has AMX and lets this process use it: that is asked for here, on Linux. */
+bool cpu_has_amx(void);
 #endif
 
-/* The best table for this CPU, no better than `cap` (NULL: no cap). false: cap is no name of an instruction set. */
+/* The best table for this CPU, no better than `cap`. NULL: no cap, and no level that measures slower than the one below.
+ * false: cap is no name of an instruction set. */
 bool cpu_kernels_choose(const char *cap, struct cpu_kernels *t);
 
 #endif

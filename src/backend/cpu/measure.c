@@ -76,6 +76,7 @@ static const struct {
     {"avx2", peaks_avx2},
     {"avx512", peaks_avx512},
     {"avx512bf16", peaks_avx512bf16},
+    {"amx", peaks_amx},
 #endif
 };
 

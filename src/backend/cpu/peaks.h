@@ -21,6 +21,7 @@ void peaks_scalar(struct cpu_peaks *p);
 void peaks_avx2(struct cpu_peaks *p);
 void peaks_avx512(struct cpu_peaks *p);
 void peaks_avx512bf16(struct cpu_peaks *p);
+void peaks_amx(struct cpu_peaks *p);
 #endif
 
 #endif

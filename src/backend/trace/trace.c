@@ -148,8 +148,10 @@ lorac_status backend_trace_create(struct memory *m, struct pool *pool, const cha
     t->cpu.base.kernels = &t->kernels;
     t->cpu.base.memory = m;
     pthread_mutex_init(&t->lock, NULL);
-    *b = &t->cpu.base;
     lorac_status status = cpu_backend_init(&t->cpu, m, pool, isa_cap, err);
-    if (status != LORAC_OK) destroy(*b);
+    if (status == LORAC_OK)
+        *b = &t->cpu.base;
+    else
+        destroy(&t->cpu.base);
     return status;
 }
