@@ -2,6 +2,9 @@
 #include "backend/cpu/families.h"
 
 #include <string.h>
+#if LORAC_X86
+#include <cpuid.h>
+#endif
 
 void cpu_kernels_scalar(struct cpu_kernels *t)
 {
@@ -23,6 +26,11 @@ void cpu_kernels_avx2(struct cpu_kernels *t)
     gemm_q8_avx2(t);
     rows_avx2(t);
     attention_avx2(t);
+}
+
+void cpu_kernels_avxvnni(struct cpu_kernels *t)
+{
+    gemm_q8_avxvnni(t);
 }
 
 void cpu_kernels_avx512(struct cpu_kernels *t)
@@ -47,6 +55,17 @@ static bool has_avx2(void)
 {
     return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
 }
+/* Leaf 7, subleaf 1 (not every compiler knows the name). It comes with AVX2: no level of its own. */
+bool cpu_has_avxvnni(void)
+{
+    unsigned eax, ebx, ecx, edx;
+    return has_avx2() && __get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) && (eax & 1u << 4);
+}
+static void overlay_avx2(struct cpu_kernels *t)
+{
+    cpu_kernels_avx2(t);
+    if (cpu_has_avxvnni()) cpu_kernels_avxvnni(t);
+}
 static bool has_avx512(void)
 {
     return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
@@ -66,7 +85,7 @@ static const struct {
 } levels[] = {
     {"scalar", NULL, cpu_kernels_scalar},
 #if LORAC_X86
-    {"avx2", has_avx2, cpu_kernels_avx2},
+    {"avx2", has_avx2, overlay_avx2},
     {"avx512", has_avx512, cpu_kernels_avx512},
     {"avx512bf16", has_avx512bf16, cpu_kernels_avx512bf16},
 #endif

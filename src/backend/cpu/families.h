@@ -10,12 +10,14 @@ void gemv_scalar(struct cpu_kernels *t);      /* quantize_q8, quantize_q8_rows, 
 void rows_scalar(struct cpu_kernels *t);      /* rms_norm .. adamw */
 void attention_scalar(struct cpu_kernels *t); /* attention* */
 #if LORAC_X86
+bool cpu_has_avxvnni(void);
 void gemm_avx2(struct cpu_kernels *t);
 void gemm_q8_avx2(struct cpu_kernels *t);
 void gemv_avx2(struct cpu_kernels *t);
 void rows_avx2(struct cpu_kernels *t);
 void attention_avx2(struct cpu_kernels *t);
 void gemm_avx512(struct cpu_kernels *t);
+void gemm_q8_avxvnni(struct cpu_kernels *t); /* in place of gemm_q8_avx2's */
 void gemm_q8_avx512(struct cpu_kernels *t);
 void gemv_avx512(struct cpu_kernels *t);
 void rows_avx512(struct cpu_kernels *t);
