@@ -1,6 +1,6 @@
 /* kernels.c — speed of the CPU's matrix kernels on one thread, as shares of peaks measured in the same run.
  *
- * Usage: bench_kernels [isa]   (avx2, avx512, avx512bf16, amx; default: all that this CPU has)
+ * Usage: bench_kernels [isa]   (avx2, avxvnni, avx512, avx512bf16, amx; default: all that this CPU has)
  * Owns: the timing and the table. A matrix times one row is compared with plainly reading the same bytes in turn with
  * it; matrices of half a megabyte sit in the second-level cache. */
 #include "backend/cpu/families.h"
@@ -403,12 +403,15 @@ int main(int argc, char **argv)
         void (*overlay)(struct cpu_kernels *t);
         void (*peaks)(struct cpu_peaks *p);
     } levels[] = {{"avx2", avx2, false, cpu_kernels_avx2, peaks_avx2},
+                  {"avxvnni", cpu_has_avxvnni(), false, cpu_kernels_avxvnni, peaks_avxvnni},
                   {"avx512", avx512, false, cpu_kernels_avx512, peaks_avx512},
                   {"avx512bf16", bf16, true, cpu_kernels_avx512bf16, peaks_avx512bf16},
                   {"amx", bf16 && cpu_has_amx(), true, cpu_kernels_amx, peaks_amx}};
     cpu_kernels_scalar(&t);
-    for (size_t i = 0; i < sizeof levels / sizeof *levels && levels[i].has; i++) {
+    for (size_t i = 0; i < sizeof levels / sizeof *levels; i++) {
+        if (!levels[i].has) continue;
         levels[i].overlay(&t);
+        t.isa = levels[i].isa;
         if (argc > 1 && strcmp(argv[1], levels[i].isa)) continue;
         measure_peaks(levels[i].isa, levels[i].peaks);
         bench_isa(&t, levels[i].bf16);

@@ -23,12 +23,23 @@ enum { TYPES = sizeof types / sizeof *types };
 static struct cpu_kernels levels[4];
 static size_t level_count;
 
+static void add_level(const char *name, void (*overlay)(struct cpu_kernels *t))
+{
+    if (level_count) levels[level_count] = levels[level_count - 1];
+    overlay(levels + level_count);
+    levels[level_count++].isa = name;
+}
+
 static void find_levels(void)
 {
-    static const char *const names[] = {"scalar", "avx2", "avx512"};
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (cpu_kernels_choose(names[i], levels + level_count) && !strcmp(levels[level_count].isa, names[i]))
-            level_count++;
+    add_level("scalar", cpu_kernels_scalar);
+#if LORAC_X86
+    if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma")) return;
+    add_level("avx2", cpu_kernels_avx2);
+    if (cpu_has_avxvnni()) add_level("avxvnni", cpu_kernels_avxvnni);
+    if (__builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512bw"))
+        add_level("avx512", cpu_kernels_avx512);
+#endif
 }
 
 /* ---- buffers and values ------------------------------------------------------------------------------------------ */

@@ -35,6 +35,11 @@ void cpu_kernels_avx2(struct cpu_kernels *t)
     attention_avx2(t);
 }
 
+void cpu_kernels_avxvnni(struct cpu_kernels *t)
+{
+    gemm_q8_avxvnni(t);
+}
+
 void cpu_kernels_avx512(struct cpu_kernels *t)
 {
     t->isa = "avx512";
@@ -63,6 +68,17 @@ void cpu_kernels_amx(struct cpu_kernels *t)
 static bool has_avx2(void)
 {
     return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+}
+/* Leaf 7, subleaf 1 (not every compiler knows the name). It comes with AVX2: no level of its own. */
+bool cpu_has_avxvnni(void)
+{
+    unsigned eax, ebx, ecx, edx;
+    return has_avx2() && __get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) && (eax & 1u << 4);
+}
+static void overlay_avx2(struct cpu_kernels *t)
+{
+    cpu_kernels_avx2(t);
+    if (cpu_has_avxvnni()) cpu_kernels_avxvnni(t);
 }
 static bool has_avx512(void)
 {
@@ -126,7 +142,7 @@ static const struct {
 } levels[] = {
     {"scalar", NULL, cpu_kernels_scalar, NULL},
 #if LORAC_X86
-    {"avx2", has_avx2, cpu_kernels_avx2, NULL},
+    {"avx2", has_avx2, overlay_avx2, NULL},
     {"avx512", has_avx512, cpu_kernels_avx512, NULL},
     {"avx512bf16", has_avx512bf16, cpu_kernels_avx512bf16, bf16_beats_f32},
     {"amx", cpu_has_amx, cpu_kernels_amx, NULL},

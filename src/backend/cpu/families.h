@@ -11,6 +11,7 @@ void gemv_k_scalar(struct cpu_kernels *t);    /* gemv_q8 of the k-quants */
 void rows_scalar(struct cpu_kernels *t);      /* normalize .. adamw, from_bf16 */
 void attention_scalar(struct cpu_kernels *t); /* attention* */
 #if LORAC_X86
+bool cpu_has_avxvnni(void);
 void gemm_avx2(struct cpu_kernels *t);
 void gemm_q8_avx2(struct cpu_kernels *t);
 void gemv_avx2(struct cpu_kernels *t);
@@ -18,6 +19,7 @@ void gemv_k_avx2(struct cpu_kernels *t);
 void rows_avx2(struct cpu_kernels *t);
 void attention_avx2(struct cpu_kernels *t);
 void gemm_avx512(struct cpu_kernels *t);
+void gemm_q8_avxvnni(struct cpu_kernels *t); /* in place of gemm_q8_avx2's */
 void gemm_q8_avx512(struct cpu_kernels *t);
 void gemv_avx512(struct cpu_kernels *t);
 void gemv_k_avx512(struct cpu_kernels *t);

@@ -1,11 +1,8 @@
-/* gemm_q8_avx2.c — no int8 panels yet. */
-#include "backend/cpu/families.h"
-
-#include <string.h>
+/* gemm_q8_avx2.c — gemm_q8_avx2.h by vpmaddubsw: the formats of 4 bits. Pairs of 8-bit codes would not fit in 16 bits;
+ * splitting them costs what f32 products cost. */
+#include "backend/cpu/gemm_q8_avx2.h"
 
 void gemm_q8_avx2(struct cpu_kernels *t)
 {
-    memset(t->pack_q8, 0, sizeof t->pack_q8); /* made for panels of another width */
-    memset(t->tile_q8, 0, sizeof t->tile_q8);
-    t->q8_record = 0;
+    offer_4_bits(t);
 }

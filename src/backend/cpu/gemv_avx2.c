@@ -40,26 +40,45 @@ static ALWAYS_INLINE float largest(const __m256 v[4])
     return _mm_cvtss_f32(_mm_castsi128_ps(h));
 }
 
+/* One block of 32; sums: Σ q of its halves. */
+static ALWAYS_INLINE float quantize_block(int8_t *to, const float *x, int sums[2])
+{
+    __m256 v[4];
+    __m256i q[4];
+    for (int i = 0; i < 4; i++) v[i] = _mm256_loadu_ps(x + 8 * i);
+    float d = largest(v) / 127;
+    bool usable = d >= FLT_MIN && d <= FLT_MAX;
+    if (d < FLT_MIN) d = 0;
+    for (int i = 0; i < 4; i++) {
+        q[i] = _mm256_cvtps_epi32(_mm256_div_ps(v[i], _mm256_set1_ps(d)));
+        q[i] = _mm256_and_si256(q[i], _mm256_set1_epi32(usable ? -1 : 0));
+    }
+    sums[0] = sum_epi32(_mm256_add_epi32(q[0], q[1])), sums[1] = sum_epi32(_mm256_add_epi32(q[2], q[3]));
+    __m256i bytes = _mm256_packs_epi16(_mm256_packs_epi32(q[0], q[1]), _mm256_packs_epi32(q[2], q[3]));
+    bytes = _mm256_permutevar8x32_epi32(bytes, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
+    _mm256_storeu_si256((__m256i *)to, bytes);
+    return d;
+}
+
 static void quantize_q8(struct cpu_q8 x8, const float *x, size_t cols)
 {
     for (size_t b = 0; b < cols / BLOCK; b++, x += BLOCK) {
-        __m256 v[4];
-        __m256i q[4], sum = _mm256_setzero_si256();
-        for (int i = 0; i < 4; i++) v[i] = _mm256_loadu_ps(x + 8 * i);
-        float d = largest(v) / 127;
-        bool usable = d >= FLT_MIN && d <= FLT_MAX;
-        if (d < FLT_MIN) d = 0;
-        for (int i = 0; i < 4; i++) {
-            q[i] = _mm256_cvtps_epi32(_mm256_div_ps(v[i], _mm256_set1_ps(d)));
-            q[i] = _mm256_and_si256(q[i], _mm256_set1_epi32(usable ? -1 : 0));
-            sum = _mm256_add_epi32(sum, q[i]);
-        }
-        __m256i bytes = _mm256_packs_epi16(_mm256_packs_epi32(q[0], q[1]), _mm256_packs_epi32(q[2], q[3]));
-        bytes = _mm256_permutevar8x32_epi32(bytes, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
-        _mm256_storeu_si256((__m256i *)(x8.q + b * BLOCK), bytes);
-        x8.d[b] = d;
-        x8.sum[b] = d * (float)sum_epi32(sum);
+        int sums[2];
+        x8.d[b] = quantize_block(x8.q + b * BLOCK, x, sums);
+        x8.sum[b] = x8.d[b] * (float)(sums[0] + sums[1]);
     }
+}
+
+static void quantize_q8_rows(struct cpu_q8_rows x8, const float *x, size_t ldx, size_t rows, size_t cols)
+{
+    for (size_t m = 0; m < rows; m++)
+        for (size_t b = 0; b < cols / BLOCK; b++) {
+            const struct cpu_q8_rows to = cpu_q8_rows_at(x8, m, b * BLOCK);
+            int sums[2];
+            *to.d = quantize_block(to.q, x + m * ldx + b * BLOCK, sums);
+            *to.sum = *to.d * (float)(sums[0] + sums[1]);
+            to.halves[0] = (int16_t)sums[0], to.halves[1] = (int16_t)sums[1];
+        }
 }
 
 /* ---- quantised rows ---------------------------------------------------------------------------------------- */
@@ -207,6 +226,7 @@ static void dequantize(float *y, const struct cpu_matrix *w, size_t row)
 void gemv_avx2(struct cpu_kernels *t)
 {
     t->quantize_q8 = quantize_q8;
+    t->quantize_q8_rows = quantize_q8_rows;
     t->gemv_q8[QUANT_Q4_0] = gemv_q4_0;
     t->gemv_q8[QUANT_Q4_1] = gemv_q4_1;
     t->gemv_q8[QUANT_Q8_0] = gemv_q8_0;

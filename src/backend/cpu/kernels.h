@@ -175,6 +175,7 @@ struct cpu_kernels {
 void cpu_kernels_scalar(struct cpu_kernels *t);
 #if LORAC_X86
 void cpu_kernels_avx2(struct cpu_kernels *t);
+void cpu_kernels_avxvnni(struct cpu_kernels *t); /* what AVX-VNNI does better than AVX2: part of that level */
 void cpu_kernels_avx512(struct cpu_kernels *t);
 void cpu_kernels_avx512bf16(struct cpu_kernels *t);
 void cpu_kernels_amx(struct cpu_kernels *t);

@@ -19,6 +19,7 @@ struct cpu_peaks {
 void peaks_scalar(struct cpu_peaks *p);
 #if LORAC_X86
 void peaks_avx2(struct cpu_peaks *p);
+void peaks_avxvnni(struct cpu_peaks *p);
 void peaks_avx512(struct cpu_peaks *p);
 void peaks_avx512bf16(struct cpu_peaks *p);
 void peaks_amx(struct cpu_peaks *p);

@@ -64,4 +64,25 @@ static ALWAYS_INLINE __m256 unpack8(enum quant_type type, const uint8_t *row, si
     return _mm256_fmadd_ps(_mm256_cvtepi32_ps(codes), d, _mm256_set1_ps(load_half(p + 2)));
 }
 
+/* r (8, 8) in place */
+static ALWAYS_INLINE void transpose8(__m256 r[8])
+{
+    __m256 t[8];
+    for (int i = 0; i < 8; i += 2) { /* lane l of t[i] holds columns 4l, 4l + 1, of t[i + 1] the next two */
+        t[i] = _mm256_unpacklo_ps(r[i], r[i + 1]);
+        t[i + 1] = _mm256_unpackhi_ps(r[i], r[i + 1]);
+    }
+    for (int i = 0; i < 8; i += 4) { /* lane l of r[i + c] holds column 4l + c of rows i .. i + 3 */
+        r[i] = _mm256_shuffle_ps(t[i], t[i + 2], 0x44);
+        r[i + 1] = _mm256_shuffle_ps(t[i], t[i + 2], 0xEE);
+        r[i + 2] = _mm256_shuffle_ps(t[i + 1], t[i + 3], 0x44);
+        r[i + 3] = _mm256_shuffle_ps(t[i + 1], t[i + 3], 0xEE);
+    }
+    for (int c = 0; c < 4; c++) {
+        __m256 first = _mm256_permute2f128_ps(r[c], r[c + 4], 0x20);
+        r[c + 4] = _mm256_permute2f128_ps(r[c], r[c + 4], 0x31);
+        r[c] = first;
+    }
+}
+
 #endif
