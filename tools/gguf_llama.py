@@ -8,6 +8,7 @@ import gguf
 from gguf import GGMLQuantizationType as Type
 from gguf.quants import dequantize, quantize
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
+import k_quants
 
 NAMES = {"self_attn.q_proj": "attn_q", "self_attn.k_proj": "attn_k", "self_attn.v_proj": "attn_v", "self_attn.o_proj": "attn_output",
          "mlp.gate_proj": "ffn_gate", "mlp.up_proj": "ffn_up", "mlp.down_proj": "ffn_down",
@@ -80,15 +81,25 @@ def write_tokenizer(w, folder, vocab):
     w.add_add_bos_token(False); w.add_chat_template(tok.chat_template)
 
 
+def type_of(name, kind):
+    """The type of a matrix in a file of this kind; K_MIX holds all three k-quants."""
+    if kind != "K_MIX": return Type[kind]
+    return {"token_embd": Type.Q6_K, "attn_v": Type.Q6_K, "ffn_down": Type.Q5_K}.get(name.split(".")[-2], Type.Q4_K)
+
+
+def encode(x, q):
+    return k_quants.quantize(x, q) if q in (Type.Q4_K, Type.Q5_K, Type.Q6_K) else quantize(x, q)
+
+
 def write(folder, path, kind):
-    """folder (Hugging Face) → path, matrices in `kind` (F32, F16, BF16, Q4_0, Q4_1, Q8_0)."""
+    """folder (Hugging Face) → path, matrices in `kind` (F32, F16, BF16, Q4_0, Q4_1, Q8_0, K_MIX)."""
     model = LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32)
-    c, w, q = model.config, gguf.GGUFWriter(path, "llama"), Type[kind]
+    c, w = model.config, gguf.GGUFWriter(path, "llama")
     w.add_name(os.path.basename(folder)); w.add_context_length(c.max_position_embeddings); w.add_embedding_length(c.hidden_size)
     w.add_block_count(c.num_hidden_layers); w.add_feed_forward_length(c.intermediate_size); w.add_head_count(c.num_attention_heads)
     w.add_head_count_kv(c.num_key_value_heads); w.add_layer_norm_rms_eps(c.rms_norm_eps); w.add_vocab_size(c.vocab_size)
     if c.head_dim * c.num_attention_heads != c.hidden_size: w.add_key_length(c.head_dim); w.add_value_length(c.head_dim)
-    w.add_file_type(gguf.LlamaFileType["ALL_F32" if kind == "F32" else f"MOSTLY_{kind}"])
+    w.add_file_type(gguf.LlamaFileType[{"F32": "ALL_F32", "K_MIX": "MOSTLY_Q4_K_M"}.get(kind, f"MOSTLY_{kind}")])
     write_rope(w, c); write_tokenizer(w, folder, c.vocab_size)
     for key, p in model.state_dict().items():
         if key == "lm_head.weight" and c.tie_word_embeddings: continue
@@ -97,7 +108,7 @@ def write(folder, path, kind):
         x = np.ascontiguousarray(x, dtype=np.float32)
         if x.ndim == 1 or kind == "F32": w.add_tensor(name, x)
         elif kind == "F16": w.add_tensor(name, x.astype(np.float16))
-        else: w.add_tensor(name, quantize(x, q), raw_dtype=q)
+        else: w.add_tensor(name, encode(x, type_of(name, kind)), raw_dtype=type_of(name, kind))
     w.write_header_to_file(); w.write_kv_data_to_file(); w.write_tensors_to_file(); w.close()
 
 

@@ -12,7 +12,7 @@ from transformers import AutoTokenizer
 import gguf_llama, reference, tiny_llama
 
 FOLDERS = ["plain", "bias", "linear", "llama3", "sharded"]
-GGUFS = ["plain-q4_0", "plain-q4_1", "plain-q8_0", "untied-q4_1", "bias-q8_0", "headdim-q4_1", "llama3-q8_0", "yarn-f16", "sharded-q4_0"]
+GGUFS = ["plain-q4_0", "plain-q4_1", "plain-q8_0", "untied-q4_1", "bias-q8_0", "headdim-q4_1", "llama3-q8_0", "yarn-f16", "sharded-q4_0", "wide-k_mix"]
 TEXT = "<|im_start|>the 42 cats\n\n sat on  Ærø's mat.<|im_end|>"
 PACKAGES = ["torch", "transformers", "tokenizers", "safetensors", "gguf", "numpy"]
 

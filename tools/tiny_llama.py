@@ -24,6 +24,7 @@ MODELS = {
                 original_max_position_embeddings=128)), "bfloat16", True, ["Q8_0"]),
     "yarn":    (dict(num_hidden_layers=2, rope=dict(rope_type="yarn", factor=4.0, original_max_position_embeddings=64)), "float16", False, ["F16"]),
     "sharded": (dict(num_hidden_layers=3, num_key_value_heads=1, rope_theta=12345.678, vocab_size=VOCAB + 5, rms_norm_eps=1e-3), "float16", True, ["Q4_0"]),
+    "wide":    (dict(num_hidden_layers=1, hidden_size=256, intermediate_size=256, num_key_value_heads=1), "float16", False, ["K_MIX"]),
 }
 
 
@@ -53,7 +54,8 @@ def weights(name, model):
     for key, p in model.named_parameters():
         draw = np.random.Generator(np.random.PCG64(zlib.crc32(f"{name}/{key}".encode()))).standard_normal(tuple(p.shape))
         module = key.split(".")[-2]
-        value = 1 + 0.2 * draw if "norm" in module else 0.1 * draw if key.endswith("bias") else spread.get(module, 0.2) * draw
+        narrow = (32 / model.config.hidden_size) ** 0.5  # sums as large as those of the narrow models
+        value = 1 + 0.2 * draw if "norm" in module else 0.1 * draw if key.endswith("bias") else spread.get(module, 0.2) * narrow * draw
         p.data = torch.from_numpy(value.astype(np.float32))
     model.tie_weights()
     return model
