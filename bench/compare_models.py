@@ -3,11 +3,11 @@ import os, subprocess, sys
 
 from compare_run import HERE, Skipped
 
-QUANTIZED = {"q4_0": 2, "q4_1": 3, "q8_0": 7, "q4_k": 15}  # llama.cpp's numbers of file types
+QUANTIZED = {"q4_0": 2, "q4_1": 3, "q8_0": 7, "q4_k_m": 15}  # llama.cpp's numbers of file types
 
 
 class Models:
-    """Names: smollm2-TYPE (bf16: a Hugging Face folder), smollm2-padded-TYPE (width 768, for blocks of 256), SHAPE-TYPE (random weights)."""
+    """Names: smollm2-TYPE (bf16: a Hugging Face folder), smollm2-768-TYPE (padded to a width of 768, for blocks of 256), SHAPE-TYPE (random weights)."""
     def __init__(self, folder, python, peers):
         self.folder, self.python, self.peers = folder, python, peers
 
@@ -22,9 +22,9 @@ class Models:
         print(f"making {path}", file=sys.stderr, flush=True)
         if name == "smollm2-bf16": self.call(self.python, "-c", "import sys, hf_model; hf_model.folder(sys.argv[1])", self.path("smollm2-q4_1"))
         elif name == "smollm2-q4_1": raise Skipped(f"{path} is missing: run the peers' setup.sh")
-        elif name == "smollm2-padded-f16": self.call(self.python, os.path.join(HERE, "../tools/pad_model.py"), self.path("smollm2-q4_1"), path)
-        elif shape in ("smollm2", "smollm2-padded"):
-            source = self.path("smollm2-q4_1" if shape == "smollm2" else "smollm2-padded-f16")
+        elif name == "smollm2-768-f32": self.call(self.python, os.path.join(HERE, "../tools/pad_model.py"), self.path("smollm2-q4_1"), path)
+        elif shape in ("smollm2", "smollm2-768"):
+            source = self.path("smollm2-q4_1" if shape == "smollm2" else "smollm2-768-f32")
             self.call(self.python, os.path.join(self.peers, "llama_quantize.py"), source, path, str(QUANTIZED[kind]))
         else:
             longer = ["--context", "8320"] if shape == "llama-2-7b" else []  # beyond the model's own 4096

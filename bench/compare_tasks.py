@@ -35,11 +35,12 @@ def at_most(what, must, aim=None, scale=1, key="lorac"): return Target(what, lam
 # ---- commands ---------------------------------------------------------------------------------
 
 SETTING = "--train-batch 4 --train-tokens 512 --rank 8 --num-layers 16"
-DECODE = "--only decode --prompt-tokens 8 --generation-tokens 96"
+DECODE = "--only decode --prompt-tokens 8 --generation-tokens 96 --num-trials 5"
 LLAMA_WEIGHTS, SMOLLM2_WEIGHTS = 6.738e9, 134.5e6  # parameters that are multiplied with for each token
 AVX2 = "LORAC_ISA=avx2 ATEN_CPU_CAPABILITY=avx2"
 
 
+def kind_of(model): return model.rsplit("-", 1)[1]
 def train(model, args=SETTING, env=""): return Command("bench", model, f"--only train {args}", env=env)
 def prefill(model, args="--prompt-tokens 512"): return Command("bench", model, f"--only prefill {args}")
 def decode(model, args="", adapters=0): return Command("bench", model, f"{DECODE} {args}".strip(), adapters)
@@ -57,23 +58,23 @@ def of_peer(label, c, pattern=r"median ([\d.]+)"): return {"peer": match(label, 
 
 def of_prefill(c): return {"lorac": field("lorac", c, "prefill.tokens_per_second"), "share": field("share", c, "prefill.percent_of_peak")}
 def of_decode(c): return {"lorac": field("lorac", c, "decode.tokens_per_second"), "share": field("share", c, "decode.percent_of_bandwidth")}
-def of_llama(what, *models): return {"peer": [match(f"llama.cpp {m.rsplit('-', 1)[1].upper()}", llama(m), what + r" ([\d.]+)") for m in models]}
+def of_llama(what, *models): return {"peer": [match(f"llama.cpp {kind_of(m).upper()}", llama(m), what + r" ([\d.]+)") for m in models]}
 
 
 # ---- the tasks --------------------------------------------------------------------------------
 
 def four_bits(model):
     """The 4-bit files of the same shape: llama.cpp is free to choose among them."""
-    return [model.rsplit("-", 1)[0] + "-" + kind for kind in (("q4_0", "q4_1", "q4_k") if "padded" in model else ("q4_0", "q4_1"))]
+    return [model.rsplit("-", 1)[0] + "-" + kind for kind in (("q4_0", "q4_1", "q4_k_m") if "-768-" in model else ("q4_0", "q4_1"))]
 
 
 def training_tasks():
     bf16 = train("smollm2-bf16")
     yield Task("train-bf16", "LoRA training, bf16, 4 × 512, r 8, last 16 layers", of_train(bf16) | of_peer("PEFT bf16", peft()),
                [ratio(1.5, 1.8), share(0, 65), Target("× peer's memory", lambda m: m["memory"] / m["peer memory"], 0.25, most=True)])
-    for model in ("smollm2-q4_1", "smollm2-q4_0", "smollm2-q8_0", "smollm2-padded-q4_k"):
+    for model in ("smollm2-q4_1", "smollm2-q4_0", "smollm2-q8_0", "smollm2-768-q4_k_m"):
         peer = of_peer("PEFT + bitsandbytes NF4", Command("bnb_speed.py", "smollm2-q4_1"))
-        yield Task("train-" + model.rsplit("-", 1)[1], f"QLoRA training on {label(model)}, the same setting", of_train(train(model)) | peer, [share(53, 65)])
+        yield Task("train-" + kind_of(model), f"QLoRA training on {label(model)}, the same setting", of_train(train(model)) | peer, [share(53, 65)])
     flags = "--data {data} --iters 100 --batch-size 4 --learning-rate 1e-4 --steps-per-report 100 --steps-per-eval 0 --val-batches 0 --save-every 0 --adapter-path {scratch}/a"
     ours = Command("train", "smollm2-bf16", flags)
     theirs = Command("peft_wikisql.py", "", "{data}", until=r"^100 ")
@@ -81,11 +82,13 @@ def training_tasks():
                "memory": field("memory", ours, "train.peak_rss_bytes")} | of_peer("PEFT bf16", theirs, r"(\d+) target tok/s"), [ratio(1.7, 2)], unit="target tokens/s")
     c = train("smollm2-bf16", env=AVX2)
     yield Task("train-avx2", "LoRA training with AVX2 alone", of_train(c) | of_peer("PEFT bf16, ATEN avx2", peft(AVX2)), [ratio(1.4), share(65, of="f32 peak")])
+    # ATen's variable does not reach oneDNN, which goes on multiplying with whatever the processor has.
+    yield Task("train-avx2-both", "the same, oneDNN held to AVX2 too", of_train(c) | of_peer("PEFT bf16, all avx2", peft(AVX2 + " ONEDNN_MAX_CPU_ISA=AVX2")), [ratio(1.4)])
 
 
 def generation_tasks():
-    for model in ("smollm2-q4_0", "smollm2-q4_1", "smollm2-q8_0", "smollm2-padded-q4_k"):
-        yield Task("prefill-" + model.rsplit("-", 1)[1], f"prefill 512, {label(model)}, against the best 4-bit type", of_prefill(prefill(model)) | of_llama("prefill", *four_bits(model)),
+    for model in ("smollm2-q4_0", "smollm2-q4_1", "smollm2-q8_0", "smollm2-768-q4_k_m"):
+        yield Task("prefill-" + kind_of(model), f"prefill 512, {label(model)}, against the best 4-bit type", of_prefill(prefill(model)) | of_llama("prefill", *four_bits(model)),
                    [ratio(2.2), share(0, 50)])
     one = decode("smollm2-q4_1")
     yield Task("decode-135m", "decode, SmolLM2 Q4_1", of_decode(one) | of_llama("decode", "smollm2-q4_1"), [ratio(1.7), share(80, 90, "bandwidth")], either=True)
@@ -135,7 +138,7 @@ def large_tasks():
 
 def label(model):
     shape, kind = model.rsplit("-", 1)
-    return {"smollm2": "", "smollm2-padded": "padded ", "tinyllama-1.1b": "1.1 B ", "llama-2-7b": "Llama-2-7B shape ", "mistral-7b": "Mistral-7B shape "}[shape] + kind.upper()
+    return {"smollm2": "", "smollm2-768": "padded ", "tinyllama-1.1b": "1.1 B ", "llama-2-7b": "Llama-2-7B shape ", "mistral-7b": "Mistral-7B shape "}[shape] + kind.upper()
 
 
 TASKS = {task.name: task for tasks in (training_tasks, generation_tasks, adapter_tasks, machine_tasks, large_tasks) for task in tasks()}
