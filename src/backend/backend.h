@@ -101,8 +101,13 @@ struct matmul {
     float scale;
     bool accumulate;
     enum precision precision;
-    bool int8; /* quantised weights may meet int8 activations (never in exact) */
+    bool int8;          /* quantised weights may meet int8 activations (never in exact) */
+    struct buf scratch; /* with int8: matmul_scratch(rows, cols) bytes, for the activations in int8 */
 };
+static inline size_t matmul_scratch(size_t rows, size_t cols)
+{
+    return rows * ((cols + 63) / 64 * 64 + cols / 32 * 12) + 64;
+}
 
 /* dx (rows, cols) (+)= scale · Σᵢ dyᵢ (rows, wᵢ.rows) · Wᵢ (+ Σ dh A) */
 struct matmul_back {

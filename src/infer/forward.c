@@ -14,21 +14,19 @@ static struct tensor *run(const struct lorac_model *m, struct exec *e, struct ba
     struct tensor *in = exec_tensor(e, count, x->width, x->number);
     struct tensor *logits = exec_tensor(e, count, m->head.rows, NUMBER_F32);
     e->k->gather_rows(&e->stream, in->data, x->data, x->number, picks, count, x->width);
-    e->k->matmul(&e->stream, &(struct matmul){.x = in->data,
-                                              .number = in->number,
-                                              .ldx = in->width,
-                                              .rows = count,
-                                              .cols = in->width,
-                                              .count = 1,
-                                              .out = {{&m->head, logits->data, {0}, logits->width}},
-                                              .scale = 1,
-                                              .precision = e->precision,
-                                              .int8 = e->int8});
+    exec_matmul(e, &(struct matmul){.x = in->data,
+                                    .number = in->number,
+                                    .ldx = in->width,
+                                    .rows = count,
+                                    .cols = in->width,
+                                    .count = 1,
+                                    .out = {{&m->head, logits->data, {0}, logits->width}},
+                                    .scale = 1});
     return logits;
 }
 
-lorac_status forward_plan(const struct lorac_model *m, size_t rows, size_t picks, size_t *stack, size_t *gradients,
-                          lorac_error *err)
+lorac_status forward_plan(const struct lorac_model *m, size_t rows, size_t picks, enum precision precision,
+                          size_t *stack, size_t *gradients, lorac_error *err)
 {
     struct memory *memory = &m->runtime->memory;
     struct backend *null;
@@ -38,6 +36,8 @@ lorac_status forward_plan(const struct lorac_model *m, size_t rows, size_t picks
     lorac_status status = batch_create(m, null, rows, 1, &batch, err);
     if (status == LORAC_OK) status = exec_create(memory, null, m->config.layers, 0, 0, &e, err);
     if (status == LORAC_OK) {
+        e.precision = precision;
+        e.int8 = precision == PRECISION_FAST;
         batch_add_blank(&batch, rows);
         batch_upload(&batch, &e.stream);
         run(m, &e, &batch, (struct buf){0}, picks);

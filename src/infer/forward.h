@@ -6,7 +6,7 @@
 
 /* The stack and gradient bytes that a forward of `rows` rows with logits of `picks` of them needs: run on the null
  * backend. */
-lorac_status forward_plan(const struct lorac_model *model, size_t rows, size_t picks, size_t *stack, size_t *gradients,
-                          lorac_error *err);
+lorac_status forward_plan(const struct lorac_model *model, size_t rows, size_t picks, enum precision precision,
+                          size_t *stack, size_t *gradients, lorac_error *err);
 
 #endif

@@ -31,7 +31,7 @@ lorac_status session_make_exec(struct lorac_session *s, size_t rank, lorac_error
     struct lorac_model *m = s->model;
     size_t rows = s->batch.max_rows, most = s->most_logits < SESSION_BATCH ? SESSION_BATCH : s->most_logits;
     size_t stack, gradients, terms = rows * (GROUP_LINEARS * rank + 16) * sizeof(float);
-    TRY(forward_plan(m, rows, most, &stack, &gradients, err));
+    TRY(forward_plan(m, rows, most, s->precision, &stack, &gradients, err));
     exec_free(&s->exec);
     TRY(exec_create(&m->runtime->memory, m->runtime->backend, m->config.layers, stack + terms, gradients, &s->exec,
                     err));

@@ -98,6 +98,16 @@ void exec_release(struct exec *e, struct mark mark)
     e->node_count = mark.nodes;
 }
 
+void exec_matmul(struct exec *e, struct matmul *a)
+{
+    struct mark mark = exec_mark(e);
+    a->precision = e->precision;
+    a->int8 = e->int8;
+    if (e->int8) a->scratch = exec_tensor(e, 1, matmul_scratch(a->rows, a->cols) / 4 + 1, NUMBER_F32)->data;
+    e->k->matmul(&e->stream, a);
+    exec_release(e, mark);
+}
+
 /* ---- tape ----------------------------------------------------------------------------------- */
 
 struct record *exec_record(struct exec *e, backward_fn backward, const void *context)

@@ -90,6 +90,9 @@ struct mark {
 struct mark exec_mark(const struct exec *e);
 void exec_release(struct exec *e, struct mark mark);
 
+/* matmul with scratch of the stack. */
+void exec_matmul(struct exec *e, struct matmul *a);
+
 /* Pushes a record, or returns NULL when not recording (or failed). */
 struct record *exec_record(struct exec *e, backward_fn backward, const void *context);
 void exec_checkpoint(struct exec *e, forward_fn forward, const void *context, struct tensor *const in[2],

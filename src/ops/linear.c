@@ -134,14 +134,12 @@ static void products(struct exec *e, const struct linear_group *group, struct te
                        .count = group->count,
                        .low = low_rank_of(e, group, terms),
                        .scale = 1,
-                       .accumulate = accumulate,
-                       .precision = e->precision,
-                       .int8 = e->int8};
+                       .accumulate = accumulate};
     shrink_all(e, group, &a.low, x);
     for (size_t i = 0; i < group->count; i++)
         a.out[i] = (struct matmul_output){&group->linear[i]->weight, out[i]->data, group->linear[i]->bias,
                                           out[i]->width, out[i]->number};
-    e->k->matmul(&e->stream, &a);
+    exec_matmul(e, &a);
     exec_release(e, mark);
 }
 

@@ -10,6 +10,7 @@
 
 enum {
     DEPTH_BLOCK = 256,
+    Q8_DEPTH = 2048,   /* one tile of codes fits the panel */
     PART_ROWS = 8192,  /* of a transposed weight, in one run: its tasks stay short */
     MOST_ROWS = 512,   /* of a task: DEPTH_BLOCK of each fill the scratch */
     MOST_COLS = 256,   /* of a task: DEPTH_BLOCK of each fill the panel */
@@ -100,6 +101,24 @@ static void add_operand(struct sums *b, const struct operand *o, size_t row, siz
     }
 }
 
+/* The same with int8 activations against codes: all the rows. */
+static void add_q8(struct sums *b, const struct operand *o)
+{
+    const struct cpu_kernels *k = &b->p->c->k;
+    size_t tile = k->tile_cols;
+    for (size_t d = 0; d < o->w.cols; d += Q8_DEPTH) {
+        size_t depth = size_min(Q8_DEPTH, o->w.cols - d);
+        struct cpu_q8_rows x = cpu_q8_rows_at(*b->p->x8, b->row, d);
+        uint8_t *panel = b->scratch->panel;
+        for (size_t n = 0; n < b->cols; n += tile) {
+            size_t cols = size_min(tile, b->cols - n);
+            k->pack_q8[o->w.type](panel, &o->w, b->col + n, cols, d, depth);
+            k->tile_q8[o->w.type](b->scratch->sums + n, b->ld, x, panel, depth, b->rows, cols, o->scale, b->begun);
+        }
+        b->begun = true;
+    }
+}
+
 /* The terms of the linears first .. last on the rows of their ranges: h Bᵀ, or, backward, dh A. */
 static void add_terms(struct sums *b, const struct low_rank *low)
 {
@@ -150,7 +169,8 @@ void product_block(const struct product *p, struct cpu_scratch *scratch, size_t 
 {
     size_t tile = p->c->k.tile_cols;
     struct sums b = {p, scratch, row, rows, col, cols, (cols + tile - 1) / tile * tile, false};
-    for (size_t i = 0; i < p->count; i++) add_operand(&b, &p->operand[i], 0, rows);
+    if (p->x8) add_q8(&b, &p->operand[0]);
+    for (size_t i = p->x8 ? 1 : 0; i < p->count; i++) add_operand(&b, &p->operand[i], 0, rows);
     if (!b.begun) memset(scratch->sums, 0, rows * b.ld * sizeof(float));
     b.begun = true;
     if (p->low) add_terms(&b, p->low);
@@ -165,7 +185,7 @@ static void plan(struct product *p)
     size_t tile = p->c->k.tile_cols, depth = 1, all = (p->cols + tile - 1) / tile * tile;
     for (size_t i = 0; i < p->count; i++)
         depth += p->operand[i].transposed ? p->operand[i].w.rows : p->operand[i].w.cols;
-    size_t work = (size_t)(p->c->task_flops * (p->bf16 ? 3 : 1) / 2 / (double)depth);
+    size_t work = (size_t)(p->c->task_flops * (p->bf16 || p->x8 ? 3 : 1) / 2 / (double)depth);
     work = size_min(work, CPU_SUMS_BYTES / sizeof(float));
     size_t cols = size_min(all, MOST_COLS / tile * tile), rows = size_min(p->rows, MOST_ROWS);
     size_t good = size_min(rows, GOOD_ROWS);
@@ -216,11 +236,14 @@ void cpu_matmul(struct stream *s, const struct matmul *a)
     struct cpu_backend *c = cpu_of(s);
     struct products all = {.count = a->count};
     struct low_rank low[GROUP_LINEARS];
+    struct cpu_q8_rows x8;
     s->flops += flops_matmul(a);
     if (gemv_can(c, a)) {
         gemv(s, a);
         return;
     }
+    bool int8 = q8_rows_can(c, a);
+    if (int8) q8_rows_make(s, a, &x8);
     for (size_t i = 0; i < a->count; i++) {
         const struct matmul_output *o = &a->out[i];
         low[i] = a->low;
@@ -230,6 +253,7 @@ void cpu_matmul(struct stream *s, const struct matmul *a)
             (struct product){.c = c,
                              .operand = {{cpu_pointer(a->x), a->number, a->ldx, cpu_matrix_of(o->w), false, a->scale}},
                              .count = 1,
+                             .x8 = int8 ? &x8 : NULL,
                              .low = a->low.terms ? &low[i] : NULL,
                              .y = cpu_pointer(o->y),
                              .number = o->number,

@@ -20,7 +20,8 @@ struct product {
     struct cpu_backend *c;
     struct operand operand[GROUP_LINEARS];
     size_t count;
-    const struct low_rank *low; /* NULL: none */
+    const struct cpu_q8_rows *x8; /* the first operand's x in int8; NULL: it is not */
+    const struct low_rank *low;   /* NULL: none */
     void *y;
     enum number number;
     size_t ldy, rows, cols;
@@ -45,5 +46,8 @@ void product_block(const struct product *p, struct cpu_scratch *scratch, size_t 
 bool product_in_bf16(const struct cpu_backend *c, enum precision precision);
 bool gemv_can(const struct cpu_backend *c, const struct matmul *a);
 void gemv(struct stream *s, const struct matmul *a);
+/* The activations of a product in int8, if its weights have the kernels for it and its rows are enough. */
+bool q8_rows_can(const struct cpu_backend *c, const struct matmul *a);
+void q8_rows_make(struct stream *s, const struct matmul *a, struct cpu_q8_rows *x8);
 
 #endif
