@@ -27,6 +27,10 @@ static inline void read_bf16(float *y, const uint16_t *x, size_t n)
 }
 static inline void write_bf16(uint16_t *y, const float *x, size_t n) /* to nearest even; NaN stays NaN */
 {
+#ifdef __AVX512BF16__ /* subnormal numbers become 0 */
+    for (; n >= 32; n -= 32, x += 32, y += 32)
+        _mm512_storeu_si512(y, (__m512i)_mm512_cvtne2ps_pbh(_mm512_loadu_ps(x + 16), _mm512_loadu_ps(x)));
+#endif
     for (size_t i = 0; i < n; i++) {
         uint32_t bits;
         memcpy(&bits, x + i, 4);
@@ -127,7 +131,8 @@ static inline const void *kv_at(const struct cpu_attention *a, const void *const
     return (const char *)pages[key / a->page_tokens] + key % a->page_tokens * a->kv_row;
 }
 
-/* ---- chunks of keys: a vector's sum (head_dim) of exp(s − max) v, its max, its total of exp(s − max) ---------------- */
+/* ---- chunks of keys: a vector's sum (head_dim) of exp(s − max) v, its max, its total of exp(s − max) ----------------
+ */
 
 /* Not inlined, so that the compiler rounds it alike wherever chunks are merged. */
 static __attribute__((noinline)) void merge_chunk(float *sum, float *max, float *total, const float *sum2, float max2,

@@ -36,6 +36,7 @@ void cpu_kernels_avx512bf16(struct cpu_kernels *t)
 {
     t->isa = "avx512bf16";
     gemm_avx512bf16(t);
+    attention_avx512bf16(t);
 }
 
 /* The compiler's own test asks the operating system as well (XGETBV): the registers must be saved.

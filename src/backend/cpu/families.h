@@ -18,6 +18,7 @@ void gemv_avx512(struct cpu_kernels *t);
 void rows_avx512(struct cpu_kernels *t);
 void attention_avx512(struct cpu_kernels *t);
 void gemm_avx512bf16(struct cpu_kernels *t);
+void attention_avx512bf16(struct cpu_kernels *t);
 #endif
 
 #endif
