@@ -113,6 +113,7 @@ static lorac_status create_sessions(const struct bench *b, lorac_model *model, c
     lorac_session_options options;
     lorac_session_options_init(&options);
     options.precision = (lorac_precision)b->common.precision;
+    options.kv_bits = b->kv_bits ? 8 : 0;
     options.max_tokens = b->prompt + b->generation + 1;
     options.prefill_tokens = b->prefill;
     for (size_t i = 0; i < rows->count; i++) {
@@ -155,6 +156,7 @@ lorac_status measure_switch(const struct bench *b, lorac_model *model, lorac_ada
     lorac_session_options options;
     lorac_session_options_init(&options);
     options.precision = (lorac_precision)b->common.precision;
+    options.kv_bits = b->kv_bits ? 8 : 0;
     options.max_tokens = 16;
     lorac_status failed = lorac_session_create(model, NULL, &options, &session, err);
     if (failed) return failed;
@@ -257,6 +259,7 @@ static lorac_status first_token(const struct bench *b, const struct engine *e, l
     lorac_session_options_init(&options);
     lorac_sampler_init(&sampler);
     options.precision = (lorac_precision)b->common.precision;
+    options.kv_bits = b->kv_bits ? 8 : 0;
     options.max_tokens = PROMPT + 1;
     lorac_status failed = lorac_session_create(e->model, e->set, &options, &session, err);
     if (!failed) failed = append_random(e->model, &session, 1, PROMPT, &state, err);
@@ -308,6 +311,7 @@ double decode_bytes(const struct bench *b, const lorac_model *model, const struc
     double table = (double)m.vocab_size * (double)m.hidden_size;
     double weights = (double)m.weight_bytes * (m.tied_head ? 1 : 1 - table / (double)m.parameters);
     double cached = (double)b->prompt + (double)b->generation / 2;
-    double cache = cached * (double)(m.layers * 2 * m.kv_heads * m.head_dim) * sizeof(float);
+    double value = b->kv_bits ? 1 + 2.0 / 32 : b->common.precision == LORAC_EXACT ? 4 : 2; /* bytes; 8 bits have scales */
+    double cache = cached * (double)(m.layers * 2 * m.kv_heads * m.head_dim) * value;
     return weights + 4 * (double)rows->adapter_parameters + cache * (double)rows->count;
 }
