@@ -4,6 +4,7 @@
  * 4), and its share of a bare FMA loop measured just before. Decoding: GB/s of K and V, and its share of a bare sum
  * over as much memory. Each number is the best of several runs. */
 #include "backend/cpu/families.h"
+#include "backend/cpu/peaks.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -209,5 +210,21 @@ int main(void)
         levels[i].fill(&t);
         measure(&(struct subject){levels[i].name, &t.attention, NUMBER_F32, KV_F32, best_of(levels[i].peak)});
     }
+#if LORAC_X86
+    if (!__builtin_cpu_supports("avx512bf16")) return 0;
+    struct cpu_peaks peaks = {0};
+    struct cpu_kernels t = {0};
+    attention_avx512bf16(&t);
+    peaks_avx512bf16(&peaks);
+    double best = 0;
+    for (int i = 0; i < 40; i++) {
+        float sink;
+        double start = now(), flops = peaks.bf16(200000, &sink);
+        best = fmax(best, flops / (now() - start) * 1e-9);
+    }
+    measure(&(struct subject){"avx512bf16, f32", &t.attention_bf16, NUMBER_F32, KV_F32, best});
+    measure(&(struct subject){"avx512bf16, bf16", &t.attention_bf16, NUMBER_BF16, KV_BF16, best});
+    measure(&(struct subject){"avx512bf16, bf16, 8-bit cache", &t.attention_bf16, NUMBER_BF16, KV_Q8, best});
+#endif
     return 0;
 }

@@ -29,7 +29,7 @@ static const struct option option_table[] = {
     OPTION(COUNT, struct bench, prefill, "prefill-step-size", .value = "N", .fallback = "512",
            .help = "most prompt tokens to compute at once"),
     OPTION(TEXT, struct bench, only, "only", .value = "LIST", .help = "some of prefill,decode,train,open"),
-    REFUSED("kv-bits", "N", NULL, "the KV cache is not quantised"),
+    KV_OPTION(struct bench),
     REFUSED("delay", "N", "0", "trials follow each other at once"),
     REFUSED("pipeline", NULL, "false", "lorac runs on one machine"),
     REFUSED("quantize-activations", NULL, "false", "--precision fast does so where it is safe"),

@@ -50,6 +50,7 @@ static lorac_status run_open(const struct bench *b, lorac_model *model, const st
     lorac_session_options options;
     lorac_session_options_init(&options);
     options.precision = (lorac_precision)b->common.precision;
+    options.kv_bits = b->kv_bits ? 8 : 0;
     options.max_tokens = b->prompt + b->generation + 1;
     options.prefill_tokens = b->prefill;
     *r = (struct run){.sessions = calloc(rows->count, sizeof *r->sessions),
@@ -108,6 +109,7 @@ lorac_status measure_switch(const struct bench *b, lorac_model *model, lorac_ada
     lorac_session_options options;
     lorac_session_options_init(&options);
     options.precision = (lorac_precision)b->common.precision;
+    options.kv_bits = b->kv_bits ? 8 : 0;
     options.max_tokens = 16;
     lorac_status failed = lorac_session_create(model, NULL, &options, &session, err);
     if (failed) return failed;

@@ -167,6 +167,7 @@ static lorac_status first_token(const struct bench *b, const struct engine *e, l
     lorac_session_options_init(&options);
     lorac_sampler_init(&sampler);
     options.precision = (lorac_precision)b->common.precision;
+    options.kv_bits = b->kv_bits ? 8 : 0;
     options.max_tokens = PROMPT + 1;
     lorac_status failed = lorac_session_create(e->model, e->set, &options, &session, err);
     if (!failed) failed = append_random(e->model, &session, 1, PROMPT, &state, err);
@@ -218,6 +219,7 @@ double decode_bytes(const struct bench *b, const lorac_model *model, const struc
     double table = (double)m.vocab_size * (double)m.hidden_size;
     double weights = (double)m.weight_bytes * (m.tied_head ? 1 : 1 - table / (double)m.parameters);
     double cached = (double)b->prompt + (double)b->generation / 2;
-    double cache = cached * (double)(m.layers * 2 * m.kv_heads * m.head_dim) * sizeof(float);
+    double value = b->kv_bits ? 1 + 2.0 / 32 : b->common.precision == LORAC_EXACT ? 4 : 2; /* bytes; 8 bits have scales */
+    double cache = cached * (double)(m.layers * 2 * m.kv_heads * m.head_dim) * value;
     return weights + 4 * (double)rows->adapter_parameters + cache * (double)rows->count;
 }

@@ -8,6 +8,7 @@
 struct bench {
     struct common common;
     size_t prompt, generation, train_batch, train_tokens, batch, rank, trials, prefill;
+    int kv_bits;
     long long layers;
     bool grad_checkpoint;
     const char *only;

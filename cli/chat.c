@@ -17,6 +17,7 @@ struct chat {
     struct sampling sampling;
     const char *system;
     size_t max_tokens, prefill;
+    int kv_bits;
 };
 
 static const struct option option_table[] = {
@@ -28,6 +29,7 @@ static const struct option option_table[] = {
     SAMPLING_OPTIONS(struct chat, "0"),
     OPTION(COUNT, struct chat, prefill, "prefill-step-size", .value = "N", .fallback = "512",
            .help = "most prompt tokens to compute at once"),
+    KV_OPTION(struct chat),
     REFUSED("pipeline", NULL, "false", "lorac runs on one machine"),
     SECTION("Model"),
     MODEL_OPTIONS(struct chat),
@@ -162,6 +164,7 @@ static int run(struct arguments *a)
     lorac_session_options_init(&session_options);
     session_options.precision = (lorac_precision)c.chat->common.precision;
     session_options.prefill_tokens = c.chat->prefill;
+    session_options.kv_bits = c.chat->kv_bits ? 8 : 0;
     if (!status && lorac_session_create(c.engine.model, c.engine.set, &session_options, &c.session, &err))
         status = fail_error(false, &err);
     if (!status) status = converse(&c);

@@ -58,6 +58,11 @@ struct sampling {
         REFUSED("xtc-threshold", "P", "0.1", "XTC sampling is not part of lorac"),                                     \
         REFUSED("max-kv-size", "N", NULL, "the cache is not rotated; a text ends at the model's context length")
 
+/* How the cache stores keys and values: `values`.kv_bits is 1 for 8 bits. */
+#define KV_OPTION(values)                                                                                              \
+    OPTION(CHOICE, values, kv_bits, "kv-bits", .value = "BITS", .choices = "auto|8", .fallback = "auto",               \
+           .help = "8 keeps the cache's keys and values in 8 bits; auto: in bf16, or f32 with --precision exact")
+
 void sampling_get(const struct sampling *from, lorac_sampler *to);
 
 /* ---- opening ------------------------------------------------------------------------------- */

@@ -15,7 +15,7 @@ struct generate {
     struct text_list stop;
     size_t max_tokens, logprobs, prompt_logprobs, prefill;
     bool ignore_eos;
-    int verbose;
+    int verbose, kv_bits;
 };
 
 static const struct option option_table[] = {
@@ -39,15 +39,15 @@ static const struct option option_table[] = {
     OPTION(FLAG, struct generate, ignore_eos, "ignore-eos", .help = "go on after the end of the text"),
     OPTION(COUNT, struct generate, prefill, "prefill-step-size", .value = "N", .fallback = "512",
            .help = "most prompt tokens to compute at once"),
+    KV_OPTION(struct generate),
     REFUSED("extra-eos-token", "TOKEN", NULL, "use --stop with the token's text"),
     REFUSED("min-tokens-to-keep", "N", "1", "min-p always keeps at least the likeliest token"),
     REFUSED("use-default-chat-template", NULL, "false", "lorac uses the model's own chat template, or none"),
     REFUSED("image", "FILE", NULL, "lorac runs models of text only"),
     REFUSED("prompt-cache-file", "FILE", NULL, "prompt caches are not stored on disk"),
     REFUSED("quantize-activations", NULL, "false", "--precision fast does so where it is safe"),
-    REFUSED("kv-bits", "N", NULL, "the KV cache is not quantised"),
-    REFUSED("kv-group-size", "N", "64", "the KV cache is not quantised"),
-    REFUSED("quantized-kv-start", "N", "5000", "the KV cache is not quantised"),
+    REFUSED("kv-group-size", "N", "64", "--kv-bits 8 has a scale per 32 values"),
+    REFUSED("quantized-kv-start", "N", "5000", "--kv-bits 8 holds from the first token"),
     REFUSED("draft-model", "PATH", NULL, "speculative decoding is not part of lorac"),
     REFUSED("num-draft-tokens", "N", "3", "speculative decoding is not part of lorac"),
     SECTION("Model"),
@@ -148,6 +148,7 @@ static json_t *prompt_logprobs(const struct engine *e, const struct generate *g,
     json_t *list = json_array();
     lorac_session_options_init(&options);
     options.precision = (lorac_precision)g->common.precision;
+    options.kv_bits = g->kv_bits ? 8 : 0;
     options.max_tokens = ids->count;
     options.prefill_tokens = CHUNK;
     options.all_logits = 1;
@@ -230,6 +231,7 @@ static int generate(const struct arguments *a, const struct engine *e, const str
     set_options(a, g, &generate_options);
     lorac_session_options_init(&session_options);
     session_options.precision = (lorac_precision)g->common.precision;
+    session_options.kv_bits = g->kv_bits ? 8 : 0;
     session_options.prefill_tokens = g->prefill;
     session_options.max_tokens = prompt_room(e->model, ids->count, g->max_tokens);
     if (option_origin(a, "prompt-logprobs") && !(of_prompt = prompt_logprobs(e, g, ids, &err))) failed = err.status;

@@ -21,6 +21,8 @@ typedef struct lorac_session_options {
     size_t prefill_tokens; /* most tokens computed in one forward; longer input is cut; 0: 512 */
     int all_logits; /* keep the logits of every row of the last forward (the last prefill_tokens at most), not only the
                        last one's */
+    int kv_bits;    /* how keys and values are kept: 0: bf16, or f32 in exact precision; 8: 8 bits and an f16 scale per
+                       32 values, not in exact precision */
 } lorac_session_options;
 LORAC_API void lorac_session_options_init(lorac_session_options *options);
 

@@ -42,6 +42,26 @@ lorac_status session_make_exec(struct lorac_session *s, size_t rank, lorac_error
     return LORAC_OK;
 }
 
+static enum kv_type kv_type(const struct lorac_session *s)
+{
+    if (s->precision == PRECISION_EXACT) return KV_F32;
+    return s->options.kv_bits == 8 ? KV_Q8 : KV_BF16;
+}
+
+static lorac_status check_options(const struct lorac_session *s, lorac_error *err)
+{
+    const lorac_session_options *o = &s->options;
+    if (o->max_tokens > SESSION_TOKENS)
+        return fail(err, LORAC_INVALID_ARGUMENT, NULL, "a session of %zu tokens: at most %d", o->max_tokens,
+                    SESSION_TOKENS);
+    if (o->kv_bits && o->kv_bits != 8)
+        return fail(err, LORAC_INVALID_ARGUMENT, NULL, "keys and values of %d bits: 8, or 0 for the precision's own",
+                    o->kv_bits);
+    if (o->kv_bits && s->precision == PRECISION_EXACT)
+        return fail(err, LORAC_INVALID_ARGUMENT, NULL, "keys and values of 8 bits are not exact: use fast precision");
+    return LORAC_OK;
+}
+
 static lorac_status reserve(struct lorac_session *s, lorac_error *err)
 {
     struct lorac_model *m = s->model;
@@ -53,7 +73,7 @@ static lorac_status reserve(struct lorac_session *s, lorac_error *err)
     s->picks_host = mem_array(memory, rows, sizeof *s->picks_host);
     if (!s->tokens || !s->logits || !s->picks_host)
         return fail_memory(err, "a session", s->options.max_tokens * sizeof *s->tokens);
-    struct kv_shape shape = {KV_F32, m->config.layers, m->config.kv_heads, m->config.head_dim};
+    struct kv_shape shape = {kv_type(s), m->config.layers, m->config.kv_heads, m->config.head_dim};
     TRY(cache_create(b, memory, shape, s->options.max_tokens, &s->cache, err));
     TRY(batch_create(m, b, rows, SESSION_BATCH, &s->batch, err));
     TRY(b->kernels->buffer_create(b, rows * sizeof(int32_t), &s->picks, err));
@@ -69,10 +89,8 @@ lorac_status lorac_session_create(lorac_model *model, lorac_adapter_set *set, co
     lorac_model_retain(model);
     lorac_session_set_adapters(s, set);
     set_options(s, options);
-    lorac_status status = s->options.max_tokens <= SESSION_TOKENS
-                              ? reserve(s, err)
-                              : fail(err, LORAC_INVALID_ARGUMENT, NULL, "a session of %zu tokens: at most %d",
-                                     s->options.max_tokens, SESSION_TOKENS);
+    lorac_status status = check_options(s, err);
+    if (status == LORAC_OK) status = reserve(s, err);
     if (status == LORAC_OK)
         *session = s;
     else

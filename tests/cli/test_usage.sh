@@ -57,8 +57,10 @@ run generate --memory-limit 4Q
 expect 2 "a bad size" "--memory-limit needs a size"
 run generate --precision half
 expect 2 "not a choice" "fast|exact"
-run generate --kv-bits 8
-expect 2 "a feature of mlx-lm that is not here" "--kv-bits is not available"
+run generate --kv-bits 4
+expect 2 "a cache of 4 bits" "auto|8"
+run generate --kv-group-size 32
+expect 2 "a feature of mlx-lm that is not here" "--kv-group-size is not available"
 run eval --split best --data "$work/data"
 expect 2 "no such split" "train|valid|test"
 run eval

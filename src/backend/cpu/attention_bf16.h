@@ -1,0 +1,231 @@
+/* attention_bf16.h — what the bf16 attention kernels share: rows of numbers as pairs of bf16, and products of them.
+ *
+ * A `pair` is two neighbours along the sum of a product: vdpbf16ps multiplies both and adds them to an f32. Rows have
+ * their pairs along head_dim as they lie; flip() turns rows into such pairs with lanes over the rows; zip() makes pairs
+ * of neighbouring rows with lanes over head_dim. An odd end is filled up with 0. */
+#ifndef CPU_ATTENTION_BF16_H
+#define CPU_ATTENTION_BF16_H
+
+#include "backend/cpu/attention_numbers.h"
+#include "backend/cpu/vector_avx512.h"
+
+#define INLINE static inline __attribute__((always_inline))
+typedef uint32_t pair;
+enum { TILE_ROWS = 6, TILE_COLS = TILE_VECTORS * LANES };
+
+static inline size_t smaller(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+static inline size_t padded(size_t n, size_t to)
+{
+    return (n + to - 1) / to * to;
+}
+static inline size_t pairs(size_t n)
+{
+    return (n + 1) / 2;
+}
+INLINE __mmask32 first32(size_t n)
+{
+    return n < 32 ? (1u << n) - 1 : 0xFFFFFFFF;
+}
+
+/* 2^x to 4e-6, 2^−∞ = 0: a polynomial of degree 4 in x − ⌊x⌋ that is exact at both ends, by Lawson's iteration for the
+ * relative error. Four hundred times finer than what bf16 keeps of it. */
+INLINE __m512 exp2_ps(__m512 x)
+{
+    __m512 r = _mm512_reduce_ps(x, 0x09); /* x − ⌊x⌋ */
+    __m512 p = _mm512_set1_ps(0x1.bc31dap-7f);
+    p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(0x1.aa3fcap-5f));
+    p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(0x1.ee5884p-3f));
+    p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(0x1.62d51cp-1f));
+    p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(1));
+    return _mm512_scalef_ps(p, x); /* p · 2^⌊x⌋ */
+}
+
+/* x0 .. x15 y0 .. y15 in bf16 */
+INLINE __m512i join(__m512 x, __m512 y)
+{
+    return (__m512i)_mm512_cvtne2ps_pbh(y, x);
+}
+
+/* ---- rows -------------------------------------------------------------------------------------------------------- */
+
+/* 32 numbers of a row in bf16, those from `n` on 0. `codes` is at the row's first code, `x` at the row. */
+INLINE __m512i narrow32(enum kv_type type, const uint8_t *x, size_t blocks, size_t at, size_t n)
+{
+    size_t second = n > LANES ? smaller(n - LANES, LANES) : 0;
+    if (type == KV_BF16) return _mm512_maskz_loadu_epi16(first32(n), x + 2 * at);
+    if (type == KV_F32) {
+        const float *f = (const float *)(const void *)(x + 4 * at);
+        return join(vec_load_mask(f, vec_first(smaller(n, LANES))), vec_load_mask(f + LANES, vec_first(second)));
+    }
+    __m512 d = _mm512_set1_ps(read_scale(x + 2 * (at / KV_BLOCK)));
+    __m256i codes = _mm256_maskz_loadu_epi8(first32(n), x + 2 * blocks + at);
+    __m512 low = _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm256_castsi256_si128(codes)));
+    __m512 high = _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm256_extracti128_si256(codes, 1)));
+    return join(_mm512_mul_ps(low, d), _mm512_mul_ps(high, d));
+}
+
+INLINE void narrow_row(enum kv_type type, pair *y, const uint8_t *x, size_t n)
+{
+    for (size_t at = 0; at < n; at += 32) {
+        __m512i v = narrow32(type, x, kv_blocks(n), at, n - at);
+        _mm512_mask_storeu_epi32(y + at / 2, vec_first(smaller(pairs(n - at), LANES)), v);
+    }
+}
+
+/* y (pairs(n)) = the n numbers at x. */
+static void narrow(pair *y, const void *x, enum kv_type type, size_t n)
+{
+    if (type == KV_BF16)
+        narrow_row(KV_BF16, y, x, n);
+    else if (type == KV_F32)
+        narrow_row(KV_F32, y, x, n);
+    else
+        narrow_row(KV_Q8, y, x, n);
+}
+
+/* y[i/2][j] = x[j][i], x[j][i + 1]; i < n. Rows of x are row_bytes apart; lanes `rows` .. whole are 0. */
+static void flip(pair *y, size_t ldy, const void *x, size_t row_bytes, size_t rows, size_t whole, size_t n)
+{
+    for (size_t j = 0; j < whole; j += LANES)
+        for (size_t i = 0; i < n; i += 2 * LANES) {
+            __m512 r[LANES];
+            __mmask32 mask = first32(n - i);
+            const char *from = (const char *)x + j * row_bytes + 2 * i;
+            size_t there = rows > j ? smaller(rows - j, LANES) : 0;
+#pragma GCC unroll 16
+            for (size_t k = 0; k < LANES; k++)
+                r[k] = _mm512_castsi512_ps(k < there ? _mm512_maskz_loadu_epi16(mask, from + k * row_bytes)
+                                                     : _mm512_setzero_si512());
+            vec_transpose(r);
+            size_t count = smaller(pairs(n - i), LANES);
+            if (count == LANES) {
+#pragma GCC unroll 16
+                for (size_t k = 0; k < LANES; k++) _mm512_storeu_ps(y + (i / 2 + k) * ldy + j, r[k]);
+            } else
+                for (size_t k = 0; k < count; k++) _mm512_storeu_ps(y + (i / 2 + k) * ldy + j, r[k]);
+        }
+}
+
+/* y[j/2][i] = x[j][i], x[j + 1][i]; i < n, from there to a multiple of 16 0, as are the rows from `rows` to `whole`. */
+static void zip(pair *y, size_t ldy, const void *x, size_t row_bytes, size_t rows, size_t whole, size_t n)
+{
+    const __m512i step = _mm512_set1_epi32(0x00200000), one = _mm512_set1_epi32(0x00010001);
+    __m512i low = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15), high;
+    low = _mm512_or_si512(_mm512_mullo_epi32(low, one), step); /* words i and 32 + i */
+    high = _mm512_add_epi16(low, _mm512_set1_epi16(16));
+    for (size_t j = 0; j < whole; j += 2, y += ldy)
+        for (size_t i = 0; i < n; i += 2 * LANES) {
+            const char *from = (const char *)x + j * row_bytes + 2 * i;
+            __m512i a = _mm512_maskz_loadu_epi16(j < rows ? first32(n - i) : 0, from);
+            __m512i b = _mm512_maskz_loadu_epi16(j + 1 < rows ? first32(n - i) : 0, from + row_bytes);
+            _mm512_storeu_si512(y + i, _mm512_permutex2var_epi16(a, low, b));
+            if (n - i > LANES) _mm512_storeu_si512(y + i + LANES, _mm512_permutex2var_epi16(a, high, b));
+        }
+}
+
+/* ---- products ---------------------------------------------------------------------------------------------------- */
+
+/* c[i][j] (+)= Σ_k a[i · row + k · step] · b[k][j], over pairs. */
+struct operands {
+    float *c;
+    const pair *a, *b;
+    size_t ldc, row, step, ldb;
+};
+
+/* i < rows, j < vectors · LANES; both known when compiling. */
+INLINE void product_tile(struct operands o, size_t depth, bool accumulate, size_t rows, size_t vectors)
+{
+    __m512 sum[TILE_ROWS][TILE_VECTORS];
+#pragma GCC unroll 8
+    for (size_t i = 0; i < rows; i++)
+#pragma GCC unroll 8
+        for (size_t j = 0; j < vectors; j++)
+            sum[i][j] = accumulate ? _mm512_loadu_ps(o.c + i * o.ldc + j * LANES) : _mm512_setzero_ps();
+    for (size_t k = 0; k < depth; k++, o.a += o.step, o.b += o.ldb) {
+        __m512bh b[TILE_VECTORS];
+#pragma GCC unroll 8
+        for (size_t j = 0; j < vectors; j++) b[j] = (__m512bh)_mm512_loadu_si512(o.b + j * LANES);
+#pragma GCC unroll 8
+        for (size_t i = 0; i < rows; i++) {
+            __m512bh a = (__m512bh)_mm512_set1_epi32((int)o.a[i * o.row]);
+#pragma GCC unroll 8
+            for (size_t j = 0; j < vectors; j++) sum[i][j] = _mm512_dpbf16_ps(sum[i][j], a, b[j]);
+        }
+    }
+#pragma GCC unroll 8
+    for (size_t i = 0; i < rows; i++)
+#pragma GCC unroll 8
+        for (size_t j = 0; j < vectors; j++) _mm512_storeu_ps(o.c + i * o.ldc + j * LANES, sum[i][j]);
+}
+
+INLINE void product_rows(struct operands o, size_t depth, bool accumulate, size_t rows, size_t vectors)
+{
+    switch (rows) {
+    case 6:
+        product_tile(o, depth, accumulate, 6, vectors);
+        break;
+    case 5:
+        product_tile(o, depth, accumulate, 5, vectors);
+        break;
+    case 4:
+        product_tile(o, depth, accumulate, 4, vectors);
+        break;
+    case 3:
+        product_tile(o, depth, accumulate, 3, vectors);
+        break;
+    case 2:
+        product_tile(o, depth, accumulate, 2, vectors);
+        break;
+    default:
+        product_tile(o, depth, accumulate, 1, vectors);
+    }
+}
+
+/* rows <= TILE_ROWS; cols: a multiple of LANES. Not inlined: one copy of the tiles. */
+static __attribute__((noinline)) void product(struct operands o, size_t rows, size_t cols, size_t depth,
+                                              bool accumulate)
+{
+    size_t width;
+    for (size_t left = cols; left; left -= width, o.c += width, o.b += width) {
+        width = left >= TILE_COLS ? TILE_COLS : left >= 2 * LANES ? 2 * LANES : LANES;
+        if (width == TILE_COLS)
+            product_rows(o, depth, accumulate, rows, TILE_VECTORS);
+        else if (width == 2 * LANES)
+            product_rows(o, depth, accumulate, rows, 2);
+        else
+            product_rows(o, depth, accumulate, rows, 1);
+    }
+}
+
+/* ---- scratch ----------------------------------------------------------------------------------------------------- */
+
+struct scratch_part {
+    float **part;
+    size_t floats;
+};
+
+/* Lays the parts out from `base` on (NULL: only counts), 64-byte aligned if it is; returns the floats they take. */
+static inline size_t lay_out(float *base, const struct scratch_part *parts, size_t count)
+{
+    size_t at = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (base) *parts[i].part = base + at;
+        at += padded(parts[i].floats, LANES);
+    }
+    return at;
+}
+
+/* Vectors (row t, head h is vector t · group + h) taken together, whole rows, at most as many; fewer of wide heads. */
+static inline size_t rows_together(size_t group, size_t head_dim, size_t most)
+{
+    size_t vectors = head_dim <= 128 ? most : most * 128 / head_dim;
+    return group < vectors ? vectors / group : 1;
+}
+
+size_t attention_back_bf16_scratch(size_t group, size_t head_dim, size_t keys);
+void attention_back_bf16(const struct cpu_attention *a); /* either gradient, or both */
+
+#endif
