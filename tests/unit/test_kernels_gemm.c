@@ -17,7 +17,7 @@
 
 /* ---- instruction sets ----------------------------------------------------------------------------------------- */
 
-static struct cpu_kernels levels[4];
+static struct cpu_kernels levels[5];
 static size_t level_count;
 
 static void add_level(const char *isa, void (*gemm)(struct cpu_kernels *), void (*gemv)(struct cpu_kernels *))
@@ -36,6 +36,7 @@ static void find_levels(void)
 #if LORAC_X86
     if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma")) return;
     add_level("avx2", gemm_avx2, gemv_avx2);
+    if (cpu_has_avxvnni()) add_level("avxvnni", gemv_avxvnni, NULL);
     if (!__builtin_cpu_supports("avx512vnni") || !__builtin_cpu_supports("avx512bw")) return;
     add_level("avx512", gemm_avx512, gemv_avx512);
     if (__builtin_cpu_supports("avx512bf16")) add_level("avx512bf16", gemm_avx512bf16, NULL);
