@@ -265,7 +265,7 @@ static void bench_few(const struct cpu_kernels *t, enum quant_type type, size_t 
     struct cpu_q8_rows x8 = make_q8_rows(t, m, depth);
     uint8_t *panel = need(depth / 32 * t->q8_record);
     float *y = need(m * n * 4);
-    double panels = 1e9, gemv = 1e9, read = 1e9;
+    double panels = 1e9, gemv = 1e9, pairs = 1e9, read = 1e9;
     for (int run = 0; run < 5; run++) {
         double start = now();
         read_all(w.data, n * w.row_bytes);
@@ -285,11 +285,15 @@ static void bench_few(const struct cpu_kernels *t, enum quant_type type, size_t 
                 t->gemv_q8[type](y + r * n + i, &w, i, cols, (struct cpu_q8){x.q, x.d, x.sum});
             }
         if (now() - start < gemv) gemv = now() - start;
+        start = now();
+        if (t->gemv_q8_rows[type]) t->gemv_q8_rows[type](y, n, &w, 0, n, x8, m);
+        if (now() - start < pairs) pairs = now() - start;
     }
     char shape[64];
     snprintf(shape, sizeof shape, "%s M=%zu K=%zu", f->name, m, depth);
     line(t->isa, "few rows: panels", shape, panels / read, "x reading", 0);
     line(t->isa, "few rows: gemv_q8", shape, gemv / read, "x reading", 0);
+    if (t->gemv_q8_rows[type]) line(t->isa, "few rows: by pairs", shape, pairs / read, "x reading", 0);
     free((void *)w.data), free(panel), free(y), free_q8_rows(x8);
 }
 

@@ -40,6 +40,7 @@ static void find_levels(void)
 #if LORAC_X86
     if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma")) return;
     add_level("avx2", gemm_avx2, gemv_avx2, gemv_k_avx2);
+    if (cpu_has_avxvnni()) add_level("avxvnni", gemv_avxvnni, NULL, NULL);
     if (!__builtin_cpu_supports("avx512vnni") || !__builtin_cpu_supports("avx512bw")) return;
     add_level("avx512", gemm_avx512, gemv_avx512, gemv_k_avx512);
     if (!__builtin_cpu_supports("avx512bf16")) return;

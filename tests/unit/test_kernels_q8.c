@@ -299,6 +299,33 @@ static void test_tile(void **unused)
         }
 }
 
+/* ---- few rows ---------------------------------------------------------------------------------------------------- */
+
+/* The bits of gemv_q8, whatever the number of rows on either side. */
+static void check_gemv_rows(const struct cpu_kernels *t, enum quant_type type, size_t count)
+{
+    size_t row = below(3), rows = 1 + below(14), cols = 32 * (1 + below(11)), ldy = rows + below(3);
+    struct cpu_matrix w = matrix(type, row + rows, cols);
+    float *x = floats(count * cols), *y = floats((count - 1) * ldy + rows), *one = buffer(rows * sizeof *one);
+    struct cpu_q8_rows x8 = q8_buffer(count, cols);
+    t->quantize_q8_rows(x8, x, cols, count, cols);
+    t->gemv_q8_rows[type](y, ldy, &w, row, rows, x8, count);
+    for (size_t m = 0; m < count; m++) {
+        struct cpu_q8_rows at = cpu_q8_rows_at(x8, m, 0);
+        t->gemv_q8[type](one, &w, row, rows, (struct cpu_q8){at.q, at.d, at.sum});
+        assert_memory_equal(one, y + m * ldy, rows * sizeof *one);
+    }
+    release_buffers();
+}
+
+static void test_gemv_rows(void **unused)
+{
+    for (size_t l = 0; l < level_count; l++)
+        for (size_t type = 0; type < TYPES; type++)
+            for (size_t i = 0; i < 60 && levels[l].gemv_q8_rows[types[type]]; i++)
+                check_gemv_rows(levels + l, types[type], 1 + i % 6);
+}
+
 /* The largest codes and activations: no sum of 16 bits overflows. */
 static void test_extremes(void **unused)
 {
@@ -348,7 +375,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_pack),     cmocka_unit_test(test_quantize),   cmocka_unit_test(test_tile),
-        cmocka_unit_test(test_extremes), cmocka_unit_test(test_not_finite),
+        cmocka_unit_test(test_extremes), cmocka_unit_test(test_not_finite), cmocka_unit_test(test_gemv_rows),
     };
     find_levels();
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -38,6 +38,7 @@ void cpu_kernels_avx2(struct cpu_kernels *t)
 void cpu_kernels_avxvnni(struct cpu_kernels *t)
 {
     gemm_q8_avxvnni(t);
+    gemv_avxvnni(t);
 }
 
 void cpu_kernels_avx512(struct cpu_kernels *t)

@@ -19,7 +19,8 @@ void gemv_k_avx2(struct cpu_kernels *t);
 void rows_avx2(struct cpu_kernels *t);
 void attention_avx2(struct cpu_kernels *t);
 void gemm_avx512(struct cpu_kernels *t);
-void gemm_q8_avxvnni(struct cpu_kernels *t); /* in place of gemm_q8_avx2's */
+void gemm_q8_avxvnni(struct cpu_kernels *t);
+void gemv_avxvnni(struct cpu_kernels *t);
 void gemm_q8_avx512(struct cpu_kernels *t);
 void gemv_avx512(struct cpu_kernels *t);
 void gemv_k_avx512(struct cpu_kernels *t);

@@ -1,9 +1,10 @@
 /* gemv_avx2.c — a matrix times one activation row with AVX2.
  *
- * Owns: int8 activations; quantised rows, four at a time so that they share the activations: bytes times bytes by
- * vpmaddubsw (no pair saturates: 2 · 15 · 127 and 2 · 128 · 127 fit in 16 bits), each block's sum scaled into f32
- * lanes; unquantised rows in f32; whole rows as f32.
+ * Owns: int8 activations; rows of 8-bit codes, four at a time so that they share the activations: bytes times bytes by
+ * vpmaddubsw (no pair saturates: 2 · 128 · 127 fits in 16 bits), each block's sum scaled into f32 lanes; unquantised
+ * rows in f32; whole rows as f32. Rows of 4-bit codes are those of gemv_q4_avx2.h.
  * A row's lanes do not know its neighbours, so its bits do not depend on how rows are grouped. */
+#include "backend/cpu/gemv_q4_avx2.h"
 #include "backend/cpu/unpack_k_avx2.h"
 #include "backend/cpu/prefetch.h"
 
@@ -81,72 +82,38 @@ static void quantize_q8_rows(struct cpu_q8_rows x8, const float *x, size_t ldx, 
         }
 }
 
-/* ---- quantised rows ---------------------------------------------------------------------------------------- */
+/* ---- 8-bit rows -------------------------------------------------------------------------------------------- */
 
-/* Σ code · q of one block in 8 lanes. offset: 8 · q, added in pairs (Q4_0). */
-static ALWAYS_INLINE __m256 dot_block(enum quant_type type, const uint8_t *block, __m256i q, __m256i offset)
+/* Σ code · q of one block in 8 lanes: |code| times q with the code's sign. */
+static ALWAYS_INLINE __m256 dot_q8_0(const uint8_t *block, __m256i q)
 {
-    __m256i pairs;
-    if (type == QUANT_Q8_0) {
-        __m256i codes = _mm256_loadu_si256((const __m256i *)(block + 2));
-        pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(codes), _mm256_sign_epi8(q, codes));
-    } else {
-        __m128i nibbles = _mm_loadu_si128((const __m128i *)(block + (type == QUANT_Q4_0 ? 2 : 4)));
-        __m256i codes = _mm256_set_m128i(_mm_srli_epi16(nibbles, 4), nibbles);
-        pairs = _mm256_maddubs_epi16(_mm256_and_si256(codes, _mm256_set1_epi8(15)), q);
-        if (type == QUANT_Q4_0) pairs = _mm256_sub_epi16(pairs, offset);
-    }
+    __m256i codes = _mm256_loadu_si256((const __m256i *)(block + 2));
+    __m256i pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(codes), _mm256_sign_epi8(q, codes));
     return _mm256_cvtepi32_ps(_mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
 }
 
-/* What block b of each row is scaled by: lane 2r holds d of row r, lane 2r + 1 its m (Q4_1; else 0). */
-static ALWAYS_INLINE __m256 block_halves(enum quant_type type, const size_t rows, const uint8_t *w, size_t row_bytes)
+static ALWAYS_INLINE void rows_q8_0(const size_t rows, float *y, const uint8_t *w, size_t row_bytes, struct cpu_q8 x,
+                                    size_t blocks)
 {
-    int h[ROWS] = {0};
-    for (size_t r = 0; r < rows; r++) {
-        uint16_t d, m = 0;
-        memcpy(&d, w + r * row_bytes, sizeof d);
-        if (type == QUANT_Q4_1) memcpy(&m, w + r * row_bytes + 2, sizeof m);
-        h[r] = (int)((uint32_t)m << 16 | d);
-    }
-    return _mm256_cvtph_ps(_mm_setr_epi32(h[0], h[1], h[2], h[3]));
-}
-
-static ALWAYS_INLINE void rows_q8(enum quant_type type, const size_t rows, float *y, const uint8_t *w, size_t row_bytes,
-                                  struct cpu_q8 x, size_t blocks)
-{
-    const size_t bytes = type == QUANT_Q4_0 ? 18 : type == QUANT_Q4_1 ? 20 : 34;
-    __m256 sum[ROWS], mins = _mm256_setzero_ps();
-    float min[8];
+    __m256 sum[ROWS];
     for (size_t r = 0; r < rows; r++) sum[r] = _mm256_setzero_ps();
     for (size_t b = 0; b < blocks; b++) {
-        const uint8_t *block = w + b * bytes;
-        prefetch(prefetch_from(w, rows, row_bytes, rows * b * bytes), rows * bytes);
+        const uint8_t *block = w + b * 34;
+        prefetch(prefetch_from(w, rows, row_bytes, rows * b * 34), rows * 34);
         __m256i q = _mm256_loadu_si256((const __m256i *)(x.q + b * BLOCK));
-        __m256i offset = _mm256_maddubs_epi16(_mm256_set1_epi8(8), q);
-        __m256 d_sum = _mm256_unpacklo_ps(_mm256_broadcast_ss(x.d + b), _mm256_broadcast_ss(x.sum + b));
-        __m256 halves = block_halves(type, rows, block, row_bytes), scales = _mm256_mul_ps(halves, d_sum);
-        mins = _mm256_fmadd_ps(halves, d_sum, mins);
-        for (size_t r = 0; r < rows; r++, block += row_bytes) {
-            __m256 d = _mm256_permutevar8x32_ps(scales, _mm256_set1_epi32(2 * (int)r));
-            sum[r] = _mm256_fmadd_ps(dot_block(type, block, q, offset), d, sum[r]);
-        }
+        for (size_t r = 0; r < rows; r++, block += row_bytes)
+            sum[r] = _mm256_fmadd_ps(dot_q8_0(block, q), _mm256_set1_ps(load_half(block) * x.d[b]), sum[r]);
     }
-    _mm256_storeu_ps(min, mins);
-    for (size_t r = 0; r < rows; r++) y[r] = type == QUANT_Q4_1 ? sum8(sum[r]) + min[2 * r + 1] : sum8(sum[r]);
+    for (size_t r = 0; r < rows; r++) y[r] = sum8(sum[r]);
 }
 
-#define GEMV_Q8(name, type)                                                                                            \
-    static void name(float *y, const struct cpu_matrix *w, size_t row, size_t rows, struct cpu_q8 x)                   \
-    {                                                                                                                  \
-        const uint8_t *data = w->data + row * w->row_bytes;                                                            \
-        size_t i = 0, bytes = w->row_bytes, blocks = w->cols / BLOCK;                                                  \
-        for (; i + ROWS <= rows; i += ROWS) rows_q8(type, ROWS, y + i, data + i * bytes, bytes, x, blocks);            \
-        for (; i < rows; i++) rows_q8(type, 1, y + i, data + i * bytes, bytes, x, blocks);                             \
-    }
-GEMV_Q8(gemv_q4_0, QUANT_Q4_0)
-GEMV_Q8(gemv_q4_1, QUANT_Q4_1)
-GEMV_Q8(gemv_q8_0, QUANT_Q8_0)
+static void gemv_q8_0(float *y, const struct cpu_matrix *w, size_t row, size_t rows, struct cpu_q8 x)
+{
+    const uint8_t *data = w->data + row * w->row_bytes;
+    size_t i = 0, bytes = w->row_bytes, blocks = w->cols / BLOCK;
+    for (; i + ROWS <= rows; i += ROWS) rows_q8_0(ROWS, y + i, data + i * bytes, bytes, x, blocks);
+    for (; i < rows; i++) rows_q8_0(1, y + i, data + i * bytes, bytes, x, blocks);
+}
 
 /* ---- unquantised rows -------------------------------------------------------------------------------------- */
 

@@ -10,6 +10,8 @@
 
 #include <float.h>
 
+enum { XS = 2 }; /* rows of activations that share the unpacked weights */
+
 /* ---- int8 activations ------------------------------------------------------------------------------------- */
 
 /* One block of 32; sums: Σ q of its halves. */
@@ -141,59 +143,81 @@ static ALWAYS_INLINE __m512 add_q4_1(__m512 sum, __m256 *mins, const uint8_t *w,
     return _mm512_fmadd_ps(dot_q4(_mm512_setzero_si512(), nibbles, a), d, sum);
 }
 
-static ALWAYS_INLINE void step_q4(enum quant_type type, const size_t rows, __m512 *sum, __m256 *mins, const uint8_t *w,
-                                  size_t row_bytes, struct cpu_q8 x, size_t b, const size_t count)
+/* `rows` rows of weights against `xs` rows of activations: what a row of weights is unpacked to serves all of them. */
+static ALWAYS_INLINE void step_q4(enum quant_type type, const size_t rows, const size_t xs, __m512 (*sum)[XS],
+                                  __m256 (*mins)[XS], const uint8_t *w, size_t row_bytes, const struct cpu_q8 *x,
+                                  size_t b, const size_t count)
 {
-    const struct q8x4 a = load_q8x4(type, x, b, count);
+    struct q8x4 a[XS];
+    for (size_t m = 0; m < xs; m++) a[m] = load_q8x4(type, x[m], b, count);
+#pragma GCC unroll 4
     for (size_t r = 0; r < rows; r++, w += row_bytes)
-        if (type == QUANT_Q4_0)
-            sum[r] = add_q4_0(sum[r], w, &a, count);
-        else
-            sum[r] = add_q4_1(sum[r], mins + r, w, &a, count);
+#pragma GCC unroll 4
+        for (size_t m = 0; m < xs; m++)
+            if (type == QUANT_Q4_0)
+                sum[r][m] = add_q4_0(sum[r][m], w, &a[m], count);
+            else
+                sum[r][m] = add_q4_1(sum[r][m], &mins[r][m], w, &a[m], count);
 }
 
-static ALWAYS_INLINE void rows_q4(enum quant_type type, const size_t rows, float *y, const uint8_t *w, size_t row_bytes,
-                                  struct cpu_q8 x, size_t blocks)
+/* y[m·ldy + r], for row m of activations */
+static ALWAYS_INLINE void rows_q4(enum quant_type type, const size_t rows, const size_t xs, float *y, size_t ldy,
+                                  const uint8_t *w, size_t row_bytes, const struct cpu_q8 *x, size_t blocks)
 {
     const size_t bytes = type == QUANT_Q4_0 ? 18 : 20;
-    __m512 sum[ROWS];
-    __m256 mins[ROWS]; /* the odd lanes count: minimum times sum of activations */
-    for (size_t r = 0; r < rows; r++) sum[r] = _mm512_setzero_ps(), mins[r] = _mm256_setzero_ps();
+    __m512 sum[ROWS][XS];
+    __m256 mins[ROWS][XS]; /* the odd lanes count: minimum times sum of activations */
+#pragma GCC unroll 4
+    for (size_t r = 0; r < rows; r++)
+#pragma GCC unroll 4
+        for (size_t m = 0; m < xs; m++) sum[r][m] = _mm512_setzero_ps(), mins[r][m] = _mm256_setzero_ps();
     size_t b = 0;
     for (; b + 4 <= blocks; b += 4) {
         prefetch(prefetch_from(w, rows, row_bytes, rows * b * bytes), rows * 4 * bytes);
-        step_q4(type, rows, sum, mins, w + b * bytes, row_bytes, x, b, 4);
+        step_q4(type, rows, xs, sum, mins, w + b * bytes, row_bytes, x, b, 4);
     }
     if (b < blocks) prefetch(prefetch_from(w, rows, row_bytes, rows * b * bytes), rows * 3 * bytes);
     switch (blocks - b) {
     case 3:
-        step_q4(type, rows, sum, mins, w + b * bytes, row_bytes, x, b, 3);
+        step_q4(type, rows, xs, sum, mins, w + b * bytes, row_bytes, x, b, 3);
         break;
     case 2:
-        step_q4(type, rows, sum, mins, w + b * bytes, row_bytes, x, b, 2);
+        step_q4(type, rows, xs, sum, mins, w + b * bytes, row_bytes, x, b, 2);
         break;
     case 1:
-        step_q4(type, rows, sum, mins, w + b * bytes, row_bytes, x, b, 1);
+        step_q4(type, rows, xs, sum, mins, w + b * bytes, row_bytes, x, b, 1);
         break;
     }
-    for (size_t r = 0; r < rows; r++) {
-        __m256 v = fold(sum[r]);
-        mins[r] = type == QUANT_Q4_1 ? _mm256_mask_add_ps(v, 0xAA, v, mins[r]) : v;
+#pragma GCC unroll 4
+    for (size_t m = 0; m < xs; m++) {
+        __m256 v[ROWS];
+#pragma GCC unroll 4
+        for (size_t r = 0; r < rows; r++) {
+            v[r] = fold(sum[r][m]);
+            if (type == QUANT_Q4_1) v[r] = _mm256_mask_add_ps(v[r], 0xAA, v[r], mins[r][m]);
+        }
+        store_sums(y + m * ldy, rows, v);
     }
-    store_sums(y, rows, mins);
 }
 
 /* ---- 8-bit rows: two blocks a step -------------------------------------------------------------------------- */
 
-/* Σ (code + 128) · q − Σ 128 · q: integers, exact. offset: the second sum, negative, for all rows. */
-static ALWAYS_INLINE void step_q8_0(const size_t rows, __m512 *sum, const uint8_t *w, size_t row_bytes, struct cpu_q8 x,
-                                    size_t b, const size_t count)
+/* Σ (code + 128) · q − Σ 128 · q: integers, exact. */
+static ALWAYS_INLINE void step_q8_0(const size_t rows, const size_t xs, __m512 (*sum)[XS], const uint8_t *w,
+                                    size_t row_bytes, const struct cpu_q8 *x, size_t b, const size_t count)
 {
     const __m512i top = _mm512_set1_epi8((char)0x80);
-    __m512i q = count == 2 ? _mm512_loadu_si512(x.q + b * BLOCK)
-                           : _mm512_zextsi256_si512(_mm256_loadu_si256((const __m256i *)(x.q + b * BLOCK)));
-    __m512i offset = _mm512_sub_epi32(_mm512_setzero_si512(), _mm512_dpbusd_epi32(_mm512_setzero_si512(), top, q));
-    __m512 d = _mm512_insertf32x8(_mm512_set1_ps(x.d[b]), _mm256_set1_ps(count == 2 ? x.d[b + 1] : 0), 1);
+    __m512i q[XS], offset[XS]; /* offset: the second sum, negative, for all rows */
+    __m512 d[XS];
+#pragma GCC unroll 4
+    for (size_t m = 0; m < xs; m++) {
+        const int8_t *from = x[m].q + b * BLOCK;
+        q[m] =
+            count == 2 ? _mm512_loadu_si512(from) : _mm512_zextsi256_si512(_mm256_loadu_si256((const __m256i *)from));
+        offset[m] = _mm512_sub_epi32(_mm512_setzero_si512(), _mm512_dpbusd_epi32(_mm512_setzero_si512(), top, q[m]));
+        d[m] = _mm512_insertf32x8(_mm512_set1_ps(x[m].d[b]), _mm256_set1_ps(count == 2 ? x[m].d[b + 1] : 0), 1);
+    }
+#pragma GCC unroll 4
     for (size_t r = 0; r < rows; r++, w += row_bytes) {
         __m512i codes = _mm512_zextsi256_si512(_mm256_loadu_si256((const __m256i *)(w + 2)));
         __m256i halves = _mm256_set1_epi16((short)load_u16(w));
@@ -201,32 +225,72 @@ static ALWAYS_INLINE void step_q8_0(const size_t rows, __m512 *sum, const uint8_
             codes = _mm512_inserti64x4(codes, _mm256_loadu_si256((const __m256i *)(w + 36)), 1);
             halves = _mm256_inserti128_si256(halves, _mm_set1_epi16((short)load_u16(w + 34)), 1);
         }
-        __m512 dot = _mm512_cvtepi32_ps(_mm512_dpbusd_epi32(offset, _mm512_xor_si512(codes, top), q));
-        sum[r] = _mm512_fmadd_ps(dot, _mm512_mul_ps(_mm512_cvtph_ps(halves), d), sum[r]);
+#pragma GCC unroll 4
+        for (size_t m = 0; m < xs; m++) {
+            __m512 dot = _mm512_cvtepi32_ps(_mm512_dpbusd_epi32(offset[m], _mm512_xor_si512(codes, top), q[m]));
+            sum[r][m] = _mm512_fmadd_ps(dot, _mm512_mul_ps(_mm512_cvtph_ps(halves), d[m]), sum[r][m]);
+        }
     }
 }
 
-static ALWAYS_INLINE void rows_q8_0(enum quant_type type, const size_t rows, float *y, const uint8_t *w,
-                                    size_t row_bytes, struct cpu_q8 x, size_t blocks)
+static ALWAYS_INLINE void rows_q8_0(enum quant_type type, const size_t rows, const size_t xs, float *y, size_t ldy,
+                                    const uint8_t *w, size_t row_bytes, const struct cpu_q8 *x, size_t blocks)
 {
-    __m512 sum[ROWS];
-    for (size_t r = 0; r < rows; r++) sum[r] = _mm512_setzero_ps();
+    __m512 sum[ROWS][XS];
+#pragma GCC unroll 4
+    for (size_t r = 0; r < rows; r++)
+#pragma GCC unroll 4
+        for (size_t m = 0; m < xs; m++) sum[r][m] = _mm512_setzero_ps();
     size_t b = 0;
     for (; b + 2 <= blocks; b += 2) {
         prefetch(prefetch_from(w, rows, row_bytes, rows * b * 34), rows * 68);
-        step_q8_0(rows, sum, w + b * 34, row_bytes, x, b, 2);
+        step_q8_0(rows, xs, sum, w + b * 34, row_bytes, x, b, 2);
     }
-    if (b < blocks) step_q8_0(rows, sum, w + b * 34, row_bytes, x, b, 1);
-    store_folded(y, rows, sum);
+    if (b < blocks) step_q8_0(rows, xs, sum, w + b * 34, row_bytes, x, b, 1);
+#pragma GCC unroll 4
+    for (size_t m = 0; m < xs; m++) {
+        __m256 v[ROWS];
+#pragma GCC unroll 4
+        for (size_t r = 0; r < rows; r++) v[r] = fold(sum[r][m]);
+        store_sums(y + m * ldy, rows, v);
+    }
 }
 
+/* ---- one row of activations, or several by pairs ------------------------------------------------------------ */
+
+static ALWAYS_INLINE struct cpu_q8 q8_row(struct cpu_q8_rows x, size_t m)
+{
+    return (struct cpu_q8){x.q + m * x.ldq, x.d + m * x.ldd, x.sum + m * x.ldd};
+}
+
+/* `rows` rows of weights against all of x: in the first-level cache after the first pair. */
+#define ROWS_AGAINST(name, body, type)                                                                                 \
+    static ALWAYS_INLINE void name##_against(const size_t rows, float *y, size_t ldy, const uint8_t *w,                \
+                                             size_t row_bytes, size_t blocks, struct cpu_q8_rows x, size_t count)      \
+    {                                                                                                                  \
+        size_t m = 0;                                                                                                  \
+        for (; m + XS <= count; m += XS) {                                                                             \
+            const struct cpu_q8 two[XS] = {q8_row(x, m), q8_row(x, m + 1)};                                            \
+            body(type, rows, XS, y + m * ldy, ldy, w, row_bytes, two, blocks);                                         \
+        }                                                                                                              \
+        if (m == count) return;                                                                                        \
+        const struct cpu_q8 last = q8_row(x, m);                                                                       \
+        body(type, rows, 1, y + m * ldy, ldy, w, row_bytes, &last, blocks);                                            \
+    }
 #define GEMV_Q8(name, body, type)                                                                                      \
-    static void name(float *y, const struct cpu_matrix *w, size_t row, size_t rows, struct cpu_q8 x)                   \
+    ROWS_AGAINST(name, body, type)                                                                                     \
+    static void name##_rows(float *y, size_t ldy, const struct cpu_matrix *w, size_t row, size_t rows,                 \
+                            struct cpu_q8_rows x, size_t count)                                                        \
     {                                                                                                                  \
         const uint8_t *data = w->data + row * w->row_bytes;                                                            \
         size_t i = 0, bytes = w->row_bytes, blocks = w->cols / BLOCK;                                                  \
-        for (; i + ROWS <= rows; i += ROWS) body(type, ROWS, y + i, data + i * bytes, bytes, x, blocks);               \
-        for (; i < rows; i++) body(type, 1, y + i, data + i * bytes, bytes, x, blocks);                                \
+        for (; i + ROWS <= rows; i += ROWS)                                                                            \
+            name##_against(ROWS, y + i, ldy, data + i * bytes, bytes, blocks, x, count);                               \
+        for (; i < rows; i++) name##_against(1, y + i, ldy, data + i * bytes, bytes, blocks, x, count);                \
+    }                                                                                                                  \
+    static void name(float *y, const struct cpu_matrix *w, size_t row, size_t rows, struct cpu_q8 x)                   \
+    {                                                                                                                  \
+        name##_rows(y, 0, w, row, rows, (struct cpu_q8_rows){.q = x.q, .d = x.d, .sum = x.sum}, 1);                    \
     }
 GEMV_Q8(gemv_q4_0, rows_q4, QUANT_Q4_0)
 GEMV_Q8(gemv_q4_1, rows_q4, QUANT_Q4_1)
@@ -316,6 +380,10 @@ void gemv_avx512(struct cpu_kernels *t)
     t->gemv_q8[QUANT_Q4_0] = gemv_q4_0;
     t->gemv_q8[QUANT_Q4_1] = gemv_q4_1;
     t->gemv_q8[QUANT_Q8_0] = gemv_q8_0;
+    memset(t->gemv_q8_rows, 0, sizeof t->gemv_q8_rows); /* their bits are those of this set's gemv_q8 */
+    t->gemv_q8_rows[QUANT_Q4_0] = gemv_q4_0_rows;
+    t->gemv_q8_rows[QUANT_Q4_1] = gemv_q4_1_rows;
+    t->gemv_q8_rows[QUANT_Q8_0] = gemv_q8_0_rows;
     t->gemv_f32[QUANT_F32] = gemv_f32;
     t->gemv_f32[QUANT_F16] = gemv_f16;
     t->gemv_f32[QUANT_BF16] = gemv_bf16;

@@ -134,6 +134,10 @@ struct cpu_kernels {
     void (*quantize_q8)(struct cpu_q8 x8, const float *x, size_t cols); /* cols: a multiple of 32 */
     /* Quantised formats with int8 activations (NULL for the others). */
     void (*gemv_q8[QUANT_TYPES])(float *y, const struct cpu_matrix *w, size_t row, size_t rows, struct cpu_q8 x);
+    /* y[m·ldy + i] = W[row + i] · x[m], m < count, with the bits of gemv_q8; the weights are unpacked once for two rows
+     * of x. x.halves is not used. NULL: call gemv_q8 for each row of x. */
+    void (*gemv_q8_rows[QUANT_TYPES])(float *y, size_t ldy, const struct cpu_matrix *w, size_t row, size_t rows,
+                                      struct cpu_q8_rows x, size_t count);
     /* Unquantised formats (NULL for the others): f32 products, sums in explicit lanes. */
     void (*gemv_f32[QUANT_TYPES])(float *y, const struct cpu_matrix *w, size_t row, size_t rows, const float *x);
 

@@ -1,4 +1,5 @@
 /* peaks.h — bare loops that find what one core can do at most: no memory, no dependence between neighbours.
+ * Every loop over the chains is unrolled: one that stays a loop keeps them in memory.
  *
  * Each runs `rounds` rounds and returns the operations done (2 per multiply-add). NULL: the ISA has no such
  * instruction. */

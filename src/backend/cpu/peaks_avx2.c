@@ -8,10 +8,12 @@ enum { CHAINS = 12 };
 static double f32(size_t rounds, float *sink)
 {
     __m256 a[CHAINS], x = _mm256_set1_ps(0.999f);
+#pragma GCC unroll 12
     for (int i = 0; i < CHAINS; i++) a[i] = _mm256_set1_ps((float)i);
     for (size_t r = 0; r < rounds; r++)
 #pragma GCC unroll 12
         for (int i = 0; i < CHAINS; i++) a[i] = _mm256_fmadd_ps(a[i], x, x);
+#pragma GCC unroll 12
     for (int i = 0; i < CHAINS; i++) *sink += _mm256_cvtss_f32(a[i]);
     return 2.0 * 8 * CHAINS * (double)rounds;
 }
@@ -20,11 +22,13 @@ static double f32(size_t rounds, float *sink)
 static double int8(size_t rounds, float *sink)
 {
     __m256i a[CHAINS], x = _mm256_set1_epi8(3), one = _mm256_set1_epi16(1);
+#pragma GCC unroll 12
     for (int i = 0; i < CHAINS; i++) a[i] = _mm256_set1_epi32(i);
     for (size_t r = 0; r < rounds; r++)
 #pragma GCC unroll 12
         for (int i = 0; i < CHAINS; i++)
             a[i] = _mm256_add_epi32(a[i], _mm256_madd_epi16(_mm256_maddubs_epi16(x, a[i]), one));
+#pragma GCC unroll 12
     for (int i = 0; i < CHAINS; i++) *sink += (float)_mm256_extract_epi32(a[i], 0);
     return 2.0 * 32 * CHAINS * (double)rounds;
 }

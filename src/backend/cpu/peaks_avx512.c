@@ -8,10 +8,12 @@ enum { CHAINS = 12 };
 static double f32(size_t rounds, float *sink)
 {
     __m512 a[CHAINS], x = _mm512_set1_ps(0.999f);
+#pragma GCC unroll 12
     for (int i = 0; i < CHAINS; i++) a[i] = _mm512_set1_ps((float)i);
     for (size_t r = 0; r < rounds; r++)
 #pragma GCC unroll 12
         for (int i = 0; i < CHAINS; i++) a[i] = _mm512_fmadd_ps(a[i], x, x);
+#pragma GCC unroll 12
     for (int i = 0; i < CHAINS; i++) *sink += _mm512_cvtss_f32(a[i]);
     return 2.0 * 16 * CHAINS * (double)rounds;
 }
@@ -19,10 +21,12 @@ static double f32(size_t rounds, float *sink)
 static double int8(size_t rounds, float *sink)
 {
     __m512i a[CHAINS], x = _mm512_set1_epi8(3);
+#pragma GCC unroll 12
     for (int i = 0; i < CHAINS; i++) a[i] = _mm512_set1_epi32(i);
     for (size_t r = 0; r < rounds; r++)
 #pragma GCC unroll 12
         for (int i = 0; i < CHAINS; i++) a[i] = _mm512_dpbusd_epi32(a[i], x, x);
+#pragma GCC unroll 12
     for (int i = 0; i < CHAINS; i++) *sink += (float)_mm512_reduce_add_epi32(a[i]);
     return 2.0 * 64 * CHAINS * (double)rounds;
 }
