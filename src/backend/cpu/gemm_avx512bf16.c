@@ -29,9 +29,9 @@ static ALWAYS_INLINE __m512i unpack_bf16(enum quant_type type, const struct cpu_
                                          size_t n)
 {
     if (type == QUANT_Q4_K) return unpack_bf16_q4_k(super_at(type, w, row, col), col % K_SUPER / BLOCK);
-    const uint8_t *p = weight_at(type, w, row, col); /* of no k-quant */
-    if (type == QUANT_BF16) return _mm512_maskz_loadu_epi16(first32(n), p);
+    if (type == QUANT_BF16) return _mm512_maskz_loadu_epi16(first32(n), weight_at(type, w, row, col));
     if (type == QUANT_Q4_0 || type == QUANT_Q4_1) { /* a lookup among 16 words takes the low four bits of its index */
+        const uint8_t *p = weight_at(type, w, row, col);
         __m256i table = (__m256i)_mm512_cvtneps_pbh(table_q4(type, p));
         __m256i codes = _mm256_cvtepu8_epi16(_mm_loadu_si128((const __m128i *)codes_q4(type, p)));
         __m256i low = _mm256_permutexvar_epi16(codes, table);
