@@ -90,7 +90,8 @@ lorac_status cpu_backend_init(struct cpu_backend *c, struct memory *m, struct po
     c->threads = pool_threads(pool);
     if (!cpu_kernels_choose(isa_cap, &c->k))
         return fail(err, LORAC_INVALID_ARGUMENT, NULL,
-                    "this CPU has no instruction set level \"%s\" (levels: scalar, avx2, avx512, avx512bf16, amx)", isa_cap);
+                    "this CPU has no instruction set level \"%s\" (levels: scalar, avx2, avx512, avx512bf16, amx)",
+                    isa_cap);
     c->base.memory = m;
     c->base.isa = c->k.isa;
     c->task_flops = strcmp(c->k.isa, "scalar") ? 200e6 : 5e6;

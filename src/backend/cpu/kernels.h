@@ -182,8 +182,8 @@ void cpu_kernels_amx(struct cpu_kernels *t);
 bool cpu_has_amx(void);
 #endif
 
-/* The best table for this CPU, no better than `cap`. NULL: no cap, and no level that measures slower than the one below.
- * false: cap is no name of an instruction set. */
+/* The best table for this CPU, no better than `cap`. NULL: no cap, and no level that measures slower than the one
+ * below. false: cap is no name of an instruction set. */
 bool cpu_kernels_choose(const char *cap, struct cpu_kernels *t);
 
 #endif

@@ -73,10 +73,7 @@ static const struct {
 } levels[] = {
     {"scalar", peaks_scalar},
 #if LORAC_X86
-    {"avx2", peaks_avx2},
-    {"avx512", peaks_avx512},
-    {"avx512bf16", peaks_avx512bf16},
-    {"amx", peaks_amx},
+    {"avx2", peaks_avx2},     {"avx512", peaks_avx512}, {"avx512bf16", peaks_avx512bf16}, {"amx", peaks_amx},
 #endif
 };
 
