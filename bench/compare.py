@@ -9,7 +9,7 @@ and NAME.svg. --only takes names or beginnings of names of compare_tasks.py; wha
 DIR of --peers holds the peers' scripts (peft_speed.py, llama_speed.py …), PY is a Python with their packages; models are made in --models when missing.
 --prefix CMD runs every program under CMD (taskset, numactl, a lock). --render only writes the table and the chart again. What cannot run is left out,
 with the reason. Needs nothing but Python itself."""
-import argparse, json, os, sys
+import argparse, json, os, signal, sys
 
 import compare_render
 from compare_models import Models
@@ -90,6 +90,7 @@ def save(record, out):
 
 def main():
     a = options()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the program that runs is ended too
     if a.list: return print("\n".join(f"{name:20} {task.title}" for name, task in TASKS.items()))
     record = new_record(a.out + ".json")
     names = [] if a.render else chosen(a.only)

@@ -1,5 +1,5 @@
 """compare_run.py — runs the commands of a comparison, lorac's and the peers', and reads their figures. Nothing here knows a task."""
-import dataclasses, json, os, re, signal, subprocess, sys, tempfile, time
+import dataclasses, json, os, re, signal, subprocess, sys, tempfile, threading
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
@@ -10,7 +10,8 @@ class Skipped(Exception):
 
 @dataclasses.dataclass(frozen=True)
 class Command:
-    """One process. `program` is a command of lorac's, "process" (a whole run of lorac generate, timed) or a peer's script (*.py)."""
+    """One process. `program` is a command of lorac's, "process" (a whole run of lorac generate, timed), a program of
+    bench/ or a peer's script (*.py)."""
     program: str
     model: str
     args: str = ""
@@ -56,13 +57,19 @@ class Runner:
 
     def words(self, c, scratch):
         o, model = self.options, self.models.path(c.model)
-        args = c.args.format(data=o.data, scratch=scratch).split()
-        for path in self.models.adapters(c.model, c.adapters): args += ["--adapter-path", path]
+        args, folders = c.args.format(data=o.data, scratch=scratch).split(), self.models.adapters(c.model, c.adapters)
+        if c.program == "bench_resident": return [self.built("bench_resident"), model, *args, *folders]
+        for path in folders: args += ["--adapter-path", path]
         if c.program.endswith(".py"): return [o.python, os.path.join(o.peers, c.program), *([model] if c.model else []), *args]
         if c.program == "process": return [sys.executable, os.path.join(HERE, "first_token.py"), o.lorac, model]
-        if not os.path.exists(o.lorac): raise Skipped(f"there is no {o.lorac}")
         threads = [] if "--threads" in args else ["--threads", str(o.threads)]
-        return [o.lorac, c.program, "--model", model, "--json", *args, *threads]
+        return [self.built(""), c.program, "--model", model, "--json", *args, *threads]
+
+    def built(self, name):
+        """lorac, or a program of bench/ built beside it (cmake -DLORAC_BENCH=ON)."""
+        path = os.path.join(os.path.dirname(self.options.lorac), name) if name else self.options.lorac
+        if not os.path.exists(path): raise Skipped(f"{path} is not built")
+        return path
 
     def run(self, c):
         with tempfile.TemporaryDirectory(prefix="lorac-compare-") as scratch:
@@ -73,15 +80,24 @@ class Runner:
 
 
 def start(words, c, folder, limit):
-    """Runs to the end, to the line that says enough, or to the time limit."""
+    """Runs to the end, to the line that says enough, or to the time limit. The process leads a group of its own, so that what it started ends with it."""
     env = os.environ | dict(pair.split("=", 1) for pair in c.env.split())
-    lines, enough, deadline = [], False, time.monotonic() + limit
+    lines, enough = [], False
     with tempfile.TemporaryFile("w+") as errors:
         p = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=errors, text=True, cwd=folder if c.program.endswith(".py") else None, env=env, start_new_session=True)
-        for line in p.stdout:
-            lines.append(line)
-            enough = bool(c.until and re.search(c.until, line))
-            if enough or time.monotonic() > deadline: os.killpg(p.pid, signal.SIGKILL); break
+        end = lambda: os.killpg(p.pid, signal.SIGKILL)
+        timer = threading.Timer(limit, end)
+        timer.start()
+        try:
+            for line in p.stdout:
+                lines.append(line)
+                enough = bool(c.until and re.search(c.until, line))
+                if enough: break
+        except BaseException:  # this program is interrupted: the other would go on
+            end()
+            raise
+        finally: timer.cancel()
+        if enough: end()
         _, status, usage = os.wait4(p.pid, 0)
         p.returncode = os.waitstatus_to_exitcode(status)
         errors.seek(0)
@@ -95,6 +111,7 @@ def reason(out, err, status):
     error = fields(out).get("error")
     if isinstance(error, dict): return error["message"]
     lines = [line for line in (err + out).splitlines() if line.strip()]
+    if status == -signal.SIGKILL: return "stopped: it took longer than --limit allows"
     return f"exit status {status}: {lines[-1][:200] if lines else 'nothing said'}"
 
 

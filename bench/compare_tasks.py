@@ -83,7 +83,7 @@ def training_tasks():
     c = train("smollm2-bf16", env=AVX2)
     yield Task("train-avx2", "LoRA training with AVX2 alone", of_train(c) | of_peer("PEFT bf16, ATEN avx2", peft(AVX2)), [ratio(1.4), share(65, of="f32 peak")])
     # ATen's variable does not reach oneDNN, which goes on multiplying with whatever the processor has.
-    yield Task("train-avx2-both", "the same, oneDNN held to AVX2 too", of_train(c) | of_peer("PEFT bf16, all avx2", peft(AVX2 + " ONEDNN_MAX_CPU_ISA=AVX2")), [ratio(1.4)])
+    yield Task("train-avx2-both", "the same, oneDNN held to AVX2 too", of_train(c) | of_peer("PEFT bf16, all avx2", peft(AVX2 + " ONEDNN_MAX_CPU_ISA=AVX2")), [ratio(1.4)], rounds=1)
 
 
 def generation_tasks():
@@ -108,6 +108,8 @@ def adapter_tasks():
         yield Task(f"switch-{size}", f"switching resident adapters, {label(model)}", {"lorac": field("lorac", c, "adapter.switch_microseconds")}, [at_most("µs", 20)], unit="µs")
         yield Task(f"rows8-{size}", f"8 rows under 8 different r-16 adapters, {label(model)}", slower(decode(model, "--batch 8", adapters=8)), [at_most("% slower", eight)],
                    unit="% slower")
+    idle = Command("bench_resident", "smollm2-q4_1", "64", adapters=8)
+    yield Task("resident", "decode beside 64 adapters that no row uses", {"lorac": field("lorac", idle, "slowdown_percent")}, [at_most("% slower", 1)], unit="% slower")
 
 
 def machine_tasks():
