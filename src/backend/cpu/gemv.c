@@ -1,13 +1,16 @@
-/* gemv.c — products of few rows on the CPU: every weight row is read once, against each activation row. */
+/* gemv.c — products of few rows on the CPU: every weight row is read once, against all activation rows.
+ *
+ * One row is quantised by each task for itself; several are quantised once beforehand. */
 #include "backend/cpu/products.h"
 
 #include <string.h>
 
-enum { FEW_ROWS = 6 }; /* up to so many, reading the weights once a row beats unpacking a panel */
+enum { FEW_ROWS = 6 }; /* up to so many beat unpacking a panel */
 
 struct gemv_run {
     struct cpu_backend *c;
     const struct matmul *a;
+    struct cpu_q8_rows x8;           /* several rows in int8 */
     size_t per_task;                 /* weight rows */
     size_t tasks[GROUP_LINEARS + 1]; /* first task of each output */
 };
@@ -39,6 +42,28 @@ static void add_terms(const struct gemv_run *g, size_t output, size_t row, size_
     }
 }
 
+/* y[r · ld + i] = W[first + i] · x[r]; all rows of x. */
+static void products(const struct gemv_run *g, struct cpu_scratch *scratch, const struct cpu_matrix *w, size_t first,
+                     size_t rows, float *y, size_t ld)
+{
+    const struct cpu_kernels *k = &g->c->k;
+    const struct matmul *a = g->a;
+    struct cpu_q8 x8 = q8_at(scratch->rows, a->cols);
+    if (g->x8.q && k->gemv_q8_rows[w->type]) {
+        k->gemv_q8_rows[w->type](y, ld, w, first, rows, g->x8, a->rows);
+        return;
+    }
+    for (size_t r = 0; r < a->rows; r++, y += ld) {
+        const float *x = cpu_floats(a->x) + r * a->ldx;
+        if (!k->gemv_q8[w->type]) {
+            k->gemv_f32[w->type](y, w, first, rows, x);
+            continue;
+        }
+        k->quantize_q8(x8, x, a->cols);
+        k->gemv_q8[w->type](y, w, first, rows, x8);
+    }
+}
+
 static void gemv_task(void *context, size_t task, int worker)
 {
     const struct gemv_run *g = context;
@@ -48,25 +73,17 @@ static void gemv_task(void *context, size_t task, int worker)
     const struct matmul_output *o = &a->out[i];
     struct cpu_matrix w = cpu_matrix_of(o->w);
     size_t first = (task - g->tasks[i]) * g->per_task, rows = size_min(g->per_task, w.rows - first);
-    struct cpu_q8 x8 = q8_at(g->c->scratch[worker].rows, a->cols);
-    float *spare = g->c->scratch[worker].panel; /* per_task floats fit */
+    float *spare = g->c->scratch[worker].panel; /* FEW_ROWS · per_task floats fit */
+    float *into = cpu_floats(o->y) + first;
+    bool direct = !a->accumulate && a->scale == 1;
 
-    for (size_t r = 0; r < a->rows; r++) {
-        const float *x = cpu_floats(a->x) + r * a->ldx;
-        float *into = cpu_floats(o->y) + r * o->ldy + first, *y = a->accumulate || a->scale != 1 ? spare : into;
-        if (g->c->k.gemv_q8[w.type]) {
-            g->c->k.quantize_q8(x8, x, a->cols);
-            g->c->k.gemv_q8[w.type](y, &w, first, rows, x8);
-        } else {
-            g->c->k.gemv_f32[w.type](y, &w, first, rows, x);
-        }
-        if (y != into) {
-            if (!a->accumulate) memset(into, 0, rows * sizeof *into);
-            g->c->k.axpy(into, y, a->scale, rows);
-        }
+    products(g, &g->c->scratch[worker], &w, first, rows, direct ? into : spare, direct ? o->ldy : rows);
+    for (size_t r = 0; r < a->rows; r++, into += o->ldy) {
+        if (!direct && !a->accumulate) memset(into, 0, rows * sizeof *into);
+        if (!direct) g->c->k.axpy(into, spare + r * rows, a->scale, rows);
         if (buf_is(o->bias)) g->c->k.axpy(into, cpu_floats(o->bias) + first, 1, rows);
-        add_terms(g, i, r, first, rows, into, spare);
     }
+    for (size_t r = 0; r < a->rows; r++) add_terms(g, i, r, first, rows, cpu_floats(o->y) + r * o->ldy + first, spare);
 }
 
 bool gemv_can(const struct cpu_backend *c, const struct matmul *a)
@@ -84,12 +101,13 @@ bool gemv_can(const struct cpu_backend *c, const struct matmul *a)
 void gemv(struct stream *s, const struct matmul *a)
 {
     struct gemv_run g = {.c = cpu_of(s), .a = a};
+    if (q8_rows_can(g.c, a)) q8_rows_make(s, a, &g.x8);
     size_t total = 0, least = 65536 / (a->cols ? a->cols : 1) + 1;
     for (size_t i = 0; i < a->count; i++) total += a->out[i].w->rows;
     g.per_task = total / ((size_t)g.c->threads * 2) + 1;
     if (g.per_task < least) g.per_task = least;
     if (g.per_task * a->cols > 4000000) g.per_task = 4000000 / a->cols + 1;
-    g.per_task = size_min((g.per_task + 15) & ~(size_t)15, CPU_PANEL_BYTES / sizeof(float));
+    g.per_task = size_min((g.per_task + 15) & ~(size_t)15, CPU_PANEL_BYTES / sizeof(float) / FEW_ROWS / 16 * 16);
     for (size_t i = 0; i < a->count; i++)
         g.tasks[i + 1] = g.tasks[i] + (a->out[i].w->rows + g.per_task - 1) / g.per_task;
     for (size_t i = a->count; i < GROUP_LINEARS; i++) g.tasks[i + 1] = g.tasks[a->count];

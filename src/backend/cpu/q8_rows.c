@@ -32,8 +32,8 @@ void q8_rows_make(struct stream *s, const struct matmul *a, struct cpu_q8_rows *
     size_t blocks = a->cols / 32, ldq = (a->cols + 63) / 64 * 64;
     char *at = cpu_pointer(a->scratch);
     float *d = (float *)(at + a->rows * ldq);
-    *x8 = (struct cpu_q8_rows){(int8_t *)at, d, d + a->rows * blocks, (int16_t *)(d + 2 * a->rows * blocks), ldq,
-                               blocks};
+    *x8 =
+        (struct cpu_q8_rows){(int8_t *)at, d, d + a->rows * blocks, (int16_t *)(d + 2 * a->rows * blocks), ldq, blocks};
     struct q8_run r = {cpu_of(s), a, *x8};
     cpu_run(s, quantize_task, &r, (a->rows + ROWS_A_TASK - 1) / ROWS_A_TASK);
 }
