@@ -18,7 +18,7 @@
 #include <signal.h>
 #include <unistd.h>
 
-enum { MAX_THREADS = 1024, CACHE_LINE = 64, LOCK_TRIES = 200, PAUSES_PER_CLOCK = 16 };
+enum { MAX_THREADS = 1024, CACHE_LINE = 64, LOCK_TRIES = 200, PAUSES_PER_CLOCK = 16, CLOCKS_PER_YIELD = 16 };
 #define SPIN 50e-6 /* seconds that a thread spins for work before it sleeps */
 #define HOLD                                                                                                           \
     200e-6 /* seconds after a higher operation's end before a lower one goes on: its caller may have to wake           \
@@ -84,8 +84,8 @@ static void give(struct pool *p)
     pthread_mutex_unlock(&p->lock);
 }
 
-/* Until *word is no longer `seen`, at most `seconds`. Yields between: where the program has more threads than
- * processors, the one that is waited for may stand behind this one. */
+/* Until *word is no longer `seen`, at most `seconds`. Yields now and then: where the program has more threads than
+ * processors, the one that is waited for may stand behind this one; but a yield takes longer than a short task. */
 static void spin(const atomic_uint *word, unsigned seen, double seconds)
 {
     double end = os_seconds() + seconds;
@@ -93,7 +93,7 @@ static void spin(const atomic_uint *word, unsigned seen, double seconds)
         relax();
         if (i % PAUSES_PER_CLOCK) continue;
         if (os_seconds() >= end) return;
-        sched_yield();
+        if (i % (PAUSES_PER_CLOCK * CLOCKS_PER_YIELD) == 0) sched_yield();
     }
 }
 
@@ -231,6 +231,19 @@ static void wait_for_turn(struct pool *p, struct operation *op)
     op->asleep = false;
 }
 
+/* A single task, when nothing stands before it, is run without a word to the workers. */
+static bool run_alone(struct pool *p, struct operation *op)
+{
+    if (op->count != 1 || p->queue || p->seat_taken || held(p, op->priority)) return false;
+    if (op->cancel && atomic_load_explicit(op->cancel, memory_order_relaxed)) return false;
+    p->queue = op;
+    p->seat_taken = true;
+    run_next(p, op, 0);
+    p->seat_taken = false;
+    offer_seat(p, op);
+    return true;
+}
+
 /* Outside the lock, which the first ones to wake want at once. */
 static void wake_workers(struct pool *p, size_t count)
 {
@@ -251,8 +264,10 @@ bool pool_run(struct pool *p, enum pool_priority priority, pool_task task, void 
                            .cancel = cancel,
                            .wake = PTHREAD_COND_INITIALIZER};
     take(p);
-    size_t wake = enqueue(p, &op);
-    if (wake) wake_workers(p, wake);
+    if (!run_alone(p, &op)) {
+        size_t wake = enqueue(p, &op);
+        if (wake) wake_workers(p, wake);
+    }
     while (!ended(&op)) {
         if (p->seat_taken || head(p) != &op) {
             if (!ended(&op)) wait_for_turn(p, &op);
