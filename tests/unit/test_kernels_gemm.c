@@ -18,7 +18,7 @@
 
 /* ---- instruction sets ----------------------------------------------------------------------------------------- */
 
-static struct cpu_kernels levels[5];
+static struct cpu_kernels levels[6];
 static size_t level_count;
 
 typedef void (*family)(struct cpu_kernels *t);
