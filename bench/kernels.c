@@ -302,8 +302,95 @@ static void bench_q8(const struct cpu_kernels *t)
     for (enum quant_type type = 0; type < QUANT_TYPES; type++) {
         if (!t->q8_record || !t->pack_q8[type]) continue;
         for (size_t i = 0; i < 4; i++) bench_tile_q8(t, type, (size_t[]){8, 64, 64, 512}[i], i == 1 ? 4096 : 576);
-        for (size_t i = 0; i < 10; i++) bench_few(t, type, (size_t[]){1, 2, 4, 8, 16}[i / 2], i % 2 ? 4096 : 576);
+        for (size_t i = 0; i < 6; i++) bench_few(t, type, (size_t[]){1, 2, 4, 6, 8, 16}[i], 576);
+        bench_few(t, type, 2, 4096), bench_few(t, type, 8, 4096);
     }
+}
+
+/* ---- whole products as a driver does them: groups of panels that fit the second-level cache, 64 rows at a time ----
+ */
+
+enum kind { KIND_F32, KIND_BF16, KIND_INT8 };
+struct driven {
+    const struct cpu_kernels *t;
+    enum kind kind;
+    struct cpu_matrix w;
+    size_t m, depth_block;
+    float *x, *y;
+    uint16_t *x16;
+    struct cpu_q8_rows x8;
+    uint8_t *panel;
+};
+enum { PANEL_BYTES = 1 << 19, ROW_BLOCK = 64 };
+
+/* Columns n .. n + tile_cols at depth d: packed (rows 0), or multiplied with rows m .. m + rows. */
+static void drive_tile(const struct driven *p, uint8_t *panel, size_t n, size_t d, size_t depth, size_t m, size_t rows)
+{
+    const struct cpu_kernels *t = p->t;
+    size_t k = p->w.cols, ldy = p->w.rows, cols = t->tile_cols;
+    float *y = p->y + m * ldy + n;
+    if (p->kind == KIND_INT8 && !rows)
+        t->pack_q8[p->w.type](panel, &p->w, n, cols, d, depth);
+    else if (p->kind == KIND_INT8)
+        t->tile_q8[p->w.type](y, ldy, cpu_q8_rows_at(p->x8, m, d), panel, depth, rows, cols, 1, d > 0);
+    else if (p->kind == KIND_BF16 && !rows)
+        t->pack_bf16((uint16_t *)panel, &p->w, n, cols, d, depth);
+    else if (p->kind == KIND_BF16)
+        t->tile_bf16(y, ldy, p->x16, depth, (uint16_t *)panel, depth, rows, cols, 1, d > 0);
+    else if (!rows)
+        t->pack_f32((float *)panel, &p->w, n, cols, d, depth);
+    else
+        t->tile_f32(y, ldy, p->x + m * k + d, k, (float *)panel, depth, rows, cols, 1, d > 0);
+}
+
+static void drive(const struct driven *p)
+{
+    size_t k = p->w.cols, n_all = p->w.rows, cols = p->t->tile_cols;
+    if (p->kind == KIND_INT8) p->t->quantize_q8_rows(p->x8, p->x, k, p->m, k);
+    for (size_t d = 0; d < k; d += p->depth_block) {
+        size_t depth = k - d < p->depth_block ? k - d : p->depth_block;
+        size_t bytes =
+            p->kind == KIND_INT8 ? depth / 32 * p->t->q8_record : depth * cols * (p->kind == KIND_F32 ? 4 : 2);
+        size_t group = PANEL_BYTES / bytes * cols;
+        for (size_t n = 0; n < n_all; n += group) {
+            size_t last = n_all - n < group ? n_all : n + group;
+            for (size_t i = n; i < last; i += cols) drive_tile(p, p->panel + (i - n) / cols * bytes, i, d, depth, 0, 0);
+            for (size_t m = 0; m < p->m; m += ROW_BLOCK) {
+                if (p->kind == KIND_BF16)
+                    for (size_t r = 0; r < ROW_BLOCK; r++)
+                        p->t->to_bf16(p->x16 + r * depth, p->x + (m + r) * k + d, depth);
+                for (size_t i = n; i < last; i += cols)
+                    drive_tile(p, p->panel + (i - n) / cols * bytes, i, d, depth, m, ROW_BLOCK);
+            }
+        }
+    }
+}
+
+static void bench_driven(const struct cpu_kernels *t, enum kind kind, size_t k, size_t n, size_t depth_block)
+{
+    static const char *const names[] = {"product f32", "product bf16", "product int8"};
+    const double peaks[] = {peak.f32, peak.bf16, peak.int8};
+    enum { ROWS = 512 };
+    struct driven p = {.t = t, .kind = kind, .w = make_matrix(QUANT_Q4_1, n, k), .m = ROWS, .depth_block = depth_block};
+    p.x = need_numbers(ROWS * k, false), p.y = need(ROWS * n * 4), p.x16 = need(ROW_BLOCK * k * 2);
+    p.panel = need(PANEL_BYTES);
+    if (kind == KIND_INT8) p.x8 = make_q8_rows(t, ROWS, k);
+    double s;
+    BEST(s, drive(&p));
+    char shape[64];
+    snprintf(shape, sizeof shape, "%d x %zu x %zu, blocks %zu", ROWS, k, n, depth_block);
+    double speed = 2.0 * (double)(ROWS * k * n) / s;
+    line(t->isa, names[kind], shape, speed * 1e-9, "GFLOP/s", speed / peaks[kind]);
+    free((void *)p.w.data), free(p.x), free(p.y), free(p.x16), free(p.panel);
+    if (kind == KIND_INT8) free_q8_rows(p.x8);
+}
+
+static void bench_products(const struct cpu_kernels *t, enum kind kind)
+{
+    static const size_t shapes[][2] = {{576, 576}, {576, 192}, {576, 1536}, {1536, 576}, {576, 6144}, {4096, 4096}};
+    static const size_t blocks[] = {512, 1024, 2048};
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) bench_driven(t, kind, shapes[i][0], shapes[i][1], 2048);
+    for (size_t i = 0; i < 3; i++) bench_driven(t, kind, 4096, 1024, blocks[i]);
 }
 
 static void bench_gemv(const struct cpu_kernels *t, enum quant_type type, size_t bytes, size_t cols)
@@ -370,6 +457,8 @@ static void bench_vectors(const struct cpu_kernels *t)
 static void bench_isa(const struct cpu_kernels *t, bool bf16)
 {
     bench_tiles(t, bf16);
+    bench_products(t, bf16 ? KIND_BF16 : KIND_F32);
+    if (!bf16 && t->q8_record && t->pack_q8[QUANT_Q4_1]) bench_products(t, KIND_INT8);
     for (size_t i = 0; i < 3; i++) bench_product(t, QUANT_Q4_1, (size_t[]){32, 400, 2048}[i], 1536, 576, bf16);
     bench_product(t, QUANT_Q4_1, 400, 576, 1536, bf16);
     for (enum quant_type type = 0; type < QUANT_TYPES; type++) {

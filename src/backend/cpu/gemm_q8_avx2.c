@@ -5,4 +5,6 @@
 void gemm_q8_avx2(struct cpu_kernels *t)
 {
     offer_4_bits(t);
+    t->q8_panel_rows[QUANT_Q4_0] = 4;
+    t->q8_panel_rows[QUANT_Q4_1] = 8;
 }

@@ -9,4 +9,7 @@ void gemm_q8_avxvnni(struct cpu_kernels *t)
     offer_4_bits(t);
     t->pack_q8[QUANT_Q8_0] = pack_q8_0;
     t->tile_q8[QUANT_Q8_0] = tile_q8_0;
+    t->q8_panel_rows[QUANT_Q4_0] = 4;
+    t->q8_panel_rows[QUANT_Q4_1] = 6;
+    t->q8_panel_rows[QUANT_Q8_0] = 3;
 }

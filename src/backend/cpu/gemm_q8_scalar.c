@@ -98,4 +98,5 @@ void gemm_q8_scalar(struct cpu_kernels *t)
     t->tile_q8[QUANT_Q4_0] = tile_q4_0;
     t->tile_q8[QUANT_Q4_1] = tile_q4_1;
     t->tile_q8[QUANT_Q8_0] = tile_q8_0;
+    memset(t->q8_panel_rows, 2, sizeof t->q8_panel_rows);
 }

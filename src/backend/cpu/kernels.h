@@ -129,6 +129,9 @@ struct cpu_kernels {
      * the 32 activations of a block makes the row NaN. NULL where pack_q8 is. */
     void (*tile_q8[QUANT_TYPES])(float *y, size_t ldy, struct cpu_q8_rows x, const uint8_t *panel, size_t depth,
                                  size_t rows, size_t cols, float scale, bool accumulate);
+    /* From so many rows on, a panel that is packed for them alone beats gemv_q8 and gemv_q8_rows (measured, with depth
+     * cut in parts of 256, so that a part's panel stays in the first-level cache). */
+    uint8_t q8_panel_rows[QUANT_TYPES];
 
     /* ---- one activation row: y[i] = W[row + i] · x, i < rows ------------------------------------------------ */
     void (*quantize_q8)(struct cpu_q8 x8, const float *x, size_t cols); /* cols: a multiple of 32 */

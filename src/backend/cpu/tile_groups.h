@@ -37,10 +37,11 @@ typedef void (*tile_group)(const struct tile *t, size_t m);
     TILE_GROUP(7, v)                                                                                                   \
     TILE_GROUP(8, v)                                                                                                   \
     TILE_GROUP(9, v)                                                                                                   \
-    TILE_GROUP(10, v) TILE_GROUP(11, v)                                                                                \
-        TILE_GROUP(12, v) static const tile_group tiles_##v[] = {tile_1x##v, tile_2x##v,  tile_3x##v,  tile_4x##v,     \
-                                                                 tile_5x##v, tile_6x##v,  tile_7x##v,  tile_8x##v,     \
-                                                                 tile_9x##v, tile_10x##v, tile_11x##v, tile_12x##v};
+    TILE_GROUP(10, v)                                                                                                  \
+    TILE_GROUP(11, v)                                                                                                  \
+    TILE_GROUP(12, v)                                                                                                  \
+    static const tile_group tiles_##v[] = {tile_1x##v, tile_2x##v, tile_3x##v, tile_4x##v,  tile_5x##v,  tile_6x##v,   \
+                                           tile_7x##v, tile_8x##v, tile_9x##v, tile_10x##v, tile_11x##v, tile_12x##v};
 
 /* groups[r - 1] does r <= most rows. What is too much for one group and too little for two is halved. */
 static inline void tile_all_rows(const struct tile *t, size_t rows, const tile_group *groups, size_t most)
