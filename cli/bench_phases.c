@@ -311,7 +311,9 @@ double decode_bytes(const struct bench *b, const lorac_model *model, const struc
     double table = (double)m.vocab_size * (double)m.hidden_size;
     double weights = (double)m.weight_bytes * (m.tied_head ? 1 : 1 - table / (double)m.parameters);
     double cached = (double)b->prompt + (double)b->generation / 2;
-    double value = b->kv_bits ? 1 + 2.0 / 32 : b->common.precision == LORAC_EXACT ? 4 : 2; /* bytes; 8 bits have scales */
+    double value = b->kv_bits                           ? 1 + 2.0 / 32
+                   : b->common.precision == LORAC_EXACT ? 4
+                                                        : 2; /* bytes; 8 bits have scales */
     double cache = cached * (double)(m.layers * 2 * m.kv_heads * m.head_dim) * value;
     return weights + 4 * (double)rows->adapter_parameters + cache * (double)rows->count;
 }
