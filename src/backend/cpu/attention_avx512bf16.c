@@ -5,7 +5,7 @@
 #include "backend/cpu/families.h"
 #include "backend/cpu/attention_bf16.h"
 
-enum { VECTORS = 192 };
+enum { VECTORS = 192, BF16_ONE = 0x3f80 };
 static const float LOG2E = 0x1.715476p+0f;
 
 struct scratch {
@@ -108,11 +108,12 @@ static void raise_max(const struct block *b, size_t vector, __m512 top)
     _mm512_storeu_ps(total, _mm512_mul_ps(_mm512_loadu_ps(total), shrink));
 }
 
-/* The scores s (n · LANES) become p = exp(scale (s − max)), in bf16, 0 from `seen` on. n is known when compiling. */
+/* The scores s (n · LANES) become p = exp(scale (s − max)), in bf16, 0 from `seen` on. n is known when compiling. The
+ * total is that of the rounded p, so that what the rounding moves does not change their sum. */
 INLINE void soften(const struct block *b, size_t vector, const float *s, pair *p, size_t seen, size_t n)
 {
     float *total = b->w.total + vector * LANES;
-    __m512 x[CPU_KEY_BLOCK / LANES], top, sum[2];
+    __m512 x[CPU_KEY_BLOCK / LANES], top, sum;
 #pragma GCC unroll 4
     for (size_t j = 0; j < n; j++) {
         x[j] = _mm512_loadu_ps(s + j * LANES);
@@ -122,21 +123,18 @@ INLINE void soften(const struct block *b, size_t vector, const float *s, pair *p
         top = j ? _mm512_max_ps(top, x[j]) : x[j];
     }
     if (_mm512_cmp_ps_mask(top, _mm512_set1_ps(b->w.max[vector]), _CMP_GT_OQ)) raise_max(b, vector, top);
+    sum = _mm512_loadu_ps(total);
     __m512 factor = _mm512_set1_ps(b->factor);
     __m512 offset = _mm512_mul_ps(_mm512_set1_ps(b->w.max[vector]), factor);
-    sum[0] = _mm512_loadu_ps(total), sum[1] = _mm512_setzero_ps();
 #pragma GCC unroll 4
-    for (size_t j = 0; j < n; j++) {
-        x[j] = exp2_ps(_mm512_fmsub_ps(x[j], factor, offset));
-        sum[j % 2] = _mm512_add_ps(sum[j % 2], x[j]);
+    for (size_t j = 0; j < n; j++) x[j] = exp2_ps(_mm512_fmsub_ps(x[j], factor, offset));
+#pragma GCC unroll 2
+    for (size_t j = 0; j < n; j += 2) {
+        __m512i rounded = join(x[j], j + 1 < n ? x[j + 1] : _mm512_setzero_ps());
+        sum = _mm512_dpbf16_ps(sum, (__m512bh)rounded, (__m512bh)_mm512_set1_epi16(BF16_ONE));
+        _mm512_storeu_si512(p + j * LANES / 2, rounded);
     }
-#pragma GCC unroll 4
-    for (size_t j = 0; j < n; j += 2)
-        if (j + 1 < n)
-            _mm512_storeu_si512(p + j * LANES / 2, join(x[j], x[j + 1]));
-        else
-            _mm256_storeu_si256((__m256i *)(p + j * LANES / 2), (__m256i)_mm512_cvtneps_pbh(x[j]));
-    _mm512_storeu_ps(total, _mm512_add_ps(sum[0], sum[1]));
+    _mm512_storeu_ps(total, sum);
 }
 
 /* The tile's scores of the vectors v .. v + n and `width` keys. */
