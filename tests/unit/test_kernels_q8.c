@@ -20,7 +20,7 @@ enum { TYPES = sizeof types / sizeof *types };
 
 /* ---- instruction sets ------------------------------------------------------------------------------------------- */
 
-static struct cpu_kernels levels[4];
+static struct cpu_kernels levels[4]; /* all that have int8 panels of their own */
 static size_t level_count;
 
 static void add_level(const char *name, void (*overlay)(struct cpu_kernels *t))

@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-enum { FEW_ROWS = 6 }; /* up to so many beat unpacking a panel */
+enum { FEW_ROWS = 6 }; /* up to so many beat unpacking a panel of floats */
 
 struct gemv_run {
     struct cpu_backend *c;
@@ -86,15 +86,23 @@ static void gemv_task(void *context, size_t task, int worker)
     for (size_t r = 0; r < a->rows; r++) add_terms(g, i, r, first, rows, cpu_floats(o->y) + r * o->ldy + first, spare);
 }
 
+/* Whether a few rows against this format are better multiplied without a panel. */
+static bool few(const struct cpu_backend *c, enum quant_type type, size_t rows)
+{
+    return c->k.pack_q8[type] ? rows < c->k.q8_panel_rows[type] : rows <= FEW_ROWS;
+}
+
 bool gemv_can(const struct cpu_backend *c, const struct matmul *a)
 {
     size_t q8_bytes = (a->cols + 63) / 64 * 64 + a->cols / 32 * 8;
     if (!a->int8 || a->precision == PRECISION_EXACT || a->rows > FEW_ROWS || q8_bytes > CPU_ROWS_BYTES ||
         a->number != NUMBER_F32)
         return false;
-    for (size_t i = 0; i < a->count; i++)
-        if (a->out[i].number != NUMBER_F32 || (!c->k.gemv_q8[a->out[i].w->type] && !c->k.gemv_f32[a->out[i].w->type]))
+    for (size_t i = 0; i < a->count; i++) {
+        enum quant_type type = a->out[i].w->type;
+        if (a->out[i].number != NUMBER_F32 || !few(c, type, a->rows) || (!c->k.gemv_q8[type] && !c->k.gemv_f32[type]))
             return false;
+    }
     return true;
 }
 

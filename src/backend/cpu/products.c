@@ -10,7 +10,6 @@
 
 enum {
     DEPTH_BLOCK = 256,
-    Q8_DEPTH = 2048,   /* one tile of codes fits the panel */
     PART_ROWS = 8192,  /* of a transposed weight, in one run: its tasks stay short */
     MOST_ROWS = 512,   /* of a task: DEPTH_BLOCK of each fill the scratch */
     MOST_COLS = 256,   /* of a task: DEPTH_BLOCK of each fill the panel */
@@ -106,8 +105,8 @@ static void add_q8(struct sums *b, const struct operand *o)
 {
     const struct cpu_kernels *k = &b->p->c->k;
     size_t tile = k->tile_cols;
-    for (size_t d = 0; d < o->w.cols; d += Q8_DEPTH) {
-        size_t depth = size_min(Q8_DEPTH, o->w.cols - d);
+    for (size_t d = 0; d < o->w.cols; d += DEPTH_BLOCK) {
+        size_t depth = size_min(DEPTH_BLOCK, o->w.cols - d);
         struct cpu_q8_rows x = cpu_q8_rows_at(*b->p->x8, b->row, d);
         uint8_t *panel = b->scratch->panel;
         for (size_t n = 0; n < b->cols; n += tile) {
