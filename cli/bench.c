@@ -50,7 +50,7 @@ struct results {
     lorac_machine machine;
     lorac_runtime_info runtime;
     double prefill_percent, decode_percent, train_percent, open_ms, slowdown, switch_us;
-    const char *unit;
+    const char *prefill_unit, *train_unit;
     bool adapter;
 };
 
@@ -130,14 +130,19 @@ static lorac_status measure_speeds(const struct bench *b, const struct engine *e
 static lorac_status measure(const struct bench *b, const struct engine *e, const struct rows *rows, struct results *r,
                             lorac_error *err)
 {
-    bool bf16 = r->machine.peak_bf16 > 0 && b->common.precision == LORAC_FAST;
-    double peak = bf16 ? r->machine.peak_bf16 : r->machine.peak_f32;
+    bool fast = b->common.precision == LORAC_FAST, bf16 = fast && r->machine.peak_bf16 > 0;
+    lorac_model_info m = {.struct_size = sizeof m};
     lorac_status failed = LORAC_OK;
-    r->unit = bf16 ? "bf16" : "f32";
+    lorac_model_get_info(e->model, &m);
+    bool int8 = fast && m.int8_products && r->machine.peak_int8 > 0;
+    double peak = bf16 ? r->machine.peak_bf16 : r->machine.peak_f32;
+    double prefill_peak = int8 ? r->machine.peak_int8 : peak;
+    r->train_unit = bf16 ? "bf16" : "f32";
+    r->prefill_unit = int8 ? "int8" : r->train_unit;
     if (r->phases & (PREFILL | DECODE)) {
         failed = measure_speeds(b, e, rows, r, err);
         double prompts_per_second = r->speeds.prefill / (double)(b->prompt * rows->count);
-        r->prefill_percent = 100 * prompts_per_second * prefill_flops(b, e->model, rows) / peak;
+        r->prefill_percent = 100 * prompts_per_second * prefill_flops(b, e->model, rows) / prefill_peak;
         double steps_per_second = r->speeds.decode / (double)rows->count;
         r->decode_percent = 100 * steps_per_second * decode_bytes(b, e->model, rows) / r->machine.read_bandwidth;
     }
@@ -165,7 +170,7 @@ static void print_json(const struct results *r)
     if (r->phases & PREFILL)
         json_object_set_new(object, "prefill",
                             json_pack("{s:o,s:o,s:s,s:I}", "tokens_per_second", json_number(r->speeds.prefill),
-                                      "percent_of_peak", json_number(r->prefill_percent), "unit", r->unit,
+                                      "percent_of_peak", json_number(r->prefill_percent), "unit", r->prefill_unit,
                                       "peak_rss_bytes", (json_int_t)r->speeds.prefill_rss));
     if (r->phases & DECODE)
         json_object_set_new(object, "decode",
@@ -198,14 +203,14 @@ static void print_text(const struct results *r)
     putchar('\n');
     if (r->phases & PREFILL)
         printf("prefill   %8.1f tokens/s  %5.1f %% of the %s peak  %s\n", r->speeds.prefill, r->prefill_percent,
-               r->unit, format_bytes(b, sizeof b, (double)r->speeds.prefill_rss));
+               r->prefill_unit, format_bytes(b, sizeof b, (double)r->speeds.prefill_rss));
     if (r->phases & DECODE)
         printf("decode    %8.1f tokens/s  %5.1f %% of the bandwidth  %s\n", r->speeds.decode, r->decode_percent,
                format_bytes(b, sizeof b, (double)r->speeds.decode_rss));
     if (r->adapter) printf("adapter   %.1f %% slower decoding, switched in %.3f µs\n", r->slowdown, r->switch_us);
     if (r->phases & TRAIN)
         printf("train     %8.1f tokens/s  %5.1f %% of the %s peak  %s\n", r->training.tokens_per_second,
-               r->train_percent, r->unit, format_bytes(b, sizeof b, (double)r->training.peak_rss));
+               r->train_percent, r->train_unit, format_bytes(b, sizeof b, (double)r->training.peak_rss));
     if (r->phases & OPEN) printf("open      %8.1f ms to the first token\n", r->open_ms);
 }
 

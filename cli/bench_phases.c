@@ -211,7 +211,8 @@ double prefill_flops(const struct bench *b, const lorac_model *model, const stru
     return products + head + attention;
 }
 
-/* Every weight once (an untied embedding is not read), every adapter (f32) once, and each row's mean cache (f32). */
+/* Every weight once (an untied embedding is not read), every adapter (bf16; f32 in exact precision) once, and each
+ * row's mean cache. */
 double decode_bytes(const struct bench *b, const lorac_model *model, const struct rows *rows)
 {
     lorac_model_info m = {.struct_size = sizeof m};
@@ -223,5 +224,6 @@ double decode_bytes(const struct bench *b, const lorac_model *model, const struc
                    : b->common.precision == LORAC_EXACT ? 4
                                                         : 2; /* bytes; 8 bits have scales */
     double cache = cached * (double)(m.layers * 2 * m.kv_heads * m.head_dim) * value;
-    return weights + 4 * (double)rows->adapter_parameters + cache * (double)rows->count;
+    double number = b->common.precision == LORAC_EXACT ? 4 : 2;
+    return weights + number * (double)rows->adapter_parameters + cache * (double)rows->count;
 }

@@ -31,6 +31,7 @@ typedef struct lorac_model_info {
     size_t parameters;   /* weights, a tied head counted once */
     size_t weight_bytes; /* as stored */
     int tied_head;
+    int int8_products; /* in fast precision, prompts meet most of the layers' weights with int8 activations */
 } lorac_model_info;
 LORAC_API void lorac_model_get_info(const lorac_model *model, lorac_model_info *info);
 

@@ -201,6 +201,8 @@ struct backend_kernels {
     void (*readback)(struct stream *s, void *to, struct buf from, size_t bytes); /* after wait */
     /* The bytes at a place, for reading after wait; NULL where the host cannot see them: then readback. */
     const void *(*host_view)(struct backend *b, struct buf place);
+    /* Whether matmul's many rows meet weights of this type in int8 where the caller allows it. */
+    bool (*int8_products)(const struct backend *b, enum quant_type type);
     void (*begin)(struct stream *s);
     bool (*wait)(struct stream *s); /* false: cancelled since begin */
     void (*destroy)(struct backend *b);

@@ -56,12 +56,36 @@ void lorac_model_release(lorac_model *model)
     if (model && --model->references == 0) model_free(model);
 }
 
+static bool int8_products(const struct lorac_model *m)
+{
+    const struct backend *b = m->runtime->backend;
+    size_t with = 0, all = 0;
+    for (size_t i = 0; i < m->linear_count; i++) {
+        const struct qmatrix *w = &m->linears[i].weight;
+        all += w->rows * w->cols;
+        if (b->kernels->int8_products(b, w->type)) with += w->rows * w->cols;
+    }
+    return 2 * with > all;
+}
+
 void lorac_model_get_info(const lorac_model *m, lorac_model_info *info)
 {
     const struct model_config *c = &m->config;
     size_t size = info->struct_size;
-    lorac_model_info full = {
-        size,        m->family->name, m->path,  c->layers,  c->hidden,     c->intermediate, c->heads,
-        c->kv_heads, c->head_dim,     c->vocab, c->context, m->parameters, m->weight_bytes, c->tied_head};
+    lorac_model_info full = {size,
+                             m->family->name,
+                             m->path,
+                             c->layers,
+                             c->hidden,
+                             c->intermediate,
+                             c->heads,
+                             c->kv_heads,
+                             c->head_dim,
+                             c->vocab,
+                             c->context,
+                             m->parameters,
+                             m->weight_bytes,
+                             c->tied_head,
+                             int8_products(m)};
     memcpy(info, &full, size < sizeof full ? size : sizeof full);
 }

@@ -51,6 +51,12 @@ static const void *host_view(struct backend *b, struct buf place)
     return cpu_pointer(place);
 }
 
+static bool int8_products(const struct backend *b, enum quant_type type)
+{
+    const struct cpu_kernels *k = &((const struct cpu_backend *)b)->k;
+    return k->q8_record && k->pack_q8[type];
+}
+
 /* ---- streams ------------------------------------------------------------------------------- */
 
 static void begin(struct stream *s)
@@ -135,6 +141,7 @@ const struct backend_kernels cpu_backend_kernels = {
     .upload = upload,
     .readback = readback,
     .host_view = host_view,
+    .int8_products = int8_products,
     .begin = begin,
     .wait = wait_end,
     .destroy = cpu_backend_destroy,

@@ -31,6 +31,10 @@ static const void *host_view(struct backend *b, struct buf place)
 {
     return NULL;
 }
+static bool int8_products(const struct backend *b, enum quant_type type)
+{
+    return false;
+}
 static void begin(struct stream *s)
 {
     s->cancelled = false;
@@ -129,6 +133,7 @@ static const struct backend_kernels kernels = {
     .upload = upload,
     .readback = readback,
     .host_view = host_view,
+    .int8_products = int8_products,
     .begin = begin,
     .wait = wait_end,
     .destroy = destroy,
