@@ -98,6 +98,7 @@ struct matmul {
     size_t ldx, rows, cols, count;
     struct matmul_output out[GROUP_LINEARS];
     struct low_rank low; /* its linears are the outputs */
+    bool shrink;         /* h is not there yet: it is computed, from x */
     float scale;
     bool accumulate;
     enum precision precision;

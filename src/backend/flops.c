@@ -25,7 +25,8 @@ static double terms(const struct low_rank *l, size_t first, size_t last, bool a)
 
 double flops_matmul(const struct matmul *a)
 {
-    return products(a->rows, a->cols, a->out, a->count) + terms(&a->low, 0, a->low.count, false);
+    double h = a->shrink ? terms(&a->low, 0, a->low.count, true) : 0;
+    return products(a->rows, a->cols, a->out, a->count) + h + terms(&a->low, 0, a->low.count, false);
 }
 double flops_matmul_back(const struct matmul_back *a)
 {

@@ -135,7 +135,12 @@ static void products(struct exec *e, const struct linear_group *group, struct te
                        .low = low_rank_of(e, group, terms),
                        .scale = 1,
                        .accumulate = accumulate};
-    shrink_all(e, group, &a.low, x);
+    if (e->dropout)
+        shrink_all(e, group, &a.low, x);
+    else if (a.low.terms) {
+        a.low.h = exec_tensor(e, x->rows, a.low.ldh, NUMBER_F32)->data;
+        a.shrink = true;
+    }
     for (size_t i = 0; i < group->count; i++)
         a.out[i] = (struct matmul_output){&group->linear[i]->weight, out[i]->data, group->linear[i]->bias,
                                           out[i]->width, out[i]->number};

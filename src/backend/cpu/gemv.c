@@ -5,12 +5,11 @@
 
 #include <string.h>
 
-enum { FEW_ROWS = 6 }; /* up to so many beat unpacking a panel of floats */
-
 struct gemv_run {
     struct cpu_backend *c;
     const struct matmul *a;
-    struct cpu_q8_rows x8;           /* several rows in int8 */
+    struct cpu_q8_rows x8; /* several rows in int8 */
+    struct few_terms few;
     size_t per_task;                 /* weight rows */
     size_t tasks[GROUP_LINEARS + 1]; /* first task of each output */
 };
@@ -21,25 +20,6 @@ static struct cpu_q8 q8_at(void *memory, size_t cols)
     int8_t *q = memory;
     return (struct cpu_q8){q, (float *)(q + ((cols + 63) & ~(size_t)63)),
                            (float *)(q + ((cols + 63) & ~(size_t)63)) + blocks};
-}
-
-/* y[first .. first + n] += scale · B h for the terms of row `row`; spare: n floats. */
-static void add_terms(const struct gemv_run *g, size_t output, size_t row, size_t first, size_t n, float *y,
-                      float *spare)
-{
-    const struct low_rank *low = &g->a->low;
-    for (size_t r = 0; low->terms && r < low->terms->count; r++) {
-        const struct term_rows *range = &low->terms->ranges[r];
-        if (row < range->row || row >= range->row + range->rows) continue;
-        const float *h = cpu_floats(low->h) + row * low->ldh + low_rank_column(low, range->table, output);
-        size_t count;
-        const struct lora_term *terms = low_rank_terms(low, range->table, output, &count);
-        for (size_t t = 0; t < count; h += term_rank(&terms[t++])) {
-            struct cpu_matrix b = cpu_matrix_of(&terms[t].b[low->precision]);
-            g->c->k.gemv_f32[b.type](spare, &b, first, n, h);
-            g->c->k.axpy(y, spare, terms[t].scale, n);
-        }
-    }
 }
 
 /* y[r · ld + i] = W[first + i] · x[r]; all rows of x. */
@@ -64,11 +44,29 @@ static void products(const struct gemv_run *g, struct cpu_scratch *scratch, cons
     }
 }
 
+/* The terms of output i on all rows; y (rows, o->ldy) from weight row `first` on. */
+static void add_terms(struct gemv_run *g, size_t i, size_t first, size_t n, float *y, float *spare)
+{
+    const struct low_rank *low = &g->a->low;
+    if (!low->terms) return;
+    few_terms_wait(&g->few);
+    for (size_t r = 0; r < low->terms->count; r++) {
+        const struct term_rows *range = &low->terms->ranges[r];
+        for (size_t row = range->row; row < range->row + range->rows; row++)
+            few_terms_add(g->c, low, range, i, row, first, n, y + row * g->a->out[i].ldy, spare);
+    }
+}
+
 static void gemv_task(void *context, size_t task, int worker)
 {
-    const struct gemv_run *g = context;
+    struct gemv_run *g = context;
     const struct matmul *a = g->a;
     size_t i = 0;
+    if (task < g->few.tasks) {
+        few_terms_task(&g->few, task);
+        return;
+    }
+    task -= g->few.tasks;
     while (task >= g->tasks[i + 1]) i++;
     const struct matmul_output *o = &a->out[i];
     struct cpu_matrix w = cpu_matrix_of(o->w);
@@ -83,7 +81,7 @@ static void gemv_task(void *context, size_t task, int worker)
         if (!direct) g->c->k.axpy(into, spare + r * rows, a->scale, rows);
         if (buf_is(o->bias)) g->c->k.axpy(into, cpu_floats(o->bias) + first, 1, rows);
     }
-    for (size_t r = 0; r < a->rows; r++) add_terms(g, i, r, first, rows, cpu_floats(o->y) + r * o->ldy + first, spare);
+    add_terms(g, i, first, rows, cpu_floats(o->y) + first, spare);
 }
 
 /* Whether a few rows against this format are better multiplied without a panel. */
@@ -119,5 +117,6 @@ void gemv(struct stream *s, const struct matmul *a)
     for (size_t i = 0; i < a->count; i++)
         g.tasks[i + 1] = g.tasks[i] + (a->out[i].w->rows + g.per_task - 1) / g.per_task;
     for (size_t i = a->count; i < GROUP_LINEARS; i++) g.tasks[i + 1] = g.tasks[a->count];
-    cpu_run(s, gemv_task, &g, g.tasks[a->count]);
+    if (a->shrink) g.few = (struct few_terms){g.c, a, a->low.terms->count * a->low.count, 0};
+    cpu_run(s, gemv_task, &g, g.few.tasks + g.tasks[a->count]);
 }

@@ -318,11 +318,48 @@ static ALWAYS_INLINE void rows_f32(enum quant_type type, const size_t rows, floa
     store_folded(y, rows, sum);
 }
 
+/* Sixteen vectors to their sums, lane i that of v[i]; always in this order. */
+static ALWAYS_INLINE __m512 sums16(const __m512 v[16])
+{
+    __m512 t[8], q[4];
+    for (int i = 0; i < 8; i++)
+        t[i] = _mm512_add_ps(_mm512_unpacklo_ps(v[2 * i], v[2 * i + 1]), _mm512_unpackhi_ps(v[2 * i], v[2 * i + 1]));
+    for (int i = 0; i < 4; i++) { /* rows 4i .. 4i + 3, a sum for each 128 bits */
+        __m512d a = _mm512_castps_pd(t[2 * i]), b = _mm512_castps_pd(t[2 * i + 1]);
+        q[i] = _mm512_add_ps(_mm512_castpd_ps(_mm512_unpacklo_pd(a, b)), _mm512_castpd_ps(_mm512_unpackhi_pd(a, b)));
+    }
+    for (int i = 0; i < 2; i++)
+        t[i] = _mm512_add_ps(_mm512_shuffle_f32x4(q[2 * i], q[2 * i + 1], 0x88),
+                             _mm512_shuffle_f32x4(q[2 * i], q[2 * i + 1], 0xDD));
+    return _mm512_add_ps(_mm512_shuffle_f32x4(t[0], t[1], 0x88), _mm512_shuffle_f32x4(t[0], t[1], 0xDD));
+}
+
+/* Narrow matrices, a term's B: sixteen rows (or fewer) at a time, since what costs is summing each row's lanes. */
+enum { NARROW = 64 };
+static ALWAYS_INLINE void narrow_f32(enum quant_type type, float *y, const uint8_t *w, size_t row_bytes, size_t rows,
+                                     const float *x, size_t cols)
+{
+    const size_t size = type == QUANT_F32 ? 4 : 2;
+    __m512 sum[16];
+    for (size_t r = 0; r < 16; r++) sum[r] = _mm512_setzero_ps();
+    for (size_t d = 0; d < cols; d += 16) {
+        __mmask16 keep = first16(cols - d);
+        __m512 v = _mm512_maskz_loadu_ps(keep, x + d);
+        for (size_t r = 0; r < 16; r++)
+            if (r < rows) sum[r] = _mm512_fmadd_ps(unpack16(type, w + r * row_bytes + d * size, keep), v, sum[r]);
+    }
+    _mm512_mask_storeu_ps(y, first16(rows), sums16(sum));
+}
+
 #define GEMV_F32(name, type)                                                                                           \
     static void name(float *y, const struct cpu_matrix *w, size_t row, size_t rows, const float *x)                    \
     {                                                                                                                  \
         const uint8_t *data = w->data + row * w->row_bytes;                                                            \
         size_t i = 0, bytes = w->row_bytes;                                                                            \
+        for (; w->cols <= NARROW && i + 16 <= rows; i += 16)                                                           \
+            narrow_f32(type, y + i, data + i * bytes, bytes, 16, x, w->cols);                                          \
+        if (w->cols <= NARROW && i < rows)                                                                             \
+            narrow_f32(type, y + i, data + i * bytes, bytes, rows - i, x, w->cols), i = rows;                          \
         for (; i + ROWS <= rows; i += ROWS) rows_f32(type, ROWS, y + i, data + i * bytes, bytes, x, w->cols);          \
         for (; i < rows; i++) rows_f32(type, 1, y + i, data + i * bytes, bytes, x, w->cols);                           \
     }

@@ -122,10 +122,17 @@ static void add_q8(struct sums *b, const struct operand *o)
 static void add_terms(struct sums *b, const struct low_rank *low)
 {
     bool back = b->p->operand[0].transposed;
+    if (b->p->few) few_terms_wait(b->p->few);
     for (size_t r = 0; r < low->terms->count; r++) {
         const struct term_rows *range = &low->terms->ranges[r];
         size_t from = range->row > b->row ? range->row : b->row, count;
         size_t to = size_min(range->row + range->rows, b->row + b->rows);
+        if (b->p->few) {
+            for (size_t row = from; row < to; row++)
+                few_terms_add(b->p->c, low, range, low->first, row, b->col, b->cols,
+                              b->scratch->sums + (row - b->row) * b->ld, b->scratch->rows);
+            continue;
+        }
         for (size_t i = low->first; from < to && i < low->last; i++) {
             const float *h = cpu_floats(low->h) + low_rank_column(low, range->table, i);
             const struct lora_term *terms = low_rank_terms(low, range->table, i, &count);
@@ -205,12 +212,18 @@ struct products {
     struct product item[GROUP_LINEARS];
     size_t first[GROUP_LINEARS + 1]; /* task of each item */
     size_t count;
+    struct few_terms few; /* its tasks come first */
 };
 
 static void product_task(void *context, size_t task, int worker)
 {
-    const struct products *all = context;
+    struct products *all = context;
     size_t i = 0;
+    if (task < all->few.tasks) {
+        few_terms_task(&all->few, task);
+        return;
+    }
+    task -= all->few.tasks;
     while (task >= all->first[i + 1]) i++;
     const struct product *p = &all->item[i];
     task -= all->first[i];
@@ -225,7 +238,16 @@ static void run(struct stream *s, struct products *all)
         plan(&all->item[i]);
         all->first[i + 1] = all->first[i] + all->item[i].row_tasks * all->item[i].col_tasks;
     }
-    cpu_run(s, product_task, all, all->first[all->count]);
+    cpu_run(s, product_task, all, all->few.tasks + all->first[all->count]);
+}
+
+/* h = A x as a run of its own. */
+static void shrink_input(struct stream *s, const struct matmul *a)
+{
+    struct shrink h = {a->x, a->number, a->ldx, a->cols, .low = a->low, .precision = a->precision};
+    double flops = s->flops; /* counted with the product */
+    cpu_shrink(s, &h);
+    s->flops = flops;
 }
 
 /* ---- the backend's entries ------------------------------------------------------------------ */
@@ -241,7 +263,11 @@ void cpu_matmul(struct stream *s, const struct matmul *a)
         gemv(s, a);
         return;
     }
-    bool int8 = q8_rows_can(c, a);
+    bool few = a->shrink && few_terms_can(a), int8 = q8_rows_can(c, a);
+    if (few)
+        all.few = (struct few_terms){c, a, a->low.terms->count * a->low.count, 0};
+    else if (a->shrink)
+        shrink_input(s, a);
     if (int8) q8_rows_make(s, a, &x8);
     for (size_t i = 0; i < a->count; i++) {
         const struct matmul_output *o = &a->out[i];
@@ -254,6 +280,7 @@ void cpu_matmul(struct stream *s, const struct matmul *a)
                              .count = 1,
                              .x8 = int8 ? &x8 : NULL,
                              .low = a->low.terms ? &low[i] : NULL,
+                             .few = few ? &all.few : NULL,
                              .y = cpu_pointer(o->y),
                              .number = o->number,
                              .ldy = o->ldy,

@@ -22,6 +22,7 @@ struct product {
     size_t count;
     const struct cpu_q8_rows *x8; /* the first operand's x in int8; NULL: it is not */
     const struct low_rank *low;   /* NULL: none */
+    struct few_terms *few;        /* computes its h in this run; NULL: h is there */
     void *y;
     enum number number;
     size_t ldy, rows, cols;
@@ -30,6 +31,22 @@ struct product {
     size_t step_rows, step_cols; /* of a task */
     size_t row_tasks, col_tasks;
 };
+
+/* h = A x where every range has few rows: tasks at the head of the run that reads h, so that it costs no run of its
+ * own. They have begun before any that waits for them. */
+struct few_terms {
+    struct cpu_backend *c;
+    const struct matmul *a;
+    size_t tasks; /* (range, linear) */
+    atomic_size_t done;
+};
+enum { FEW_ROWS = 6 };
+bool few_terms_can(const struct matmul *a);
+void few_terms_task(struct few_terms *f, size_t task);
+void few_terms_wait(struct few_terms *f);
+/* y[0 .. n) += scale · B h of the terms of one row and linear, weight rows first .. first + n; spare: n floats. */
+void few_terms_add(const struct cpu_backend *c, const struct low_rank *low, const struct term_rows *range,
+                   size_t linear, size_t row, size_t first, size_t n, float *y, float *spare);
 
 static inline size_t size_min(size_t a, size_t b)
 {

@@ -1,7 +1,7 @@
 /* shrink.c — the inner products of low-rank terms on the CPU, and the gradients of their matrices. */
 #include "backend/cpu/products.h"
 
-enum { TERM_ROWS = 256, FEW_ROWS = 6, OUTER_ROWS = 128, OUTER_N = 64, OUTER_K = 128 };
+enum { TERM_ROWS = 256, OUTER_ROWS = 128, OUTER_N = 64, OUTER_K = 128 };
 
 /* ---- h = x Aᵀ, dh = scale · dy B ------------------------------------------------------------- */
 
@@ -20,12 +20,6 @@ static void shrink_term(const struct shrink_run *run, struct cpu_scratch *scratc
     const struct matmul_output *dy = &a->dy[linear];
     const struct qmatrix *w = run->back ? &t->b[a->low.precision] : &t->a[a->low.precision];
     size_t r = term_rank(t);
-    if (!run->back && a->precision == PRECISION_FAST && rows <= FEW_ROWS && a->number == NUMBER_F32) {
-        struct cpu_matrix m = cpu_matrix_of(w);
-        for (size_t i = 0; i < rows; i++)
-            run->c->k.gemv_f32[w->type](h + i * a->low.ldh, &m, 0, r, cpu_floats(a->x) + (row + i) * a->ldx);
-        return;
-    }
     struct operand o = {cpu_pointer(a->x), a->number, a->ldx, cpu_matrix_of(w), false, 1};
     if (run->back) o = (struct operand){cpu_pointer(dy->y), dy->number, dy->ldy, cpu_matrix_of(w), true, t->scale};
     o.x = number_at(o.x, row * o.ldx, o.number);

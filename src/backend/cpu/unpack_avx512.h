@@ -85,6 +85,15 @@ static ALWAYS_INLINE void unpack32(enum quant_type type, const uint8_t *p, size_
     }
 }
 
+/* 16 unquantised elements at p, those that are kept. */
+static ALWAYS_INLINE __m512 unpack16(enum quant_type type, const uint8_t *p, __mmask16 keep)
+{
+    if (type == QUANT_F32) return _mm512_maskz_loadu_ps(keep, p);
+    __m256i h = _mm256_maskz_loadu_epi16(keep, p);
+    return type == QUANT_F16 ? _mm512_cvtph_ps(h)
+                             : _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(h), 16));
+}
+
 /* r (16, 16) of 32-bit elements, in place. */
 static ALWAYS_INLINE void transpose16(__m512i r[16])
 {
