@@ -303,7 +303,7 @@ double prefill_flops(const struct bench *b, const lorac_model *model, const stru
     return products + head + attention;
 }
 
-/* Every weight once (an untied embedding is not read), every adapter (f32) once, and each row's mean cache (f32). */
+/* Every weight once (an untied embedding is not read), every adapter (f32) once, and each row's mean cache. */
 double decode_bytes(const struct bench *b, const lorac_model *model, const struct rows *rows)
 {
     lorac_model_info m = {.struct_size = sizeof m};
