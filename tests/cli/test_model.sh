@@ -53,7 +53,7 @@ generate --prompt-tokens 99999999
 expect 1 "an id out of the vocabulary"
 
 # ---- chat ------------------------------------------------------------------------------------------
-printf 'Say hello.\n/reset\nSay hello.\n/quit\n' | "$lorac" chat --model "$model" --max-tokens 6 >"$work/out" 2>"$work/said"
+printf 'Say hello.\n/reset\nSay hello.\n/quit\n' | "$lorac" chat --model "$model" --precision exact --max-tokens 6 >"$work/out" 2>"$work/said"
 status=$? out=$(cat "$work/out") said=$(cat "$work/said")
 expect 0 "chat" "anew"
 [ "$(sed -n 1p "$work/out")" = "$(sed -n 2p "$work/out")" ] && [ -s "$work/out" ] || fail "after /reset the same answer"

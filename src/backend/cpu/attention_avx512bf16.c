@@ -64,7 +64,7 @@ static void enter_rows(struct block *b, size_t row, size_t rows)
     for (size_t v = 0; v < b->vectors; v++) {
         size_t t = row + v / a->group, h = v % a->group;
         narrow((pair *)b->w.q + v * pairs(b->dim), number_at(a->q, a->number, t * a->ldq + h * b->dim),
-               kv_of_number(a->number), b->dim);
+               kv_of_number(a->number), 0, 1, b->dim);
         ((uint32_t *)b->w.sees)[v] = (uint32_t)(a->position + t + 1);
     }
 }
@@ -77,7 +77,7 @@ static const void *rows_bf16(const struct block *b, const void *const *pages, fl
     *row_bytes = a->kv_row;
     if (a->kv == KV_BF16) return rows;
     *row_bytes = pairs(b->dim) * sizeof(pair);
-    for (size_t j = 0; j < b->keys; j++) narrow((pair *)copy + j * pairs(b->dim), rows + j * a->kv_row, a->kv, b->dim);
+    narrow((pair *)copy, rows, a->kv, a->kv_row, b->keys, b->dim);
     return copy;
 }
 

@@ -85,8 +85,9 @@ static void enter_vectors(struct block *b, const void *x, size_t ld, float *flip
 {
     pair *rows = (pair *)b->w.rows;
     size_t half = pairs(b->dim), bytes = half * sizeof(pair);
-    for (size_t v = 0; v < b->vectors; v++)
-        narrow(rows + v * half, vector_at(b, x, ld, v), kv_of_number(b->a->number), b->dim);
+    for (size_t v = 0; v < b->vectors; v += b->a->group) /* a row's heads lie side by side */
+        narrow(rows + v * half, vector_at(b, x, ld, v), kv_of_number(b->a->number), b->dim * number_bytes(b->a->number),
+               b->a->group, b->dim);
     flip((pair *)flipped, b->lanes, rows, bytes, b->vectors, b->lanes, b->dim);
     zip((pair *)zipped, b->wide, rows, bytes, b->vectors, b->lanes, b->dim);
 }
@@ -156,10 +157,8 @@ static void enter_keys(struct block *b, size_t key, size_t keys)
     size_t half = pairs(b->dim);
     b->key = key;
     b->keys = keys;
-    for (size_t j = 0; j < keys; j++) {
-        narrow((pair *)b->w.k + j * half, k + j * a->kv_row, a->kv, b->dim);
-        narrow((pair *)b->w.v + j * half, v + j * a->kv_row, a->kv, b->dim);
-    }
+    narrow((pair *)b->w.k, k, a->kv, a->kv_row, keys, b->dim);
+    narrow((pair *)b->w.v, v, a->kv, a->kv_row, keys, b->dim);
     if (a->dq) zip((pair *)b->w.kz, b->wide, b->w.k, half * sizeof(pair), keys, keys, b->dim);
 }
 

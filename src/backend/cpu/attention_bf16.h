@@ -51,7 +51,7 @@ INLINE __m512i join(__m512 x, __m512 y)
 
 /* ---- rows -------------------------------------------------------------------------------------------------------- */
 
-/* 32 numbers of a row in bf16, those from `n` on 0. `codes` is at the row's first code, `x` at the row. */
+/* 32 numbers of the row x from `at` on in bf16, those from the n-th on 0; blocks: kv_blocks() of the row. */
 INLINE __m512i narrow32(enum kv_type type, const uint8_t *x, size_t blocks, size_t at, size_t n)
 {
     size_t second = n > LANES ? smaller(n - LANES, LANES) : 0;
@@ -67,23 +67,26 @@ INLINE __m512i narrow32(enum kv_type type, const uint8_t *x, size_t blocks, size
     return join(_mm512_mul_ps(low, d), _mm512_mul_ps(high, d));
 }
 
-INLINE void narrow_row(enum kv_type type, pair *y, const uint8_t *x, size_t n)
+INLINE void narrow_all(enum kv_type type, pair *y, const uint8_t *x, size_t row_bytes, size_t rows, size_t n)
 {
-    for (size_t at = 0; at < n; at += 32) {
-        __m512i v = narrow32(type, x, kv_blocks(n), at, n - at);
-        _mm512_mask_storeu_epi32(y + at / 2, vec_first(smaller(pairs(n - at), LANES)), v);
+    size_t blocks = kv_blocks(n), whole = n / 32 * 32;
+    for (size_t j = 0; j < rows; j++, x += row_bytes, y += pairs(n)) {
+        for (size_t at = 0; at < whole; at += 32) _mm512_storeu_si512(y + at / 2, narrow32(type, x, blocks, at, 32));
+        if (whole < n)
+            _mm512_mask_storeu_epi32(y + whole / 2, vec_first(pairs(n - whole)),
+                                     narrow32(type, x, blocks, whole, n - whole));
     }
 }
 
-/* y (pairs(n)) = the n numbers at x. */
-static void narrow(pair *y, const void *x, enum kv_type type, size_t n)
+/* y (rows, pairs(n)) = rows of n numbers, row_bytes apart from x on. */
+static void narrow(pair *y, const void *x, enum kv_type type, size_t row_bytes, size_t rows, size_t n)
 {
     if (type == KV_BF16)
-        narrow_row(KV_BF16, y, x, n);
+        narrow_all(KV_BF16, y, x, row_bytes, rows, n);
     else if (type == KV_F32)
-        narrow_row(KV_F32, y, x, n);
+        narrow_all(KV_F32, y, x, row_bytes, rows, n);
     else
-        narrow_row(KV_Q8, y, x, n);
+        narrow_all(KV_Q8, y, x, row_bytes, rows, n);
 }
 
 /* y[i/2][j] = x[j][i], x[j][i + 1]; i < n. Rows of x are row_bytes apart; lanes `rows` .. whole are 0. */
