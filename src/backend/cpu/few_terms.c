@@ -29,6 +29,19 @@ void few_terms_task(struct few_terms *f, size_t task)
     atomic_fetch_add_explicit(&f->done, 1, memory_order_release);
 }
 
+/* The slices are small and far apart: nobody else foresees them. */
+void few_terms_prefetch(const struct low_rank *low, size_t linear, size_t first, size_t n)
+{
+    for (size_t r = 0, count; low->terms && r < low->terms->count; r++) {
+        const struct lora_term *terms = low_rank_terms(low, low->terms->ranges[r].table, linear, &count);
+        for (size_t t = 0; t < count; t++) {
+            struct cpu_matrix b = cpu_matrix_of(&terms[t].b[low->precision]);
+            const uint8_t *from = b.data + first * b.row_bytes;
+            for (size_t at = 0; at < n * b.row_bytes; at += 64) __builtin_prefetch(from + at, 0, 2);
+        }
+    }
+}
+
 void few_terms_wait(struct few_terms *f)
 {
     for (size_t i = 1; atomic_load_explicit(&f->done, memory_order_acquire) < f->tasks; i++)

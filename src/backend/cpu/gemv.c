@@ -75,6 +75,7 @@ static void gemv_task(void *context, size_t task, int worker)
     float *into = cpu_floats(o->y) + first;
     bool direct = !a->accumulate && a->scale == 1;
 
+    few_terms_prefetch(&a->low, i, first, rows);
     products(g, &g->c->scratch[worker], &w, first, rows, direct ? into : spare, direct ? o->ldy : rows);
     for (size_t r = 0; r < a->rows; r++, into += o->ldy) {
         if (!direct && !a->accumulate) memset(into, 0, rows * sizeof *into);
@@ -110,7 +111,7 @@ void gemv(struct stream *s, const struct matmul *a)
     if (q8_rows_can(g.c, a)) q8_rows_make(s, a, &g.x8);
     size_t total = 0, least = 65536 / (a->cols ? a->cols : 1) + 1;
     for (size_t i = 0; i < a->count; i++) total += a->out[i].w->rows;
-    g.per_task = total / ((size_t)g.c->threads * 2) + 1;
+    g.per_task = total / ((size_t)g.c->threads * 4) + 1;
     if (g.per_task < least) g.per_task = least;
     if (g.per_task * a->cols > 4000000) g.per_task = 4000000 / a->cols + 1;
     g.per_task = size_min((g.per_task + 15) & ~(size_t)15, CPU_PANEL_BYTES / sizeof(float) / FEW_ROWS / 16 * 16);

@@ -5,17 +5,19 @@
  * operands of a small depth on some of the rows. A sum's order is that of operands and depth alone, so that a row's
  * bits depend neither on the cut nor on the other rows. */
 #include "backend/cpu/products.h"
+#include "backend/cpu/prefetch.h"
 
 #include <string.h>
 
 enum {
     DEPTH_BLOCK = 256,
-    PART_ROWS = 8192,  /* of a transposed weight, in one run: its tasks stay short */
-    MOST_ROWS = 512,   /* of a task: DEPTH_BLOCK of each fill the scratch */
-    MOST_COLS = 256,   /* of a task: DEPTH_BLOCK of each fill the panel */
-    GOOD_ROWS = 64,    /* of a task, at least, before its columns become fewer: a panel for fewer is not worth it */
-    LEAST_ROWS = 8,    /* even so */
-    TASKS_A_THREAD = 3 /* at least, where rows and columns allow */
+    PREFETCH_ROWS = 32, /* up to so many, reading the weights takes longer than multiplying them */
+    PART_ROWS = 8192,   /* of a transposed weight, in one run: its tasks stay short */
+    MOST_ROWS = 512,    /* of a task: DEPTH_BLOCK of each fill the scratch */
+    MOST_COLS = 256,    /* of a task: DEPTH_BLOCK of each fill the panel */
+    GOOD_ROWS = 64,     /* of a task, at least, before its columns become fewer: a panel for fewer is not worth it */
+    LEAST_ROWS = 8,     /* even so */
+    TASKS_A_THREAD = 3  /* at least, where rows and columns allow */
 };
 
 bool product_in_bf16(const struct cpu_backend *c, enum precision precision)
@@ -100,11 +102,19 @@ static void add_operand(struct sums *b, const struct operand *o, size_t row, siz
     }
 }
 
+/* With few rows the weights come from memory for every product, in short pieces of many rows, which nobody foresees:
+ * asks for all that the block will read. */
+static void prefetch_block(const struct sums *b, const struct operand *o)
+{
+    if (b->rows <= PREFETCH_ROWS) prefetch((uintptr_t)(o->w.data + b->col * o->w.row_bytes), b->cols * o->w.row_bytes);
+}
+
 /* The same with int8 activations against codes: all the rows. */
 static void add_q8(struct sums *b, const struct operand *o)
 {
     const struct cpu_kernels *k = &b->p->c->k;
     size_t tile = k->tile_cols;
+    prefetch_block(b, o);
     for (size_t d = 0; d < o->w.cols; d += DEPTH_BLOCK) {
         size_t depth = size_min(DEPTH_BLOCK, o->w.cols - d);
         struct cpu_q8_rows x = cpu_q8_rows_at(*b->p->x8, b->row, d);
@@ -175,6 +185,7 @@ void product_block(const struct product *p, struct cpu_scratch *scratch, size_t 
 {
     size_t tile = p->c->k.tile_cols;
     struct sums b = {p, scratch, row, rows, col, cols, (cols + tile - 1) / tile * tile, false};
+    if (p->few) few_terms_prefetch(p->low, p->low->first, col, cols);
     if (p->x8) add_q8(&b, &p->operand[0]);
     for (size_t i = p->x8 ? 1 : 0; i < p->count; i++) add_operand(&b, &p->operand[i], 0, rows);
     if (!b.begun) memset(scratch->sums, 0, rows * b.ld * sizeof(float));

@@ -44,6 +44,8 @@ enum { FEW_ROWS = 6 };
 bool few_terms_can(const struct matmul *a);
 void few_terms_task(struct few_terms *f, size_t task);
 void few_terms_wait(struct few_terms *f);
+/* Asks for what few_terms_add will read of B. */
+void few_terms_prefetch(const struct low_rank *low, size_t linear, size_t first, size_t n);
 /* y[0 .. n) += scale · B h of the terms of one row and linear, weight rows first .. first + n; spare: n floats. */
 void few_terms_add(const struct cpu_backend *c, const struct low_rank *low, const struct term_rows *range,
                    size_t linear, size_t row, size_t first, size_t n, float *y, float *spare);
