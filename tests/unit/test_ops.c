@@ -14,11 +14,12 @@
 #include <sys/wait.h>
 
 enum { MOST_LEAVES = 32, MOST_FLOATS = 1 << 16, STACK = 1 << 22, MOST_ROWS = 320 };
-static const double bound = 5e-4;
+static const double bound = 5e-4, fast_bound = 0.03; /* bf16: 2⁻⁸ a rounding, several of them */
 
 struct leaf {
     size_t rows, width, at;
-    bool pair; /* A or B of a term: its gradient is added to `gradients` */
+    bool pair;     /* A or B of a term: its gradient is added to `gradients` */
+    bool residual; /* f32 in fast precision as well */
     struct tensor *tensor;
 };
 
@@ -66,7 +67,7 @@ static float real(struct graph *g)
 static size_t add_leaf(struct graph *g, size_t rows, size_t width)
 {
     assert_true(g->leaves < MOST_LEAVES && g->floats + rows * width + 16 <= MOST_FLOATS);
-    g->leaf[g->leaves] = (struct leaf){rows, width, g->floats, false, NULL};
+    g->leaf[g->leaves] = (struct leaf){.rows = rows, .width = width, .at = g->floats};
     for (size_t i = 0; i < rows * width; i++) g->p[g->floats + i] = real(g);
     g->floats += (rows * width + 15) / 16 * 16;
     return g->leaves++;
@@ -141,6 +142,23 @@ static void graph_close(struct graph *g)
     free(g->c);
 }
 
+/* Numbers of a tensor from and to floats of the host. */
+static void set_numbers(struct exec *e, struct buf to, enum number number, const float *from, size_t n)
+{
+    static uint16_t narrow[MOST_FLOATS];
+    for (size_t i = 0; i < n; i++) narrow[i] = float_to_bf16(from[i]);
+    bool bf16 = number == NUMBER_BF16;
+    e->k->upload(&e->stream, to, bf16 ? (const void *)narrow : from, n * number_bytes(number));
+}
+
+static void get_numbers(struct exec *e, float *to, struct buf from, enum number number, size_t n)
+{
+    static uint16_t narrow[MOST_FLOATS];
+    bool bf16 = number == NUMBER_BF16;
+    e->k->readback(&e->stream, bf16 ? (void *)narrow : to, from, n * number_bytes(number));
+    for (size_t i = 0; bf16 && i < n; i++) to[i] = bf16_to_float(narrow[i]);
+}
+
 static size_t run_forward(struct graph *g, const float *p, bool record, struct tensor **y)
 {
     struct exec *e = &g->exec;
@@ -151,7 +169,12 @@ static size_t run_forward(struct graph *g, const float *p, bool record, struct t
     for (size_t i = 0; i < g->leaves; i++) {
         struct leaf *l = &g->leaf[i];
         if (l->pair) continue;
-        l->tensor = exec_view(e, (struct buf){g->params, l->at * sizeof(float)}, l->rows, l->width, NUMBER_F32);
+        if (e->narrow == NUMBER_BF16 && !l->residual) {
+            l->tensor = exec_tensor(e, l->rows, l->width, NUMBER_BF16);
+            set_numbers(e, l->tensor->data, NUMBER_BF16, p + l->at, l->rows * l->width);
+        } else {
+            l->tensor = exec_view(e, (struct buf){g->params, l->at * sizeof(float)}, l->rows, l->width, NUMBER_F32);
+        }
         l->tensor->wants_gradient = true;
     }
     return g->forward(g, y);
@@ -182,8 +205,7 @@ static void gradient_at(struct graph *g)
     size_t outputs = run_forward(g, g->p, true, y), at = 0;
     e->k->fill(&e->stream, (struct buf){g->gradients, 0}, NUMBER_F32, 0, MOST_FLOATS);
     for (size_t k = 0; k < outputs; at += y[k]->rows * y[k]->width, k++)
-        e->k->upload(&e->stream, gradient_write(e, y[k], &accumulate), g->c + at,
-                     y[k]->rows * y[k]->width * sizeof *g->c);
+        set_numbers(e, gradient_write(e, y[k], &accumulate), y[k]->number, g->c + at, y[k]->rows * y[k]->width);
     exec_backward(e);
     assert_true(e->k->wait(&e->stream));
     e->k->readback(&e->stream, g->g, (struct buf){g->gradients, 0}, g->floats * sizeof *g->g);
@@ -191,8 +213,31 @@ static void gradient_at(struct graph *g)
         struct leaf *l = &g->leaf[i];
         if (l->pair) continue;
         assert_true(gradient_exists(l->tensor));
-        e->k->readback(&e->stream, g->g + l->at, gradient_of(e, l->tensor), l->rows * l->width * sizeof *g->g);
+        get_numbers(e, g->g + l->at, gradient_of(e, l->tensor), l->tensor->number, l->rows * l->width);
     }
+}
+
+/* The gradients in fast precision, whose activations are bf16, against the exact ones in g->g: the largest difference
+ * of a leaf relative to its norm. */
+static double fast_difference(struct graph *g)
+{
+    static float exact[MOST_FLOATS];
+    double worst = 0;
+    memcpy(exact, g->g, sizeof exact);
+    g->exec.precision = PRECISION_FAST;
+    g->exec.narrow = NUMBER_BF16;
+    gradient_at(g);
+    for (size_t i = 0; i < g->leaves; i++) {
+        const struct leaf *l = &g->leaf[i];
+        double off = 0, norm = 0;
+        for (size_t k = l->at; k < l->at + l->rows * l->width; k++) {
+            off += pow((double)g->g[k] - (double)exact[k], 2);
+            norm += pow((double)exact[k], 2);
+        }
+        double nothing = 1e-3 * (double)(l->rows * l->width); /* a softmax over one key has no gradient but noise */
+        worst = fmax(worst, sqrt(off / (norm + nothing)));
+    }
+    return worst;
 }
 
 static double slope(struct graph *g, const float *d, double h)
@@ -308,7 +353,7 @@ static void make_linear(struct graph *g)
     }
     add_leaf(g, rows, in);
     if (g->group.input == &linear_gated) add_leaf(g, rows, in);
-    if (add) add_leaf(g, rows, out);
+    if (add) g->leaf[add_leaf(g, rows, out)].residual = true;
     draw_tables(g, in, out);
     for (size_t i = 0; i < 4; i++) { /* the base, one pair, two pairs, one pair again */
         size_t n = i == 3 ? rows - at : rows / 4;
@@ -332,7 +377,7 @@ static size_t norm_forward(struct graph *g, struct tensor **y)
 static void make_norm(struct graph *g)
 {
     size_t rows = 1 + below(g, 9), width = 1 + below(g, 200);
-    add_leaf(g, rows, width);
+    g->leaf[add_leaf(g, rows, width)].residual = true;
     g->norm = (struct norm){constant_floats(g, width), 1e-5f};
     g->forward = norm_forward;
 }
@@ -364,6 +409,13 @@ static size_t attention_forward(struct graph *g, struct tensor **y)
     struct tensor *q = g->leaf[0].tensor, *k = g->leaf[1].tensor, *v = g->leaf[2].tensor;
     g->k_at = k->data;
     g->v_at = v->data;
+    for (size_t i = 0; i < g->attention.segment_count; i++) {
+        struct attention_segment *segment = &g->segments[i];
+        size_t bytes = number_bytes(k->number);
+        segment->kv =
+            (struct kv_view){&g->k_at,      &g->v_at,        kv_of_number(k->number), segment->row * k->width * bytes,
+                             segment->rows, k->width * bytes};
+    }
     y[0] = op_attention(&g->exec, q, k, v, &g->attention);
     return 1;
 }
@@ -373,9 +425,8 @@ static void make_attention(struct graph *g)
     size_t dim = 8 * (1 + below(g, 8)), kv = 1 + below(g, 2), heads = kv * (1 + below(g, 3)), n = 1 + below(g, 4),
            rows = 0;
     for (size_t i = 0; i < n; i++) {
-        size_t count = below(g, 4) ? 1 + below(g, 12) : 60 + below(g, 15); /* over a block of keys at times */
-        g->segments[i] = (struct attention_segment){
-            .row = rows, .rows = count, .kv = {&g->k_at, &g->v_at, KV_F32, rows * kv * dim * 4, count, kv * dim * 4}};
+        size_t count = below(g, 4) ? 1 + below(g, 12) : 60 + below(g, 15);       /* over a block of keys at times */
+        g->segments[i] = (struct attention_segment){.row = rows, .rows = count}; /* the view: when k and v are there */
         rows += count;
     }
     add_leaf(g, rows, heads * dim);
@@ -417,7 +468,7 @@ static void make_head(struct graph *g)
 static void check_op(const char *name, void (*make)(struct graph *g), size_t cases)
 {
     lorac_runtime *r = runtime_of(NULL, 2);
-    double worst = 0;
+    double worst = 0, worst_fast = 0;
     for (size_t i = 0; i < cases; i++) {
         struct graph g;
         graph_open(&g, r, i + 1);
@@ -425,9 +476,14 @@ static void check_op(const char *name, void (*make)(struct graph *g), size_t cas
         double off = check_graph(&g);
         if (!(off <= bound)) fail_msg("%s, case %zu: %.3g", name, i, off);
         worst = fmax(worst, off);
+        double rounding = fast_difference(&g);
+        if (!(rounding <= fast_bound)) fail_msg("%s, case %zu: %.3g in fast precision", name, i, rounding);
+        worst_fast = fmax(worst_fast, rounding);
         graph_close(&g);
     }
-    print_message("%s: %zu cases within %.1e of finite differences (bound %.0e)\n", name, cases, worst, bound);
+    print_message(
+        "%s: %zu cases within %.1e of finite differences (bound %.0e), fast within %.1e of exact (bound %.0e)\n", name,
+        cases, worst, bound, worst_fast, fast_bound);
     runtime_end(r);
 }
 
