@@ -47,6 +47,7 @@ void cpu_kernels_avx512(struct cpu_kernels *t)
     gemm_avx512(t);
     gemv_avx512(t);
     gemm_q8_avx512(t);
+    gemm_q8_k_avx512(t);
     gemv_k_avx512(t);
     rows_avx512(t);
     attention_avx512(t);

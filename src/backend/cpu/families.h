@@ -22,6 +22,7 @@ void gemm_avx512(struct cpu_kernels *t);
 void gemm_q8_avxvnni(struct cpu_kernels *t);
 void gemv_avxvnni(struct cpu_kernels *t);
 void gemm_q8_avx512(struct cpu_kernels *t);
+void gemm_q8_k_avx512(struct cpu_kernels *t); /* over gemm_q8_avx512 */
 void gemv_avx512(struct cpu_kernels *t);
 void gemv_k_avx512(struct cpu_kernels *t);
 void rows_avx512(struct cpu_kernels *t);
