@@ -135,7 +135,7 @@ void gemm_q8_k_avx512(struct cpu_kernels *t)
     t->pack_q8[QUANT_Q6_K] = pack_q6_k;
     t->tile_q8[QUANT_Q4_K] = t->tile_q8[QUANT_Q5_K] = t->tile_q8[QUANT_Q4_1];
     t->tile_q8[QUANT_Q6_K] = tile_q6_k;
-    t->q8_panel_rows[QUANT_Q4_K] = 5;
-    t->q8_panel_rows[QUANT_Q5_K] = 5;
+    t->q8_panel_rows[QUANT_Q4_K] = 4;
+    t->q8_panel_rows[QUANT_Q5_K] = 4;
     t->q8_panel_rows[QUANT_Q6_K] = 5;
 }
