@@ -301,8 +301,9 @@ static void bench_q8(const struct cpu_kernels *t)
 {
     for (enum quant_type type = 0; type < QUANT_TYPES; type++) {
         if (!t->q8_record || !t->pack_q8[type]) continue;
-        for (size_t i = 0; i < 4; i++) bench_tile_q8(t, type, (size_t[]){8, 64, 64, 512}[i], i == 1 ? 4096 : 576);
-        for (size_t i = 0; i < 6; i++) bench_few(t, type, (size_t[]){1, 2, 4, 6, 8, 16}[i], 576);
+        size_t narrow = quant_formats[type].block > 32 ? 768 : 576;
+        for (size_t i = 0; i < 4; i++) bench_tile_q8(t, type, (size_t[]){8, 64, 64, 512}[i], i == 1 ? 4096 : narrow);
+        for (size_t i = 0; i < 6; i++) bench_few(t, type, (size_t[]){1, 2, 4, 6, 8, 16}[i], narrow);
         bench_few(t, type, 2, 4096), bench_few(t, type, 8, 4096);
     }
 }

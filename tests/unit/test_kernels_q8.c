@@ -2,6 +2,7 @@
  * panels against quant/format.h, tiles against sums in double over the same codes and against the products of the
  * activations in f32. Buffers end where a forbidden page begins. Links nothing of lorac but the kernels and quant/. */
 #include "backend/cpu/families.h" /* before cmocka.h, whose fail is a macro */
+#include "quant/k_quants.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -15,7 +16,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-static const enum quant_type types[] = {QUANT_Q4_0, QUANT_Q4_1, QUANT_Q8_0};
+static const enum quant_type types[] = {QUANT_Q4_0, QUANT_Q4_1, QUANT_Q8_0, QUANT_Q4_K, QUANT_Q5_K, QUANT_Q6_K};
 enum { TYPES = sizeof types / sizeof *types };
 
 /* ---- instruction sets ------------------------------------------------------------------------------------------- */
@@ -95,6 +96,21 @@ static float *floats(size_t n)
     return x;
 }
 
+/* What the tests know of a format: where its f16 are, and what its panels hold. */
+static const struct layout {
+    size_t halves_at, halves;
+    int zero;
+    enum { NOTHING, MIN, HALF } second; /* scale of a record */
+} layouts[QUANT_TYPES] = {
+    [QUANT_Q4_0] = {0, 1, 8, NOTHING}, [QUANT_Q4_1] = {0, 2, 0, MIN}, [QUANT_Q8_0] = {0, 1, 128, NOTHING},
+    [QUANT_Q4_K] = {0, 2, 0, MIN},     [QUANT_Q5_K] = {0, 2, 0, MIN}, [QUANT_Q6_K] = {Q6_K_D, 1, 32, HALF},
+};
+
+static void set_halves(enum quant_type type, uint8_t *block, uint16_t d, uint16_t min)
+{
+    memcpy(block + layouts[type].halves_at, (uint16_t[]){d, min}, 2 * layouts[type].halves);
+}
+
 static struct cpu_matrix matrix(enum quant_type type, size_t rows, size_t cols)
 {
     const struct quant_format *f = &quant_formats[type];
@@ -102,19 +118,18 @@ static struct cpu_matrix matrix(enum quant_type type, size_t rows, size_t cols)
     uint8_t *p = buffer(rows * w.row_bytes);
     w.data = p;
     for (size_t i = 0; i < rows * w.row_bytes; i++) p[i] = (uint8_t)random_u32();
-    for (size_t b = 0; b < rows * cols / f->block; b++, p += f->block_bytes) {
-        uint16_t halves[2] = {float_to_half(uniform()), float_to_half(3 * uniform())};
-        memcpy(p, halves, type == QUANT_Q4_1 ? 4 : 2);
-    }
+    for (size_t b = 0; b < rows * cols / f->block; b++, p += f->block_bytes)
+        set_halves(type, p, float_to_half(uniform()), float_to_half(3 * uniform()));
     return w;
 }
 
-static float weight(const struct cpu_matrix *w, size_t row, size_t col)
+/* (rows, cols) */
+static const float *values_of(const struct cpu_matrix *w)
 {
-    const struct quant_format *f = &quant_formats[w->type];
-    float block[32];
-    f->dequantize(block, w->data + row * w->row_bytes + col / f->block * f->block_bytes, f->block);
-    return block[col % f->block];
+    float *y = buffer(w->rows * w->cols * sizeof *y);
+    for (size_t i = 0; i < w->rows; i++)
+        quant_formats[w->type].dequantize(y + i * w->cols, w->data + i * w->row_bytes, w->cols);
+    return y;
 }
 
 /* ---- panels ------------------------------------------------------------------------------------------------------ */
@@ -127,27 +142,29 @@ struct weight_parts {
 static struct weight_parts parts_at(const struct cpu_kernels *t, enum quant_type type, const uint8_t *panel, size_t n,
                                     size_t d)
 {
-    static const int zeros[QUANT_TYPES] = {[QUANT_Q4_0] = 8, [QUANT_Q8_0] = 128};
+    const struct layout *l = &layouts[type];
     const uint8_t *record = panel + d / 32 * t->q8_record, *scales = record + 32 * t->tile_cols;
-    struct weight_parts p = {record[(d % 32 / 4 * t->tile_cols + n) * 4 + d % 4] - zeros[type], 0, 0};
-    memcpy(&p.d, scales + 4 * n, 4);
-    if (type == QUANT_Q4_1) memcpy(&p.min, scales + 4 * (t->tile_cols + n), 4);
+    struct weight_parts p = {record[(d % 32 / 4 * t->tile_cols + n) * 4 + d % 4] - l->zero, 0, 0};
+    memcpy(&p.d, scales + 4 * (n + (l->second == HALF && d % 32 >= 16 ? t->tile_cols : 0)), 4);
+    if (l->second == MIN) memcpy(&p.min, scales + 4 * (t->tile_cols + n), 4);
     return p;
 }
 
 static void check_pack(const struct cpu_kernels *t, enum quant_type type)
 {
-    size_t row = below(4), rows = 1 + below(t->tile_cols), col = 32 * below(3), cols = 32 * (1 + below(9));
-    struct cpu_matrix w = matrix(type, row + rows, col + cols + 32 * below(2));
+    size_t block = quant_formats[type].block, most = block > 32 ? 3 : 9;
+    size_t row = below(4), rows = 1 + below(t->tile_cols), col = block * below(3), cols = block * (1 + below(most));
+    struct cpu_matrix w = matrix(type, row + rows, col + cols + block * below(2));
+    const float *values = values_of(&w);
     uint8_t *panel = buffer(cols / 32 * t->q8_record);
     t->pack_q8[type](panel, &w, row, rows, col, cols);
     for (size_t d = 0; d < cols; d++)
         for (size_t n = 0; n < t->tile_cols; n++) {
             struct weight_parts p = parts_at(t, type, panel, n, d);
             float value = (float)p.code * p.d;
-            if (type == QUANT_Q4_1) value += p.min;
+            if (layouts[type].second == MIN) value += p.min;
             if (n < rows)
-                assert_true(same_bits(value, weight(&w, row + n, col + d)));
+                assert_true(same_bits(value, values[(row + n) * w.cols + col + d]));
             else
                 assert_true(p.d == 0 && p.min == 0);
         }
@@ -218,7 +235,7 @@ struct problem {
     const float *x;
     struct cpu_q8_rows x8;
     const uint8_t *panel;
-    struct cpu_matrix w;
+    const float *values; /* of the weights: (cols, depth) */
     float *y, *before;
 };
 
@@ -234,7 +251,7 @@ static void check_value(const struct problem *p, size_t m, size_t n, struct meas
     for (size_t d = 0; d < p->depth; d++) {
         struct weight_parts w = parts_at(p->t, p->type, p->panel, n, d);
         double xd = (double)p->x8.d[m * p->x8.ldd + d / 32], q = p->x8.q[m * p->x8.ldq + d];
-        double product = w.code * (double)w.d, value = (double)weight(&p->w, n, d);
+        double product = w.code * (double)w.d, value = (double)p->values[n * p->depth + d];
         sum += q * xd * (product + (double)w.min), magnitude += fabs(q * xd) * (fabs(product) + fabs((double)w.min));
         exact += (double)p->x[m * p->ldx + d] * value, rounding += xd / 2 * fabs(value);
     }
@@ -265,11 +282,12 @@ static void check_tile(struct problem p, struct measured *e)
     p.ldx = p.depth + below(4), p.ldy = p.cols + below(3), y_count = (p.rows - 1) * p.ldy + p.cols;
     p.scale = below(2) ? 1 : uniform() + 2, p.accumulate = below(2);
     float *x = floats(p.rows * p.ldx);
-    p.x = x, p.x8 = q8_buffer(p.rows, p.depth), p.w = matrix(p.type, p.cols, p.depth);
+    p.x = x, p.x8 = q8_buffer(p.rows, p.depth);
+    struct cpu_matrix w = matrix(p.type, p.cols, p.depth);
     uint8_t *panel = buffer(p.depth / 32 * p.t->q8_record);
     p.t->quantize_q8_rows(p.x8, x, p.ldx, p.rows, p.depth);
-    p.t->pack_q8[p.type](panel, &p.w, 0, p.cols, 0, p.depth);
-    p.panel = panel, p.y = floats(y_count), p.before = buffer(y_count * sizeof(float));
+    p.t->pack_q8[p.type](panel, &w, 0, p.cols, 0, p.depth);
+    p.panel = panel, p.values = values_of(&w), p.y = floats(y_count), p.before = buffer(y_count * sizeof(float));
     memcpy(p.before, p.y, y_count * sizeof(float));
     run(&p, p.y, 0, p.rows, p.cols);
     for (size_t i = 0; i < y_count; i++)
@@ -287,9 +305,10 @@ static void test_tile(void **unused)
     for (size_t l = 0; l < level_count; l++)
         for (size_t type = 0; type < TYPES; type++) {
             struct measured e = {0};
+            size_t block = quant_formats[types[type]].block, most = block > 32 ? 3 : 19;
             if (!levels[l].tile_q8[types[type]]) continue;
             for (size_t r = 0; r < sizeof rows / sizeof *rows; r++)
-                for (size_t depth = 32; depth <= 32 * 19; depth += 32 * (1 + below(3)))
+                for (size_t depth = block; depth <= block * most; depth += block * (1 + below(most > 3 ? 3 : 1)))
                     check_tile((struct problem){.t = levels + l, .type = types[type], .rows = rows[r], .depth = depth},
                                &e);
             printf("    %-8s tile_q8 %s %7zu results: error %.2e, bound %.0e; against f32 activations %.2f of what "
@@ -304,7 +323,8 @@ static void test_tile(void **unused)
 /* The bits of gemv_q8, whatever the number of rows on either side. */
 static void check_gemv_rows(const struct cpu_kernels *t, enum quant_type type, size_t count)
 {
-    size_t row = below(3), rows = 1 + below(14), cols = 32 * (1 + below(11)), ldy = rows + below(3);
+    size_t row = below(3), rows = 1 + below(14), ldy = rows + below(3);
+    size_t block = quant_formats[type].block, cols = block * (1 + below(block > 32 ? 3 : 11));
     struct cpu_matrix w = matrix(type, row + rows, cols);
     float *x = floats(count * cols), *y = floats((count - 1) * ldy + rows), *one = buffer(rows * sizeof *one);
     struct cpu_q8_rows x8 = q8_buffer(count, cols);
@@ -334,19 +354,21 @@ static void test_extremes(void **unused)
             const struct cpu_kernels *t = levels + l;
             enum quant_type type = types[i / 4];
             if (!t->tile_q8[type]) continue;
-            struct cpu_matrix w = matrix(type, 1, 64);
-            uint8_t *p = (uint8_t *)(uintptr_t)w.data, *panel = buffer(2 * t->q8_record);
-            size_t bytes = w.row_bytes / 2;
-            float *x = floats(64), y;
+            size_t cols = 2 * quant_formats[type].block;
+            struct cpu_matrix w = matrix(type, 1, cols);
+            uint8_t *p = (uint8_t *)(uintptr_t)w.data, *panel = buffer(cols / 32 * t->q8_record);
+            float *x = floats(cols), y;
             memset(p, i & 1 ? 0xFF : type == QUANT_Q8_0 ? 0x80 : 0, w.row_bytes);
-            for (size_t b = 0; b < 2; b++)
-                memcpy(p + b * bytes, (uint16_t[]){0x3C00, 0x4000}, type == QUANT_Q4_1 ? 4 : 2);
-            for (size_t d = 0; d < 64; d++) x[d] = i & 2 ? -127 : 127;
-            struct cpu_q8_rows x8 = q8_buffer(1, 64);
-            t->quantize_q8_rows(x8, x, 64, 1, 64);
-            t->pack_q8[type](panel, &w, 0, 1, 0, 64);
-            t->tile_q8[type](&y, 1, x8, panel, 64, 1, 1, 1, false);
-            assert_true(y == 64 * x[0] * weight(&w, 0, 0));
+            for (size_t b = 0; b < 2; b++, p += w.row_bytes / 2) {
+                set_halves(type, p, 0x3C00, 0x4000);
+                if (type == QUANT_Q6_K) memset(p + Q6_K_SCALES, 0x80, 16);
+            }
+            for (size_t d = 0; d < cols; d++) x[d] = i & 2 ? -127 : 127;
+            struct cpu_q8_rows x8 = q8_buffer(1, cols);
+            t->quantize_q8_rows(x8, x, cols, 1, cols);
+            t->pack_q8[type](panel, &w, 0, 1, 0, cols);
+            t->tile_q8[type](&y, 1, x8, panel, cols, 1, 1, 1, false);
+            assert_true(y == (float)cols * x[0] * values_of(&w)[0]);
             release_buffers();
         }
 }
@@ -358,14 +380,15 @@ static void test_not_finite(void **unused)
             const struct cpu_kernels *t = levels + l;
             enum quant_type type = types[i / 64];
             if (!t->tile_q8[type]) continue;
-            struct cpu_matrix w = matrix(type, 3, 64);
-            uint8_t *panel = buffer(2 * t->q8_record);
-            float *x = floats(128), y[2][3];
-            struct cpu_q8_rows x8 = q8_buffer(2, 64);
-            x[i % 64] = i % 2 ? NAN : -INFINITY;
-            t->quantize_q8_rows(x8, x, 64, 2, 64);
-            t->pack_q8[type](panel, &w, 0, 3, 0, 64);
-            t->tile_q8[type](*y, 3, x8, panel, 64, 2, 3, 1, false);
+            size_t cols = 2 * quant_formats[type].block;
+            struct cpu_matrix w = matrix(type, 3, cols);
+            uint8_t *panel = buffer(cols / 32 * t->q8_record);
+            float *x = floats(2 * cols), y[2][3];
+            struct cpu_q8_rows x8 = q8_buffer(2, cols);
+            x[i % 64 * (cols / 64)] = i % 2 ? NAN : -INFINITY;
+            t->quantize_q8_rows(x8, x, cols, 2, cols);
+            t->pack_q8[type](panel, &w, 0, 3, 0, cols);
+            t->tile_q8[type](*y, 3, x8, panel, cols, 2, 3, 1, false);
             for (size_t n = 0; n < 3; n++) assert_true(isnan(y[0][n]) && isfinite(y[1][n]));
             release_buffers();
         }

@@ -30,6 +30,7 @@ void cpu_kernels_avx2(struct cpu_kernels *t)
     gemm_avx2(t);
     gemv_avx2(t);
     gemm_q8_avx2(t);
+    gemm_q8_k_avx2(t);
     gemv_k_avx2(t);
     rows_avx2(t);
     attention_avx2(t);
@@ -38,6 +39,7 @@ void cpu_kernels_avx2(struct cpu_kernels *t)
 void cpu_kernels_avxvnni(struct cpu_kernels *t)
 {
     gemm_q8_avxvnni(t);
+    gemm_q8_k_avxvnni(t);
     gemv_avxvnni(t);
 }
 
@@ -47,6 +49,7 @@ void cpu_kernels_avx512(struct cpu_kernels *t)
     gemm_avx512(t);
     gemv_avx512(t);
     gemm_q8_avx512(t);
+    gemm_q8_k_avx512(t);
     gemv_k_avx512(t);
     rows_avx512(t);
     attention_avx512(t);

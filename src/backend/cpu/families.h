@@ -14,14 +14,17 @@ void attention_scalar(struct cpu_kernels *t); /* attention* */
 bool cpu_has_avxvnni(void);
 void gemm_avx2(struct cpu_kernels *t);
 void gemm_q8_avx2(struct cpu_kernels *t);
+void gemm_q8_k_avx2(struct cpu_kernels *t); /* over gemm_q8_avx2 */
 void gemv_avx2(struct cpu_kernels *t);
 void gemv_k_avx2(struct cpu_kernels *t);
 void rows_avx2(struct cpu_kernels *t);
 void attention_avx2(struct cpu_kernels *t);
 void gemm_avx512(struct cpu_kernels *t);
 void gemm_q8_avxvnni(struct cpu_kernels *t);
+void gemm_q8_k_avxvnni(struct cpu_kernels *t); /* over gemm_q8_avxvnni */
 void gemv_avxvnni(struct cpu_kernels *t);
 void gemm_q8_avx512(struct cpu_kernels *t);
+void gemm_q8_k_avx512(struct cpu_kernels *t); /* over gemm_q8_avx512 */
 void gemv_avx512(struct cpu_kernels *t);
 void gemv_k_avx512(struct cpu_kernels *t);
 void rows_avx512(struct cpu_kernels *t);

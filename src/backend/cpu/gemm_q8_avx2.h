@@ -1,13 +1,12 @@
 /* gemm_q8_avx2.h — quantised weights times many rows of int8 activations in 256 bits; the body of gemm_q8_avx2.c and
  * gemm_q8_avxvnni.c.
  *
- * Owns: panels of unsigned codes, 16 columns wide, with their scales and minima; the tile of 3 rows × 2 vectors of
- * columns. Depth is taken in chunks whose panel stays in the first-level cache. Codes of 8 bits only by vpdpbusd. */
-#include "backend/cpu/dot_avx2.h"
+ * Owns: panels of Q4_0, Q4_1 and Q8_0; the tile of the formats that have a scale for 32 weights. Codes of 8 bits only
+ * by vpdpbusd. */
 #include "backend/cpu/prefetch.h"
-#include "backend/cpu/tile_groups.h"
 
-enum { COLS = 16, RECORD = COLS * (BLOCK + 4 + 4), CHUNK = 32 };
+enum { PARTS = 1, STEPS = 8 };
+#include "backend/cpu/tile_q8_avx2.h"
 
 /* ---- panels ------------------------------------------------------------------------------------------------ */
 
@@ -110,108 +109,8 @@ static ALWAYS_INLINE void pack(enum quant_type type, uint8_t *panel, const struc
 PACKER(pack_q4_0, QUANT_Q4_0)
 PACKER(pack_q4_1, QUANT_Q4_1)
 
-/* ---- tile -------------------------------------------------------------------------------------------------- */
+/* ---- the table ------------------------------------------------------------------------------------------------ */
 
-struct tile {
-    float *y; /* (rows, cols) */
-    size_t ldy;
-    struct cpu_q8_rows x;
-    const uint8_t *panel;
-    size_t blocks, cols;
-    int zero; /* of the codes */
-    bool min;
-    float scale;
-    bool accumulate;
-};
-
-static ALWAYS_INLINE void store(float *y, __m256 sum, size_t cols, const struct tile *t)
-{
-    __m256 scale = _mm256_set1_ps(t->scale);
-    __m256i keep = first8(cols);
-    sum = t->accumulate ? _mm256_fmadd_ps(scale, sum, _mm256_maskload_ps(y, keep)) : _mm256_mul_ps(scale, sum);
-    _mm256_maskstore_ps(y, keep, sum);
-}
-
-static ALWAYS_INLINE __m256i broadcast_word(const void *p)
-{
-    int word;
-    memcpy(&word, p, sizeof word);
-    return _mm256_set1_epi32(word);
-}
-
-/* `rows` rows from row m, `vectors` vectors of columns: both constants after inlining. */
-static ALWAYS_INLINE void tile_rows(const size_t rows, const size_t vectors, const struct tile *t, size_t m)
-{
-    const struct cpu_q8_rows x = cpu_q8_rows_at(t->x, m, 0);
-    const uint8_t *record = t->panel;
-    __m256 sum[3][2];
-#pragma GCC unroll 16
-    for (size_t r = 0; r < rows; r++)
-#pragma GCC unroll 16
-        for (size_t c = 0; c < vectors; c++) sum[r][c] = _mm256_setzero_ps();
-    for (size_t b = 0; b < t->blocks; b++, record += RECORD) {
-        __m256i dot[3][2];
-#pragma GCC unroll 16
-        for (size_t r = 0; r < rows; r++)
-#pragma GCC unroll 16
-            for (size_t c = 0; c < vectors; c++) dot[r][c] = _mm256_setzero_si256();
-#pragma GCC unroll 16
-        for (size_t j = 0; j < BLOCK / 4; j++) {
-            const __m256i *codes = (const __m256i *)(record + 4 * j * COLS);
-#pragma GCC unroll 16
-            for (size_t r = 0; r < rows; r++) {
-                __m256i q = broadcast_word(x.q + r * x.ldq + b * BLOCK + 4 * j);
-#pragma GCC unroll 16
-                for (size_t c = 0; c < vectors; c++) dot[r][c] = dot_add(dot[r][c], _mm256_load_si256(codes + c), q);
-            }
-        }
-        const float *scales = (const float *)(const void *)(record + COLS * BLOCK), *mins = scales + COLS;
-#pragma GCC unroll 16
-        for (size_t r = 0; r < rows; r++) {
-            size_t at = r * x.ldd + b;
-            __m256 d = _mm256_broadcast_ss(x.d + at);
-            __m256i start = _mm256_set1_epi32(-t->zero * (x.halves[2 * at] + x.halves[2 * at + 1]));
-#pragma GCC unroll 16
-            for (size_t c = 0; c < vectors; c++) {
-                __m256 product = _mm256_cvtepi32_ps(dot_finish(dot[r][c], start));
-                sum[r][c] = _mm256_fmadd_ps(_mm256_mul_ps(product, _mm256_load_ps(scales + 8 * c)), d, sum[r][c]);
-            }
-        }
-        if (!t->min) continue;
-#pragma GCC unroll 16
-        for (size_t r = 0; r < rows; r++)
-#pragma GCC unroll 16
-            for (size_t c = 0; c < vectors; c++)
-                sum[r][c] = _mm256_fmadd_ps(_mm256_load_ps(mins + 8 * c), _mm256_broadcast_ss(x.sum + r * x.ldd + b),
-                                            sum[r][c]);
-    }
-#pragma GCC unroll 16
-    for (size_t r = 0; r < rows; r++)
-#pragma GCC unroll 16
-        for (size_t c = 0; c < vectors; c++)
-            if (8 * c < t->cols) store(t->y + (m + r) * t->ldy + 8 * c, sum[r][c], t->cols - 8 * c, t);
-}
-
-TILES_3(2)
-
-static void tile(struct tile *t, size_t rows, size_t blocks)
-{
-    for (size_t b = 0; b < blocks; b += CHUNK) {
-        t->blocks = blocks - b < CHUNK ? blocks - b : CHUNK;
-        tile_all_rows(t, rows, tiles_2, 3);
-        t->accumulate = true;
-        t->panel += CHUNK * RECORD;
-        t->x = cpu_q8_rows_at(t->x, 0, CHUNK * BLOCK);
-    }
-}
-
-#define TILE(name, zero, min)                                                                                          \
-    static void name(float *y, size_t ldy, struct cpu_q8_rows x, const uint8_t *panel, size_t depth, size_t rows,      \
-                     size_t cols, float scale, bool accumulate)                                                        \
-    {                                                                                                                  \
-        struct tile t = {y, ldy, x, panel, 0, cols, zero, min, scale, accumulate};                                     \
-        tile(&t, rows, depth / BLOCK);                                                                                 \
-    }
 TILE(tile_q4_0, 8, false)
 TILE(tile_q4_1, 0, true)
 

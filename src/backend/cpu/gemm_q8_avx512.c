@@ -1,14 +1,10 @@
 /* gemm_q8_avx512.c — quantised weights times many rows of int8 activations with AVX-512 VNNI.
  *
- * Owns: panels of unsigned codes, 64 columns wide, with their scales and minima; the tile of 3 rows × 4 vectors of
- * columns (12 integer sums of a block, 12 sums in f32), or 6 × 2.
- * A vpdpbusd takes four depths of 16 columns and four activations of one row. Depth is taken in chunks whose panel
- * stays in the first-level cache. */
+ * Owns: panels of Q4_0, Q4_1 and Q8_0; the tile of the formats that have a scale for 32 weights. */
 #include "backend/cpu/prefetch.h"
-#include "backend/cpu/tile_groups.h"
-#include "backend/cpu/unpack_avx512.h"
 
-enum { COLS = 64, RECORD = COLS * (BLOCK + 4 + 4), CHUNK = 8 };
+enum { PARTS = 1 };
+#include "backend/cpu/tile_q8_avx512.h"
 
 /* ---- panels ------------------------------------------------------------------------------------------------ */
 
@@ -163,114 +159,8 @@ PACKER(pack_q4_0, QUANT_Q4_0)
 PACKER(pack_q4_1, QUANT_Q4_1)
 PACKER(pack_q8_0, QUANT_Q8_0)
 
-/* ---- tile -------------------------------------------------------------------------------------------------- */
+/* ---- the table ------------------------------------------------------------------------------------------------ */
 
-struct tile {
-    float *y; /* (rows, cols) */
-    size_t ldy;
-    struct cpu_q8_rows x;
-    const uint8_t *panel;
-    size_t blocks, cols;
-    int zero; /* of the codes */
-    bool min;
-    float scale;
-    bool accumulate;
-};
-
-static ALWAYS_INLINE void store(float *y, __m512 sum, __mmask16 keep, const struct tile *t)
-{
-    __m512 scale = _mm512_set1_ps(t->scale);
-    sum = t->accumulate ? _mm512_fmadd_ps(scale, sum, _mm512_maskz_loadu_ps(keep, y)) : _mm512_mul_ps(scale, sum);
-    _mm512_mask_storeu_ps(y, keep, sum);
-}
-
-static ALWAYS_INLINE __m512i broadcast_word(const void *p)
-{
-    int word;
-    memcpy(&word, p, sizeof word);
-    return _mm512_set1_epi32(word);
-}
-
-/* `rows` rows from row m, `vectors` vectors of columns: both constants after inlining. */
-static ALWAYS_INLINE void tile_rows(const size_t rows, const size_t vectors, const struct tile *t, size_t m)
-{
-    const struct cpu_q8_rows x = cpu_q8_rows_at(t->x, m, 0);
-    const uint8_t *record = t->panel;
-    const __m512i zero = _mm512_set1_epi16((short)-t->zero);
-    __m512 sum[6][4];
-#pragma GCC unroll 16
-    for (size_t r = 0; r < rows; r++)
-#pragma GCC unroll 16
-        for (size_t c = 0; c < vectors; c++) sum[r][c] = _mm512_setzero_ps();
-    for (size_t b = 0; b < t->blocks; b++, record += RECORD) {
-        __m512i dot[6][4];
-#pragma GCC unroll 16
-        for (size_t r = 0; r < rows; r++) {
-            __m512i start = _mm512_madd_epi16(broadcast_word(x.halves + 2 * (r * x.ldd + b)), zero);
-#pragma GCC unroll 16
-            for (size_t c = 0; c < vectors; c++) dot[r][c] = start;
-        }
-#pragma GCC unroll 16
-        for (size_t j = 0; j < BLOCK / 4; j++) {
-            __m512i codes[4];
-#pragma GCC unroll 16
-            for (size_t c = 0; c < vectors; c++) codes[c] = _mm512_load_si512(record + 4 * (j * COLS + 16 * c));
-#pragma GCC unroll 16
-            for (size_t r = 0; r < rows; r++) {
-                __m512i q = broadcast_word(x.q + r * x.ldq + b * BLOCK + 4 * j);
-#pragma GCC unroll 16
-                for (size_t c = 0; c < vectors; c++) dot[r][c] = _mm512_dpbusd_epi32(dot[r][c], codes[c], q);
-            }
-        }
-        const float *scales = (const float *)(const void *)(record + COLS * BLOCK), *mins = scales + COLS;
-#pragma GCC unroll 16
-        for (size_t r = 0; r < rows; r++) {
-            __m512 d = _mm512_set1_ps(x.d[r * x.ldd + b]);
-#pragma GCC unroll 16
-            for (size_t c = 0; c < vectors; c++) {
-                __m512 product = _mm512_mul_ps(_mm512_cvtepi32_ps(dot[r][c]), _mm512_load_ps(scales + 16 * c));
-                sum[r][c] = _mm512_fmadd_ps(product, d, sum[r][c]);
-            }
-        }
-        if (!t->min) continue;
-#pragma GCC unroll 16
-        for (size_t r = 0; r < rows; r++)
-#pragma GCC unroll 16
-            for (size_t c = 0; c < vectors; c++)
-                sum[r][c] =
-                    _mm512_fmadd_ps(_mm512_load_ps(mins + 16 * c), _mm512_set1_ps(x.sum[r * x.ldd + b]), sum[r][c]);
-    }
-#pragma GCC unroll 16
-    for (size_t r = 0; r < rows; r++)
-#pragma GCC unroll 16
-        for (size_t c = 0; c < vectors; c++)
-            if (16 * c < t->cols) store(t->y + (m + r) * t->ldy + 16 * c, sum[r][c], first16(t->cols - 16 * c), t);
-}
-
-TILES_3(4)
-TILES_6(2)
-
-static void tile(struct tile *t, size_t rows, size_t blocks)
-{
-    for (size_t b = 0; b < blocks; b += CHUNK) {
-        t->blocks = blocks - b < CHUNK ? blocks - b : CHUNK;
-        if (t->cols <= 32)
-            tile_all_rows(t, rows, tiles_2, 6);
-        else
-            tile_all_rows(t, rows, tiles_4, 3);
-        t->accumulate = true;
-        t->panel += CHUNK * RECORD;
-        t->x = cpu_q8_rows_at(t->x, 0, CHUNK * BLOCK);
-    }
-}
-
-#define TILE(name, zero, min)                                                                                          \
-    static void name(float *y, size_t ldy, struct cpu_q8_rows x, const uint8_t *panel, size_t depth, size_t rows,      \
-                     size_t cols, float scale, bool accumulate)                                                        \
-    {                                                                                                                  \
-        struct tile t = {y, ldy, x, panel, 0, cols, zero, min, scale, accumulate};                                     \
-        tile(&t, rows, depth / BLOCK);                                                                                 \
-    }
 TILE(tile_q4_0, 8, false)
 TILE(tile_q4_1, 0, true)
 TILE(tile_q8_0, 128, false)

@@ -110,18 +110,21 @@ struct cpu_kernels {
 
     /* ---- quantised weights, int8 activations: y[m][n] (+)= scale · Σ_d x[m][d] · W[n][d] --------------------
      * A weight is d · (code − zero) + min with an unsigned code of 8 bits; d and min belong to a block of 32 weights of
-     * a row, zero to the format: Q4_0 8, Q4_1 0 (the only one with min), Q8_0 128 (the code is the byte's plus 128).
-     * The codes of a block meet the activations' q in integers, exactly:
+     * a row, zero to the format: Q4_0 8, Q8_0 128 (the code is the byte's plus 128), Q6_K 32, the others 0. Min have
+     * Q4_1, Q4_K and Q5_K (d = d·s, min = −dmin·m of the block). The codes of a block meet the activations' q in
+     * integers, exactly:
      *     y[m][n] (+)= scale · Σ_b (x.d · d · (Σ_i code · q − zero · Σ_i q) + x.sum · min)
+     * In Q6_K each half of a block has a d = d·s and such a sum of its own.
      * One record of q8_record bytes for each 32 of depth, 64-byte aligned when the panel is, that holds
-     *     u8 codes[32 / 4][tile_cols][4];   code of depth 4j + i and column n at [j][n][i]
-     *     f32 d[tile_cols], min[tile_cols]; min only where the format has it
+     *     u8 codes[32 / 4][tile_cols][4];      code of depth 4j + i and column n at [j][n][i]
+     *     f32 d[tile_cols], second[tile_cols]; second: min where the format has it, in Q6_K d of the last 16 weights
      * so that the panel of `depth` takes depth / 32 · q8_record bytes. Weights are exact: nothing is quantised again.
      */
     size_t q8_record; /* 40 · tile_cols; 0: this instruction set offers none of the following three */
     void (*quantize_q8_rows)(struct cpu_q8_rows x8, const float *x, size_t ldx, size_t rows, size_t cols);
     /* The panel of W[row .. row + rows)[col .. col + cols), rows <= tile_cols, as pack_f32: missing columns up to
-     * tile_cols are zero; col and cols are multiples of 32. NULL: use another product for this format. */
+     * tile_cols are zero; col and cols are multiples of the format's block. NULL: use another product for this format.
+     */
     void (*pack_q8[QUANT_TYPES])(uint8_t *panel, const struct cpu_matrix *w, size_t row, size_t rows, size_t col,
                                  size_t cols);
     /* x (rows, depth), from cpu_q8_rows_at for another than the first depth: depth is a multiple of 32. cols <=
