@@ -103,6 +103,7 @@ struct matmul {
     bool accumulate;
     enum precision precision;
     bool int8;          /* quantised weights may meet int8 activations (never in exact) */
+    bool int8_few_rows; /* ... a few rows only: many keep their precision */
     struct buf scratch; /* with int8: matmul_scratch(rows, cols) bytes, for the activations in int8 */
 };
 static inline size_t matmul_scratch(size_t rows, size_t cols)

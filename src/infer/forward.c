@@ -5,15 +5,18 @@
 
 #include <string.h>
 
-/* Hidden rows → logits of the picked ones, (picks, vocab); NULL where a cut of a long input picks none. */
+/* Hidden rows → logits of the picked ones, (picks, vocab); NULL where a cut of a long input picks none. all: every row
+ * is picked. */
 static struct tensor *run(const struct lorac_model *m, struct exec *e, struct batch *batch, struct buf picks,
-                          size_t count)
+                          size_t count, bool all)
 {
     struct tensor *x = m->family->forward(m, e, batch);
     if (!count) return NULL;
     struct tensor *in = exec_tensor(e, count, x->width, x->number);
     struct tensor *logits = exec_tensor(e, count, m->head.rows, NUMBER_F32);
     e->k->gather_rows(&e->stream, in->data, x->data, x->number, picks, count, x->width);
+    bool int8 = e->int8;
+    e->int8 &= !all; /* a whole prompt's logits are asked for to be looked at: not in int8 */
     exec_matmul(e, &(struct matmul){.x = in->data,
                                     .number = in->number,
                                     .ldx = in->width,
@@ -22,6 +25,7 @@ static struct tensor *run(const struct lorac_model *m, struct exec *e, struct ba
                                     .count = 1,
                                     .out = {{&m->head, logits->data, {0}, logits->width}},
                                     .scale = 1});
+    e->int8 = int8;
     return logits;
 }
 
@@ -40,7 +44,7 @@ lorac_status forward_plan(const struct lorac_model *m, size_t rows, size_t picks
         e.int8 = precision == PRECISION_FAST;
         batch_add_blank(&batch, rows);
         batch_upload(&batch, &e.stream);
-        run(m, &e, &batch, (struct buf){0}, picks);
+        run(m, &e, &batch, (struct buf){0}, picks, false);
         *stack = e.stack.high;
         *gradients = e.gradients.high;
     }
@@ -105,7 +109,7 @@ static lorac_status step(struct lorac_session *lead, lorac_session *const *sessi
     e->k->begin(&e->stream);
     batch_upload(&lead->batch, &e->stream);
     e->k->upload(&e->stream, where, picks, n * sizeof *picks);
-    struct tensor *logits = run(lead->model, e, &lead->batch, where, n);
+    struct tensor *logits = run(lead->model, e, &lead->batch, where, n, lead->options.all_logits);
     if (!e->k->wait(&e->stream))
         return e->failed ? fail_memory(err, "a forward", e->stack.high) : fail(err, LORAC_CANCELLED, NULL, "cancelled");
     for (size_t i = 0; i < count; i++) {

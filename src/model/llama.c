@@ -47,10 +47,10 @@ static lorac_status load_linears(struct lorac_model *m, struct weights *w, size_
         l[1].permuted_heads = c->kv_heads;
     }
     struct decoder_layer *layer = &m->layers[i];
-    layer->qkv = (struct linear_group){{&l[0], &l[1], &l[2]}, 3, &linear_weighed, &layer->attention_norm};
-    layer->o = (struct linear_group){{&l[3]}, 1, &linear_plain, NULL};
-    layer->gate_up = (struct linear_group){{&l[4], &l[5]}, 2, &linear_weighed, &layer->mlp_norm};
-    layer->down = (struct linear_group){{&l[6]}, 1, &linear_gated, NULL};
+    layer->qkv = (struct linear_group){{&l[0], &l[1], &l[2]}, 3, &linear_weighed, &layer->attention_norm, true};
+    layer->o = (struct linear_group){{&l[3]}, 1, &linear_plain, NULL, false};
+    layer->gate_up = (struct linear_group){{&l[4], &l[5]}, 2, &linear_weighed, &layer->mlp_norm, false};
+    layer->down = (struct linear_group){{&l[6]}, 1, &linear_gated, NULL, false};
     return LORAC_OK;
 }
 

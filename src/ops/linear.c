@@ -134,7 +134,8 @@ static void products(struct exec *e, const struct linear_group *group, struct te
                        .count = group->count,
                        .low = low_rank_of(e, group, terms),
                        .scale = 1,
-                       .accumulate = accumulate};
+                       .accumulate = accumulate,
+                       .int8_few_rows = group->int8_few_rows};
     if (e->dropout)
         shrink_all(e, group, &a.low, x);
     else if (a.low.terms) {

@@ -43,6 +43,7 @@ struct linear_group {
     size_t count;
     const struct linear_input *input; /* NULL: plain */
     const struct norm *columns;       /* linear_weighed: its weight */
+    bool int8_few_rows;               /* prompts do not take int8 activations here: see docs/numerics.md */
 };
 
 /* out[j] (rows, out of weight j) are new tensors, stored as the exec's `narrow`. */

@@ -11,8 +11,8 @@ struct q8_run {
 
 bool q8_rows_can(const struct cpu_backend *c, const struct matmul *a)
 {
-    if (!a->int8 || a->precision == PRECISION_EXACT || a->rows < LEAST_ROWS || a->cols % 32 || !c->k.q8_record ||
-        a->number != NUMBER_F32 || !buf_is(a->scratch))
+    if (!a->int8 || (a->int8_few_rows && a->rows > FEW_ROWS) || a->precision == PRECISION_EXACT ||
+        a->rows < LEAST_ROWS || a->cols % 32 || !c->k.q8_record || a->number != NUMBER_F32 || !buf_is(a->scratch))
         return false;
     for (size_t i = 0; i < a->count; i++)
         if (!c->k.pack_q8[a->out[i].w->type]) return false;
