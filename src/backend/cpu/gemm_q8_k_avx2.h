@@ -2,8 +2,8 @@
  * and gemm_q8_k_avxvnni.c, which define STEPS (tile_q8_avx2.h).
  *
  * Owns: panels of Q4_K, Q5_K and Q6_K; the tile of Q6_K, which has a scale for 16 weights.
- * 8 columns of a super-block are turned from rows to words at a time: word k of the result holds four neighbouring codes
- * of each column. A super-block's scales are decoded once. */
+ * 8 columns of a super-block are turned from rows to words at a time: word k of the result holds four neighbouring
+ * codes of each column. A super-block's scales are decoded once. */
 #include "backend/cpu/k_scales.h"
 #include "backend/cpu/prefetch.h"
 
@@ -24,7 +24,8 @@ static ALWAYS_INLINE void turn_words(__m256 words[8], const uint8_t *data, size_
 {
 #pragma GCC unroll 8
     for (size_t i = 0; i < 8; i++)
-        words[i] = i < rows ? _mm256_loadu_ps((const float *)(const void *)(data + i * row_bytes)) : _mm256_setzero_ps();
+        words[i] =
+            i < rows ? _mm256_loadu_ps((const float *)(const void *)(data + i * row_bytes)) : _mm256_setzero_ps();
     transpose8(words);
 }
 

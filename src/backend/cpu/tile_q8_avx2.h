@@ -1,10 +1,10 @@
 /* tile_q8_avx2.h — panels of codes times many rows of int8 activations in 256 bits; the body of gemm_q8_avx2.h and
  * gemm_q8_k_avx2.h.
  *
- * Owns: the shape of a panel, 16 columns wide; the tile of 3 rows × 2 vectors of columns. Depth is taken in chunks whose
- * panel stays in the first-level cache.
- * A file defines first: PARTS, 1, or 2 where each half of a block has a scale and an integer sum of its own; STEPS, after
- * how many times four depths a running sum of dot_avx2.h is brought to 32 bits. */
+ * Owns: the shape of a panel, 16 columns wide; the tile of 3 rows × 2 vectors of columns. Depth is taken in chunks
+ * whose panel stays in the first-level cache. A file defines first: PARTS, 1, or 2 where each half of a block has a
+ * scale and an integer sum of its own; STEPS, after how many times four depths a running sum of dot_avx2.h is brought
+ * to 32 bits. */
 #include "backend/cpu/dot_avx2.h"
 #include "backend/cpu/tile_groups.h"
 
