@@ -6,6 +6,6 @@ enum { STEPS = 2 };
 void gemm_q8_k_avx2(struct cpu_kernels *t)
 {
     offer_k(t);
-    t->q8_panel_rows[QUANT_Q4_K] = 4;
-    t->q8_panel_rows[QUANT_Q6_K] = 5;
+    t->q8_panel_rows[QUANT_Q4_K] = 3;
+    t->q8_panel_rows[QUANT_Q6_K] = 2;
 }

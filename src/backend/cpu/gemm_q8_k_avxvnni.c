@@ -9,7 +9,7 @@ void gemm_q8_k_avxvnni(struct cpu_kernels *t)
     offer_k(t);
     t->pack_q8[QUANT_Q5_K] = pack_q5_k;
     t->tile_q8[QUANT_Q5_K] = t->tile_q8[QUANT_Q4_1];
-    t->q8_panel_rows[QUANT_Q4_K] = 4;
-    t->q8_panel_rows[QUANT_Q5_K] = 4;
-    t->q8_panel_rows[QUANT_Q6_K] = 5;
+    t->q8_panel_rows[QUANT_Q4_K] = 2;
+    t->q8_panel_rows[QUANT_Q5_K] = 2;
+    t->q8_panel_rows[QUANT_Q6_K] = 2;
 }

@@ -9,14 +9,29 @@ struct q8_run {
     struct cpu_q8_rows x8;
 };
 
+/* Of each weight. */
+static bool fewer_bits(enum quant_type a, enum quant_type b)
+{
+    const struct quant_format *fa = &quant_formats[a], *fb = &quant_formats[b];
+    return fa->block_bytes * fb->block < fb->block_bytes * fa->block;
+}
+
+bool q8_rows_takes(const struct cpu_backend *c, const struct matmul *a, size_t output)
+{
+    enum quant_type type = a->out[output].w->type;
+    for (size_t i = 0; i < a->count; i++)
+        if (fewer_bits(a->out[i].w->type, type)) return false;
+    return c->k.pack_q8[type];
+}
+
 bool q8_rows_can(const struct cpu_backend *c, const struct matmul *a)
 {
     if (!a->int8 || (a->int8_few_rows && a->rows > FEW_ROWS) || a->precision == PRECISION_EXACT ||
         a->rows < LEAST_ROWS || a->cols % 32 || !c->k.q8_record || a->number != NUMBER_F32 || !buf_is(a->scratch))
         return false;
     for (size_t i = 0; i < a->count; i++)
-        if (!c->k.pack_q8[a->out[i].w->type]) return false;
-    return true;
+        if (q8_rows_takes(c, a, i)) return true;
+    return false;
 }
 
 static void quantize_task(void *context, size_t task, int worker)
