@@ -154,4 +154,6 @@ yaml 'fine_tune_type: dora\n'
 expect 2 "DoRA" "dora"
 run train -c "$work/c.yaml" --fine-tune-type lora --data "$work/data" --model "$work/none.gguf"
 expect 1 "the command line wins" "none.gguf"
+LORAC_ISA=avx4096 run inspect "$work/none.gguf"
+expect 1 "an instruction set that is none" 'no instruction set level "avx4096"'
 finish

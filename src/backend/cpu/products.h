@@ -65,11 +65,9 @@ void product_block(const struct product *p, struct cpu_scratch *scratch, size_t 
 bool product_in_bf16(const struct cpu_backend *c, enum precision precision);
 bool gemv_can(const struct cpu_backend *c, const struct matmul *a);
 void gemv(struct stream *s, const struct matmul *a);
-/* The activations of a product in int8, if any of its weights has the kernels for it and its rows are enough. An output
- * takes them unless its weights have more bits than others of the group: whoever made the file found that errors weigh
- * more there (the values of attention in Q4_K_M), and they would, while it is a small part of the work. */
+/* The activations of a product in int8, if any of its weights has the kernels for it and its rows are enough. */
 bool q8_rows_can(const struct cpu_backend *c, const struct matmul *a);
-bool q8_rows_takes(const struct cpu_backend *c, const struct matmul *a, size_t output);
+bool q8_rows_takes(const struct cpu_backend *c, enum quant_type type); /* an output with such weights */
 void q8_rows_make(struct stream *s, const struct matmul *a, struct cpu_q8_rows *x8);
 
 #endif

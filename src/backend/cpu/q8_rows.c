@@ -9,19 +9,9 @@ struct q8_run {
     struct cpu_q8_rows x8;
 };
 
-/* Of each weight. */
-static bool fewer_bits(enum quant_type a, enum quant_type b)
+bool q8_rows_takes(const struct cpu_backend *c, enum quant_type type)
 {
-    const struct quant_format *fa = &quant_formats[a], *fb = &quant_formats[b];
-    return fa->block_bytes * fb->block < fb->block_bytes * fa->block;
-}
-
-bool q8_rows_takes(const struct cpu_backend *c, const struct matmul *a, size_t output)
-{
-    enum quant_type type = a->out[output].w->type;
-    for (size_t i = 0; i < a->count; i++)
-        if (fewer_bits(a->out[i].w->type, type)) return false;
-    return c->k.pack_q8[type];
+    return c->k.pack_q8[type] != NULL;
 }
 
 bool q8_rows_can(const struct cpu_backend *c, const struct matmul *a)
@@ -30,7 +20,7 @@ bool q8_rows_can(const struct cpu_backend *c, const struct matmul *a)
         a->rows < LEAST_ROWS || a->cols % 32 || !c->k.q8_record || a->number != NUMBER_F32 || !buf_is(a->scratch))
         return false;
     for (size_t i = 0; i < a->count; i++)
-        if (q8_rows_takes(c, a, i)) return true;
+        if (q8_rows_takes(c, a->out[i].w->type)) return true;
     return false;
 }
 
