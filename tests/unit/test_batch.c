@@ -383,9 +383,8 @@ static void packed_rows_never_meet(void **state)
 
 /* ---- threads ---------------------------------------------------------------------------------- */
 
-/* A hash of everything: prompts and single tokens in both precisions, a trained adapter in both. Returns whether the
- * two precisions train differently: only bf16 products make them. */
-static bool run_threads(const char *model, int threads, float *logits, char hashes[2][65])
+/* A hash of everything: prompts and single tokens in both precisions, a trained adapter in both. */
+static void run_threads(const char *model, int threads, float *logits, char hashes[2][65])
 {
     int32_t ids[PROMPT];
     struct fixture f = fixture_open(model, threads);
@@ -400,10 +399,7 @@ static bool run_threads(const char *model, int threads, float *logits, char hash
         memcpy(hashes[precision], info.hash, sizeof info.hash);
         lorac_adapter_release(a);
     }
-    const char *isa = f.runtime->backend->isa;
-    bool bf16 = !strcmp(isa, "avx512bf16") || !strcmp(isa, "amx");
     fixture_close(&f);
-    return bf16;
 }
 
 static void threads_change_no_bit(void **state)
@@ -412,16 +408,15 @@ static void threads_change_no_bit(void **state)
     static float logits[3][8 * 512];
     for (size_t m = 0; m < 2; m++) {
         char hashes[3][2][65];
-        bool bf16 = false;
         memset(logits, 0, sizeof logits);
         for (int threads = 1; threads <= 3; threads++)
-            bf16 = run_threads(models[m], threads, logits[threads - 1], hashes[threads - 1]);
+            run_threads(models[m], threads, logits[threads - 1], hashes[threads - 1]);
         for (int i = 1; i < 3; i++) {
             assert_memory_equal(logits[0], logits[i], sizeof *logits);
             assert_string_equal(hashes[0][0], hashes[i][0]);
             assert_string_equal(hashes[0][1], hashes[i][1]);
         }
-        assert_int_equal(strcmp(hashes[0][0], hashes[0][1]) != 0, bf16);
+        assert_string_not_equal(hashes[0][0], hashes[0][1]); /* fast trains on bf16 activations everywhere */
     }
 }
 
