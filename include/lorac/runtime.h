@@ -21,9 +21,8 @@ typedef struct lorac_runtime_options {
     size_t memory_limit; /* bytes of the accounted heap, mapped weights excepted; 0: none */
     int no_mmap;         /* read weights into the heap instead of mapping them */
     const char *backend; /* "cpu" (default) or "trace" (the CPU, refusing host reads between submissions: for tests) */
-    const char
-        *isa; /* cap: "scalar", "avx2", "avx512", "avx512bf16", "amx"; NULL: the environment's LORAC_ISA, else no cap */
-    lorac_log_fn log; /* called for warnings; NULL: silence */
+    const char *isa;     /* cap: "scalar", "avx2", "avx512", "avx512bf16" or "amx"; NULL: LORAC_ISA's, else none */
+    lorac_log_fn log;    /* called for warnings; NULL: silence */
     void *log_user;
 } lorac_runtime_options;
 

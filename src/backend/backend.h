@@ -130,7 +130,6 @@ struct shrink {
     size_t ldx, cols;
     struct matmul_output dy[GROUP_LINEARS]; /* shrink_back alone: dyᵢ as y, and its number of columns in w */
     struct low_rank low;
-    enum precision precision;
 };
 
 /* dw (n, k) += scale · dy (rows, n)ᵀ · x (rows, k), dw f32 */

@@ -98,12 +98,12 @@ void exec_release(struct exec *e, struct mark mark)
     e->node_count = mark.nodes;
 }
 
-void exec_matmul(struct exec *e, struct matmul *a)
+void exec_matmul(struct exec *e, struct matmul *a, bool int8)
 {
     struct mark mark = exec_mark(e);
     a->precision = e->precision;
-    a->int8 = e->int8;
-    if (e->int8) a->scratch = exec_tensor(e, 1, matmul_scratch(a->rows, a->cols) / 4 + 1, NUMBER_F32)->data;
+    a->int8 = int8 && e->int8;
+    if (a->int8) a->scratch = exec_tensor(e, 1, matmul_scratch(a->rows, a->cols) / 4 + 1, NUMBER_F32)->data;
     e->k->matmul(&e->stream, a);
     exec_release(e, mark);
 }

@@ -90,8 +90,8 @@ struct mark {
 struct mark exec_mark(const struct exec *e);
 void exec_release(struct exec *e, struct mark mark);
 
-/* matmul with scratch of the stack. */
-void exec_matmul(struct exec *e, struct matmul *a);
+/* matmul in the exec's precision, with scratch of the stack; int8: where the exec allows it. */
+void exec_matmul(struct exec *e, struct matmul *a, bool int8);
 
 /* Pushes a record, or returns NULL when not recording (or failed). */
 struct record *exec_record(struct exec *e, backward_fn backward, const void *context);

@@ -29,14 +29,16 @@ static void chunk(struct exec *e, const struct tensor *x, const struct head_loss
     struct tensor *in = exec_tensor(e, rows, x->width, x->number);
     struct tensor *logits = exec_tensor(e, rows, vocab, NUMBER_F32);
     e->k->gather_rows(&e->stream, in->data, x->data, x->number, ints_at(loss->index, first), rows, x->width);
-    exec_matmul(e, &(struct matmul){.x = in->data,
-                                    .number = in->number,
-                                    .ldx = x->width,
-                                    .rows = rows,
-                                    .cols = x->width,
-                                    .count = 1,
-                                    .out = {{loss->head, logits->data, {0}, vocab}},
-                                    .scale = 1});
+    exec_matmul(e,
+                &(struct matmul){.x = in->data,
+                                 .number = in->number,
+                                 .ldx = x->width,
+                                 .rows = rows,
+                                 .cols = x->width,
+                                 .count = 1,
+                                 .out = {{loss->head, logits->data, {0}, vocab}},
+                                 .scale = 1},
+                true);
     e->k->cross_entropy(&e->stream, &(struct cross_entropy){logits->data, ints_at(loss->targets, first),
                                                             buf_at(loss->weights, first), buf_at(loss->losses, first),
                                                             rows, vocab, dx != NULL, number});

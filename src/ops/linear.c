@@ -77,8 +77,7 @@ static struct tensor *term_input(struct exec *e, const struct linear *l, struct 
 
 static void shrink(struct exec *e, const struct low_rank *low, const struct tensor *x, size_t first, size_t last)
 {
-    struct shrink a = {
-        .x = x->data, .number = x->number, .ldx = x->width, .cols = x->width, .low = *low, .precision = e->precision};
+    struct shrink a = {.x = x->data, .number = x->number, .ldx = x->width, .cols = x->width, .low = *low};
     a.low.first = first;
     a.low.last = last;
     e->k->shrink(&e->stream, &a);
@@ -122,7 +121,7 @@ static void term_gradients(struct exec *e, const struct low_rank *h, const struc
 /* ---- forward -------------------------------------------------------------------------------- */
 
 static void products(struct exec *e, const struct linear_group *group, struct tensor *const in[2],
-                     const struct row_terms *terms, struct tensor *const *out, bool accumulate)
+                     const struct low_rank *low, struct tensor *const *out, bool accumulate)
 {
     struct mark mark = exec_mark(e);
     struct tensor *x = form(e, group, in);
@@ -132,7 +131,7 @@ static void products(struct exec *e, const struct linear_group *group, struct te
                        .rows = x->rows,
                        .cols = x->width,
                        .count = group->count,
-                       .low = low_rank_of(e, group, terms),
+                       .low = *low,
                        .scale = 1,
                        .accumulate = accumulate,
                        .int8_few_rows = group->int8_few_rows};
@@ -145,7 +144,7 @@ static void products(struct exec *e, const struct linear_group *group, struct te
     for (size_t i = 0; i < group->count; i++)
         a.out[i] = (struct matmul_output){&group->linear[i]->weight, out[i]->data, group->linear[i]->bias,
                                           out[i]->width, out[i]->number};
-    exec_matmul(e, &a);
+    exec_matmul(e, &a, true);
     exec_release(e, mark);
 }
 
@@ -153,12 +152,12 @@ static void linear_backward(struct exec *e, const struct record *r);
 
 /* Marks what wants gradients; pushes the record. */
 static void record(struct exec *e, const struct linear_group *group, struct tensor *const in[2],
-                   const struct row_terms *terms, struct tensor *residual, struct tensor *const *out)
+                   const struct row_terms *terms, const struct low_rank *low, struct tensor *residual,
+                   struct tensor *const *out)
 {
-    struct low_rank low = low_rank_of(e, group, terms);
     bool below = in[0]->wants_gradient || (residual && residual->wants_gradient), wants = below;
     for (size_t i = 0; i < group->count; i++) {
-        out[i]->wants_gradient = below || trains(&low, i, i + 1);
+        out[i]->wants_gradient = below || trains(low, i, i + 1);
         wants |= out[i]->wants_gradient;
     }
     struct record *r = wants ? exec_record(e, linear_backward, group) : NULL;
@@ -173,17 +172,19 @@ static void record(struct exec *e, const struct linear_group *group, struct tens
 void op_linear(struct exec *e, const struct linear_group *group, struct tensor *const in[2],
                const struct row_terms *terms, struct tensor *out[GROUP_LINEARS])
 {
+    struct low_rank low = low_rank_of(e, group, terms);
     for (size_t i = 0; i < group->count; i++)
         out[i] = exec_tensor(e, in[0]->rows, group->linear[i]->weight.rows, e->narrow);
-    products(e, group, in, terms, out, false);
-    record(e, group, in, terms, NULL, out);
+    products(e, group, in, &low, out, false);
+    record(e, group, in, terms, &low, NULL, out);
 }
 
 void op_linear_add(struct exec *e, const struct linear_group *group, struct tensor *const in[2],
                    const struct row_terms *terms, struct tensor *x, struct tensor *y, bool read)
 {
-    if (read) products(e, group, in, terms, &y, true);
-    record(e, group, in, terms, x, &y);
+    struct low_rank low = low_rank_of(e, group, terms);
+    if (read) products(e, group, in, &low, &y, true);
+    record(e, group, in, terms, &low, x, &y);
 }
 
 /* ---- backward ------------------------------------------------------------------------------- */
@@ -224,7 +225,7 @@ static void input_gradient(struct exec *e, const struct linear_group *group, str
 static void terms_backward(struct exec *e, const struct linear_group *group, struct low_rank *dh,
                            struct tensor *const in[2], struct tensor *const *out)
 {
-    struct shrink a = {.low = *dh, .precision = e->precision};
+    struct shrink a = {.low = *dh};
     if (!dh->terms) return;
     a.low.h = dh->h = exec_tensor(e, in[0]->rows, dh->ldh, NUMBER_F32)->data;
     for (size_t i = 0; i < group->count; i++)

@@ -11,11 +11,6 @@ enum { PARTS = 2 };
 
 enum { BLOCKS = K_SUPER / BLOCK };
 
-static ALWAYS_INLINE size_t super_bytes(enum quant_type type)
-{
-    return type == QUANT_Q4_K ? Q4_K_BYTES : type == QUANT_Q5_K ? Q5_K_BYTES : Q6_K_BYTES;
-}
-
 /* ---- codes ------------------------------------------------------------------------------------------------- */
 
 /* 64 bytes of each of 16 columns (zero past `rows`), turned to words. */
@@ -104,7 +99,7 @@ static ALWAYS_INLINE void pack_scales(enum quant_type type, uint8_t *panel, cons
 static ALWAYS_INLINE void pack(enum quant_type type, uint8_t *panel, const struct cpu_matrix *w, size_t row,
                                size_t rows, size_t col, size_t cols)
 {
-    const size_t bytes = super_bytes(type);
+    const size_t bytes = k_super_bytes(type);
     const uint8_t *data = w->data + row * w->row_bytes + col / K_SUPER * bytes;
     uintptr_t next = (uintptr_t)(w->data + row * w->row_bytes) + COLS * (w->row_bytes + col / K_SUPER * bytes);
     for (size_t left = cols / K_SUPER; left; left--, data += bytes, panel += BLOCKS * RECORD)

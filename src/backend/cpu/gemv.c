@@ -22,6 +22,12 @@ static struct cpu_q8 q8_at(void *memory, size_t cols)
                            (float *)(q + ((cols + 63) & ~(size_t)63)) + blocks};
 }
 
+static struct cpu_q8 row_of(struct cpu_q8_rows x, size_t row)
+{
+    x = cpu_q8_rows_at(x, row, 0);
+    return (struct cpu_q8){x.q, x.d, x.sum};
+}
+
 /* y[r · ld + i] = W[first + i] · x[r]; all rows of x. */
 static void products(const struct gemv_run *g, struct cpu_scratch *scratch, const struct cpu_matrix *w, size_t first,
                      size_t rows, float *y, size_t ld)
@@ -39,7 +45,10 @@ static void products(const struct gemv_run *g, struct cpu_scratch *scratch, cons
             k->gemv_f32[w->type](y, w, first, rows, x);
             continue;
         }
-        k->quantize_q8(x8, x, a->cols);
+        if (g->x8.q)
+            x8 = row_of(g->x8, r);
+        else
+            k->quantize_q8(x8, x, a->cols);
         k->gemv_q8[w->type](y, w, first, rows, x8);
     }
 }

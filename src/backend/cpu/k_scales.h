@@ -1,11 +1,16 @@
-/* k_scales.h — the 6-bit scales and minimums of a super-block of Q4_K or Q5_K, eight bytes at a time, for the x86 files
- * (little-endian). The layout: quant/k_quants.h. */
+/* k_scales.h — a super-block's size; the 6-bit scales and minimums of one of Q4_K or Q5_K, eight bytes at a time, for
+ * the x86 files (little-endian). The layout: quant/k_quants.h. */
 #ifndef CPU_K_SCALES_H
 #define CPU_K_SCALES_H
 
 #include "quant/k_quants.h"
 
 #include <string.h>
+
+static inline __attribute__((always_inline)) size_t k_super_bytes(enum quant_type type)
+{
+    return type == QUANT_Q4_K ? Q4_K_BYTES : type == QUANT_Q5_K ? Q5_K_BYTES : Q6_K_BYTES;
+}
 
 /* Bytes: four scales, then four minimums; of blocks 0 .. 3 and of blocks 4 .. 7. */
 struct k_scales {

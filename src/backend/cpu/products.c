@@ -80,6 +80,13 @@ static const void *rows_of(const struct sums *b, const struct operand *o, size_t
     return b->scratch->rows;
 }
 
+/* With few rows the weights come from memory for every product, in short pieces of many rows, which nobody foresees:
+ * asks for all that the block will read. */
+static void prefetch_block(const struct sums *b, const struct operand *o)
+{
+    if (b->rows <= PREFETCH_ROWS) prefetch((uintptr_t)(o->w.data + b->col * o->w.row_bytes), b->cols * o->w.row_bytes);
+}
+
 /* sums[row ..] (+)= scale · x · op(W), rows counted from the block's first; x's row 0 belongs to y's row 0. */
 static void add_operand(struct sums *b, const struct operand *o, size_t row, size_t rows)
 {
@@ -100,13 +107,6 @@ static void add_operand(struct sums *b, const struct operand *o, size_t row, siz
         }
         b->begun = true;
     }
-}
-
-/* With few rows the weights come from memory for every product, in short pieces of many rows, which nobody foresees:
- * asks for all that the block will read. */
-static void prefetch_block(const struct sums *b, const struct operand *o)
-{
-    if (b->rows <= PREFETCH_ROWS) prefetch((uintptr_t)(o->w.data + b->col * o->w.row_bytes), b->cols * o->w.row_bytes);
 }
 
 /* The same with int8 activations against codes: all the rows. */
@@ -255,7 +255,7 @@ static void run(struct stream *s, struct products *all)
 /* h = A x as a run of its own. */
 static void shrink_input(struct stream *s, const struct matmul *a)
 {
-    struct shrink h = {a->x, a->number, a->ldx, a->cols, .low = a->low, .precision = a->precision};
+    struct shrink h = {a->x, a->number, a->ldx, a->cols, .low = a->low};
     double flops = s->flops; /* counted with the product */
     cpu_shrink(s, &h);
     s->flops = flops;

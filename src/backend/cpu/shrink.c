@@ -31,7 +31,7 @@ static void shrink_term(const struct shrink_run *run, struct cpu_scratch *scratc
                         .ldy = a->low.ldh,
                         .rows = rows,
                         .cols = r,
-                        .bf16 = product_in_bf16(run->c, a->precision)};
+                        .bf16 = product_in_bf16(run->c, a->low.precision)};
     for (size_t col = 0; col < r; col += OUTER_K) product_block(&p, scratch, 0, rows, col, size_min(OUTER_K, r - col));
 }
 

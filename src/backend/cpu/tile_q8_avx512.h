@@ -10,17 +10,7 @@
 
 enum { COLS = 64, RECORD = COLS * (BLOCK + 4 + 4), CHUNK = 8 };
 
-struct tile {
-    float *y; /* (rows, cols) */
-    size_t ldy;
-    struct cpu_q8_rows x;
-    const uint8_t *panel;
-    size_t blocks, cols;
-    int zero; /* of the codes */
-    bool min;
-    float scale;
-    bool accumulate;
-};
+#include "backend/cpu/tile_q8.h"
 
 static ALWAYS_INLINE void store(float *y, __m512 sum, __mmask16 keep, const struct tile *t)
 {
@@ -105,24 +95,10 @@ static ALWAYS_INLINE void tile_rows(const size_t rows, const size_t vectors, con
 TILES_3(4)
 TILES_6(2)
 
-static void tile(struct tile *t, size_t rows, size_t blocks)
+static void tile_chunk(const struct tile *t, size_t rows)
 {
-    for (size_t b = 0; b < blocks; b += CHUNK) {
-        t->blocks = blocks - b < CHUNK ? blocks - b : CHUNK;
-        if (t->cols <= 32)
-            tile_all_rows(t, rows, tiles_2, 6);
-        else
-            tile_all_rows(t, rows, tiles_4, 3);
-        t->accumulate = true;
-        t->panel += CHUNK * RECORD;
-        t->x = cpu_q8_rows_at(t->x, 0, CHUNK * BLOCK);
-    }
+    if (t->cols <= 32)
+        tile_all_rows(t, rows, tiles_2, 6);
+    else
+        tile_all_rows(t, rows, tiles_4, 3);
 }
-
-#define TILE(name, zero, min)                                                                                          \
-    static void name(float *y, size_t ldy, struct cpu_q8_rows x, const uint8_t *panel, size_t depth, size_t rows,      \
-                     size_t cols, float scale, bool accumulate)                                                        \
-    {                                                                                                                  \
-        struct tile t = {y, ldy, x, panel, 0, cols, zero, min, scale, accumulate};                                     \
-        tile(&t, rows, depth / BLOCK);                                                                                 \
-    }
