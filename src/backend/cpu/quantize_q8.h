@@ -1,5 +1,5 @@
-/* quantize_q8.h — rows of int8 activations, block by block; a part of the gemv files, which define quantize_block before
- * they include this. */
+/* quantize_q8.h — rows of int8 activations, block by block; a part of the gemv files, which define quantize_block
+ * before they include this. */
 #ifndef CPU_QUANTIZE_Q8_H
 #define CPU_QUANTIZE_Q8_H
 

@@ -1,5 +1,6 @@
-/* tile_q8.h — what the tiles of int8 panels share whatever their vectors; a part of tile_q8_avx2.h and tile_q8_avx512.h,
- * which define RECORD (bytes of 32 depths of a panel) and CHUNK (records whose panel stays in the first-level cache). */
+/* tile_q8.h — what the tiles of int8 panels share whatever their vectors; a part of tile_q8_avx2.h and
+ * tile_q8_avx512.h, which define RECORD (bytes of 32 depths of a panel) and CHUNK (records whose panel stays in the
+ * first-level cache). */
 #ifndef CPU_TILE_Q8_H
 #define CPU_TILE_Q8_H
 
