@@ -265,6 +265,7 @@ static void bench_few(const struct cpu_kernels *t, enum quant_type type, size_t 
     struct cpu_q8_rows x8 = make_q8_rows(t, m, depth);
     uint8_t *panel = need(depth / 32 * t->q8_record);
     float *y = need(m * n * 4);
+    void *scratch = need(cpu_several_bytes(depth));
     double panels = 1e9, gemv = 1e9, pairs = 1e9, read = 1e9;
     for (int run = 0; run < 5; run++) {
         double start = now();
@@ -286,15 +287,15 @@ static void bench_few(const struct cpu_kernels *t, enum quant_type type, size_t 
             }
         if (now() - start < gemv) gemv = now() - start;
         start = now();
-        if (t->gemv_q8_rows[type]) t->gemv_q8_rows[type](y, n, &w, 0, n, x8, m);
+        if (t->gemv_q8_rows[type]) t->gemv_q8_rows[type](y, n, &w, 0, n, x8, m, scratch);
         if (now() - start < pairs) pairs = now() - start;
     }
     char shape[64];
     snprintf(shape, sizeof shape, "%s M=%zu K=%zu", f->name, m, depth);
     line(t->isa, "few rows: panels", shape, panels / read, "x reading", 0);
     line(t->isa, "few rows: gemv_q8", shape, gemv / read, "x reading", 0);
-    if (t->gemv_q8_rows[type]) line(t->isa, "few rows: by pairs", shape, pairs / read, "x reading", 0);
-    free((void *)w.data), free(panel), free(y), free_q8_rows(x8);
+    if (t->gemv_q8_rows[type]) line(t->isa, "few rows: together", shape, pairs / read, "x reading", 0);
+    free((void *)w.data), free(panel), free(y), free(scratch), free_q8_rows(x8);
 }
 
 static void bench_q8(const struct cpu_kernels *t)

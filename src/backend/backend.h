@@ -141,19 +141,19 @@ struct outer {
 };
 
 /* Keys and values of one sequence in one layer. Page p holds keys p·page_tokens …; a multiple of 64 tokens, or one
- * page. A token's row is its KV heads one after the other, each kv_bytes(type, head_dim) long. */
+ * page. A head's row of a token is kv_bytes(type, head_dim) long. */
 struct kv_view {
     const struct buf *k, *v; /* one per page */
     enum kv_type type;
-    size_t offset; /* bytes added to each */
-    size_t page_tokens, row_bytes;
+    size_t offset;                             /* bytes added to each */
+    size_t page_tokens, row_bytes, head_bytes; /* from token to token, from KV head to KV head */
 };
-/* x (rows, heads · head_dim) becomes rows of a view's page, from `to` on. */
+/* x (rows, heads · head_dim) becomes rows of a view's page, from `to` on, of its row_bytes and head_bytes. */
 struct kv_store {
     struct buf to, x;
     enum number number; /* of x */
     enum kv_type type;
-    size_t rows, heads, head_dim;
+    size_t rows, heads, head_dim, row_bytes, head_bytes;
 };
 /* `rows` consecutive queries of one sequence, rows row .. row + rows of the batch, at positions position ... */
 struct attention_segment {

@@ -117,8 +117,8 @@ const struct attention_shape *batch_attention(struct batch *b, struct exec *e, s
         size_t at = g->row * k->width;
         if (!b->caches[i]) {
             size_t bytes = number_bytes(k->number);
-            g->kv =
-                (struct kv_view){&k->data, &v->data, kv_of_number(k->number), at * bytes, g->rows, k->width * bytes};
+            g->kv = (struct kv_view){&k->data, &v->data,         kv_of_number(k->number), at * bytes,
+                                     g->rows,  k->width * bytes, c->head_dim * bytes};
             continue;
         }
         cache_append(b->caches[i], &e->stream, layer, g->position, buf_numbers(k->data, at, k->number),

@@ -7,7 +7,7 @@ lorac_status cache_create(struct backend *b, struct memory *m, struct kv_shape s
     *c = (struct kv_cache){.backend = b,
                            .memory = m,
                            .shape = shape,
-                           .row_bytes = shape.kv_heads * kv_bytes(shape.type, shape.head_dim),
+                           .row_bytes = kv_bytes(shape.type, shape.head_dim),
                            .capacity = (max_tokens + CACHE_PAGE - 1) / CACHE_PAGE};
     c->k = mem_array(m, c->capacity, sizeof *c->k);
     c->v = mem_array(m, c->capacity, sizeof *c->v);
@@ -26,7 +26,7 @@ void cache_free(struct kv_cache *c)
 
 static size_t half_bytes(const struct kv_cache *c) /* the keys, or the values, of a layer in a page */
 {
-    return CACHE_PAGE * c->row_bytes;
+    return c->shape.kv_heads * CACHE_PAGE * c->row_bytes;
 }
 
 lorac_status cache_reserve(struct kv_cache *c, size_t tokens, lorac_error *err)
@@ -46,7 +46,8 @@ lorac_status cache_reserve(struct kv_cache *c, size_t tokens, lorac_error *err)
 
 struct kv_view cache_view(const struct kv_cache *c, size_t layer)
 {
-    return (struct kv_view){c->k, c->v, c->shape.type, layer * 2 * half_bytes(c), CACHE_PAGE, c->row_bytes};
+    return (struct kv_view){
+        c->k, c->v, c->shape.type, layer * 2 * half_bytes(c), CACHE_PAGE, c->row_bytes, CACHE_PAGE * c->row_bytes};
 }
 
 void cache_append(const struct kv_cache *c, struct stream *s, size_t layer, size_t position, struct buf k, struct buf v,
@@ -63,7 +64,9 @@ void cache_append(const struct kv_cache *c, struct stream *s, size_t layer, size
                                  c->shape.type,
                                  n,
                                  c->shape.kv_heads,
-                                 c->shape.head_dim};
+                                 c->shape.head_dim,
+                                 c->row_bytes,
+                                 CACHE_PAGE * c->row_bytes};
         c->backend->kernels->kv_store(s, &store);
         store.to = (struct buf){c->v[page].buffer, c->v[page].offset + offset};
         store.x = v;

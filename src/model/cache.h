@@ -1,13 +1,13 @@
 /* cache.h — the keys and values of one sequence: pages of CACHE_PAGE tokens, all layers in a page.
  *
- * A page is [layer][k or v][token][KV head] of vectors as `enum kv_type` stores them. Pages are kept on truncation, so
+ * A page is [layer][k or v][KV head][token] of vectors as `enum kv_type` stores them. Pages are kept on truncation, so
  * that a sequence that once was long grows again without a heap call. */
 #ifndef MODEL_CACHE_H
 #define MODEL_CACHE_H
 
 #include "backend/backend.h"
 
-enum { CACHE_PAGE = 64 };
+enum { CACHE_PAGE = 256 };
 
 struct kv_shape {
     enum kv_type type;

@@ -116,9 +116,12 @@ static uint8_t *backward(int threads, enum precision precision, enum number numb
     struct buf keys = {all[4], 0}, values = {all[5], 0};
     struct attention_segment segments[2];
     for (size_t i = 0; i < 2; i++) {
-        size_t row = i ? FIRST : 0, rows = i ? TOKENS - FIRST : FIRST, bytes = KV_WIDTH * number_bytes(number);
-        segments[i] =
-            (struct attention_segment){row, rows, 0, {&keys, &values, kv_of_number(number), row * bytes, rows, bytes}};
+        size_t row = i ? FIRST : 0, rows = i ? TOKENS - FIRST : FIRST, bytes = DIM * number_bytes(number);
+        segments[i] = (struct attention_segment){
+            row,
+            rows,
+            0,
+            {&keys, &values, kv_of_number(number), row * KV_HEADS * bytes, rows, KV_HEADS * bytes, bytes}};
     }
     struct attention a = {.q = {all[0], 0},
                           .out = {all[1], 0},

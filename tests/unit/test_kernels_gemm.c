@@ -21,31 +21,27 @@
 static struct cpu_kernels levels[6];
 static size_t level_count;
 
-typedef void (*family)(struct cpu_kernels *t);
-
-static void add_level(const char *isa, family gemm, family gemv, family gemv_k)
+static void add_level(const char *isa, void (*overlay)(struct cpu_kernels *t))
 {
     struct cpu_kernels *t = levels + level_count;
     if (level_count) *t = levels[level_count - 1];
+    overlay(t);
     t->isa = isa;
-    gemm(t);
-    if (gemv) gemv(t);
-    if (gemv_k) gemv_k(t);
     level_count++;
 }
 
 static void find_levels(void)
 {
-    add_level("scalar", gemm_scalar, gemv_scalar, gemv_k_scalar);
+    add_level("scalar", cpu_kernels_scalar);
 #if LORAC_X86
     if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma")) return;
-    add_level("avx2", gemm_avx2, gemv_avx2, gemv_k_avx2);
-    if (cpu_has_avxvnni()) add_level("avxvnni", gemv_avxvnni, NULL, NULL);
+    add_level("avx2", cpu_kernels_avx2);
+    if (cpu_has_avxvnni()) add_level("avxvnni", cpu_kernels_avxvnni);
     if (!__builtin_cpu_supports("avx512vnni") || !__builtin_cpu_supports("avx512bw")) return;
-    add_level("avx512", gemm_avx512, gemv_avx512, gemv_k_avx512);
+    add_level("avx512", cpu_kernels_avx512);
     if (!__builtin_cpu_supports("avx512bf16")) return;
-    add_level("avx512bf16", gemm_avx512bf16, NULL, NULL);
-    if (cpu_has_amx()) add_level("amx", gemm_amx, NULL, NULL);
+    add_level("avx512bf16", cpu_kernels_avx512bf16);
+    if (cpu_has_amx()) add_level("amx", cpu_kernels_amx);
 #endif
 }
 

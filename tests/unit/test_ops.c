@@ -446,9 +446,9 @@ static size_t attention_forward(struct graph *g, struct tensor **y)
     for (size_t i = 0; i < g->attention.segment_count; i++) {
         struct attention_segment *segment = &g->segments[i];
         size_t bytes = number_bytes(k->number);
-        segment->kv =
-            (struct kv_view){&g->k_at,      &g->v_at,        kv_of_number(k->number), segment->row * k->width * bytes,
-                             segment->rows, k->width * bytes};
+        segment->kv = (struct kv_view){
+            &g->k_at,      &g->v_at,         kv_of_number(k->number),      segment->row * k->width * bytes,
+            segment->rows, k->width * bytes, g->attention.head_dim * bytes};
     }
     y[0] = op_attention(&g->exec, q, k, v, &g->attention);
     return 1;

@@ -33,7 +33,7 @@ static struct cpu_attention problem(const struct attend *t, const struct attenti
     size_t group = a->heads / a->kv_heads, width = a->heads * a->head_dim, at = g->row + row, head = kv_head * group;
     size_t keys = g->position + row + rows, used = (keys + g->kv.page_tokens - 1) / g->kv.page_tokens;
     const void **pages = t->c->scratch[worker].rows;
-    size_t in_row = g->kv.offset + kv_head * kv_bytes(g->kv.type, a->head_dim);
+    size_t in_row = g->kv.offset + kv_head * g->kv.head_bytes;
     size_t in = at * width + head * a->head_dim, out = g->row * a->kv_heads * a->head_dim + kv_head * a->head_dim;
     for (size_t i = first / g->kv.page_tokens; i < used; i++) {
         pages[i] = (const char *)cpu_pointer(g->kv.k[i]) + in_row;
@@ -266,7 +266,7 @@ static void store_task(void *context, size_t task, int worker)
     const struct kv_store *a = t->a;
     size_t begin = task * t->step * a->heads, end = begin + t->step * a->heads, all = a->rows * a->heads;
     for (size_t i = begin; i < end && i < all; i++)
-        t->k->kv_store((char *)cpu_pointer(a->to) + i * kv_bytes(a->type, a->head_dim), a->type,
+        t->k->kv_store((char *)cpu_pointer(a->to) + i / a->heads * a->row_bytes + i % a->heads * a->head_bytes, a->type,
                        element(a->x, a->number, i * a->head_dim), a->number, a->head_dim);
 }
 

@@ -5,7 +5,7 @@
 #include "backend/cpu/families.h"
 #include "backend/cpu/attention_bf16.h"
 
-enum { VECTORS = 192, BF16_ONE = 0x3f80 };
+enum { VECTORS = 192, FEW_VECTORS = 16, CACHE_LINE = 64, BF16_ONE = 0x3f80 };
 static const float LOG2E = 0x1.715476p+0f;
 
 struct scratch {
@@ -81,6 +81,18 @@ static const void *rows_bf16(const struct block *b, const void *const *pages, fl
     return copy;
 }
 
+/* Reads every cache line of the block once, in four runs side by side: a flip reads many rows at once, which the CPU
+ * does not foresee, and one run has too few reads under way. Prefetch instructions gained nothing. */
+static void stream(const struct block *b)
+{
+    size_t stride = b->a->kv_row, bytes = kv_bytes(b->a->kv, b->dim), half = b->keys / 2;
+    const char *k = kv_at(b->a, b->a->k_pages, b->key), *v = kv_at(b->a, b->a->v_pages, b->key);
+    const char *runs[] = {k, k + half * stride, v, v + half * stride};
+    for (size_t j = 0; j < b->keys - half; j++)
+        for (size_t at = 0; at < bytes; at += CACHE_LINE)
+            for (size_t i = 0; i < 4; i++) (void)*(const volatile char *)(runs[i] + j * stride + at);
+}
+
 /* Turns to the keys from `key` on; false: the queries see none of them. */
 static bool enter_keys(struct block *b, size_t key)
 {
@@ -88,6 +100,7 @@ static bool enter_keys(struct block *b, size_t key)
     b->key = key;
     b->keys = seen_by(b, b->vectors - 1);
     if (!b->keys) return false;
+    if (b->vectors <= FEW_VECTORS) stream(b); /* memory's limit */
     const void *k = rows_bf16(b, b->a->k_pages, b->w.k, &row_bytes);
     flip((pair *)b->w.kt, CPU_KEY_BLOCK, k, row_bytes, b->keys, padded(b->keys, LANES), b->dim);
     const void *v = rows_bf16(b, b->a->v_pages, b->w.v, &row_bytes);

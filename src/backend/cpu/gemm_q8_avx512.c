@@ -176,7 +176,7 @@ void gemm_q8_avx512(struct cpu_kernels *t)
     t->tile_q8[QUANT_Q4_0] = tile_q4_0;
     t->tile_q8[QUANT_Q4_1] = tile_q4_1;
     t->tile_q8[QUANT_Q8_0] = tile_q8_0;
-    t->q8_panel_rows[QUANT_Q4_0] = 5;
-    t->q8_panel_rows[QUANT_Q4_1] = 5;
-    t->q8_panel_rows[QUANT_Q8_0] = 7;
+    t->q8_panel_rows[QUANT_Q4_0] = 9;
+    t->q8_panel_rows[QUANT_Q4_1] = 9;
+    t->q8_panel_rows[QUANT_Q8_0] = 9;
 }

@@ -36,7 +36,7 @@ static void products(const struct gemv_run *g, struct cpu_scratch *scratch, cons
     const struct matmul *a = g->a;
     struct cpu_q8 x8 = q8_at(scratch->rows, a->cols);
     if (g->x8.q && k->gemv_q8_rows[w->type]) {
-        k->gemv_q8_rows[w->type](y, ld, w, first, rows, g->x8, a->rows);
+        k->gemv_q8_rows[w->type](y, ld, w, first, rows, g->x8, a->rows, scratch->rows);
         return;
     }
     for (size_t r = 0; r < a->rows; r++, y += ld) {
@@ -102,9 +102,9 @@ static bool few(const struct cpu_backend *c, enum quant_type type, size_t rows)
 
 bool gemv_can(const struct cpu_backend *c, const struct matmul *a)
 {
-    size_t q8_bytes = (a->cols + 63) / 64 * 64 + a->cols / 32 * 8;
-    if (!a->int8 || a->precision == PRECISION_EXACT || a->rows > FEW_ROWS || q8_bytes > CPU_ROWS_BYTES ||
-        a->number != NUMBER_F32)
+    size_t one = (a->cols + 63) / 64 * 64 + a->cols / 32 * 8, several = cpu_several_bytes(a->cols);
+    if (!a->int8 || a->precision == PRECISION_EXACT || a->rows > FEW_ROWS ||
+        (a->rows > 1 ? several : one) > CPU_ROWS_BYTES || a->number != NUMBER_F32)
         return false;
     for (size_t i = 0; i < a->count; i++) {
         enum quant_type type = a->out[i].w->type;

@@ -43,6 +43,13 @@ static inline struct cpu_q8_rows cpu_q8_rows_at(struct cpu_q8_rows x, size_t row
                                 x.halves + 2 * block,    x.ldq,       x.ldd};
 }
 
+/* Rows of int8 activations that gemv_q8_rows takes at once, and the scratch for them: 17 bytes a value and 128. */
+enum { CPU_SEVERAL = 8 };
+static inline size_t cpu_several_bytes(size_t cols)
+{
+    return (cols + 127) / 128 * (CPU_SEVERAL * 256 + CPU_SEVERAL / 4 * 64);
+}
+
 /* One attention problem: `group` query heads that share a KV head, `rows` consecutive queries of one sequence.
  * Query i stands at position position + i and sees keys 0 .. position + i. Keys are taken in blocks of
  * CPU_KEY_BLOCK from key 0, with a running maximum and sum (Milakov & Gimelshein 2018; Dao et al. 2022); each
@@ -140,10 +147,11 @@ struct cpu_kernels {
     void (*quantize_q8)(struct cpu_q8 x8, const float *x, size_t cols); /* cols: a multiple of 32 */
     /* Quantised formats with int8 activations (NULL for the others). */
     void (*gemv_q8[QUANT_TYPES])(float *y, const struct cpu_matrix *w, size_t row, size_t rows, struct cpu_q8 x);
-    /* y[m·ldy + i] = W[row + i] · x[m], m < count, with the bits of gemv_q8; the weights are unpacked once for two rows
-     * of x. x.halves is not used. NULL: call gemv_q8 for each row of x. */
+    /* y[m·ldy + i] = W[row + i] · x[m], m < count, with the bits of gemv_q8; the weights are unpacked once for up to
+     * CPU_SEVERAL rows of x. x.halves is not used; scratch: cpu_several_bytes, 64-byte aligned. NULL: call gemv_q8 for
+     * each row of x. */
     void (*gemv_q8_rows[QUANT_TYPES])(float *y, size_t ldy, const struct cpu_matrix *w, size_t row, size_t rows,
-                                      struct cpu_q8_rows x, size_t count);
+                                      struct cpu_q8_rows x, size_t count, void *scratch);
     /* Unquantised formats (NULL for the others): f32 products, sums in explicit lanes. */
     void (*gemv_f32[QUANT_TYPES])(float *y, const struct cpu_matrix *w, size_t row, size_t rows, const float *x);
 

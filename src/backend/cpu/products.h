@@ -40,7 +40,7 @@ struct few_terms {
     size_t tasks; /* (range, linear) */
     atomic_size_t done;
 };
-enum { FEW_ROWS = 6 };
+enum { FEW_ROWS = CPU_SEVERAL };
 bool few_terms_can(const struct matmul *a);
 void few_terms_task(struct few_terms *f, size_t task);
 void few_terms_wait(struct few_terms *f);

@@ -30,4 +30,25 @@ static ALWAYS_INLINE void store_folded(float *y, const size_t rows, const __m512
     store_sums(y, rows, v);
 }
 
+/* The lanes of n vectors (at most 16) to their sums, lane i that of v[i]; always in this order. */
+static ALWAYS_INLINE __m512 sums_of(const __m512 *v, const size_t n)
+{
+    __m512 t[8], q[4];
+#pragma GCC unroll 8
+    for (size_t i = 0; i < 8; i++) {
+        __m512 a = 2 * i < n ? v[2 * i] : _mm512_setzero_ps(), b = 2 * i + 1 < n ? v[2 * i + 1] : _mm512_setzero_ps();
+        t[i] = _mm512_add_ps(_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b));
+    }
+#pragma GCC unroll 4
+    for (size_t i = 0; i < 4; i++) { /* rows 4i .. 4i + 3, a sum for each 128 bits */
+        __m512d a = _mm512_castps_pd(t[2 * i]), b = _mm512_castps_pd(t[2 * i + 1]);
+        q[i] = _mm512_add_ps(_mm512_castpd_ps(_mm512_unpacklo_pd(a, b)), _mm512_castpd_ps(_mm512_unpackhi_pd(a, b)));
+    }
+#pragma GCC unroll 2
+    for (size_t i = 0; i < 2; i++)
+        t[i] = _mm512_add_ps(_mm512_shuffle_f32x4(q[2 * i], q[2 * i + 1], 0x88),
+                             _mm512_shuffle_f32x4(q[2 * i], q[2 * i + 1], 0xDD));
+    return _mm512_add_ps(_mm512_shuffle_f32x4(t[0], t[1], 0x88), _mm512_shuffle_f32x4(t[0], t[1], 0xDD));
+}
+
 #endif
