@@ -67,7 +67,7 @@ struct term_rows {
     size_t row, rows;
     const struct term_table *table; /* NULL: the base alone */
 };
-/* What a batch says about its rows; outlives the step. Ranges ascend and do not meet. */
+/* What a batch says about its rows; outlives the step. Ranges ascend, do not meet and together are all rows. */
 struct row_terms {
     const struct term_rows *ranges;
     size_t count;

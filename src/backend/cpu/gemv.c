@@ -53,26 +53,13 @@ static void products(const struct gemv_run *g, struct cpu_scratch *scratch, cons
     }
 }
 
-/* The terms of output i on all rows; y (rows, o->ldy) from weight row `first` on. */
-static void add_terms(struct gemv_run *g, size_t i, size_t first, size_t n, float *y, float *spare)
-{
-    const struct low_rank *low = &g->a->low;
-    if (!low->terms) return;
-    few_terms_wait(&g->few);
-    for (size_t r = 0; r < low->terms->count; r++) {
-        const struct term_rows *range = &low->terms->ranges[r];
-        for (size_t row = range->row; row < range->row + range->rows; row++)
-            few_terms_add(g->c, low, range, i, row, first, n, y + row * g->a->out[i].ldy, spare);
-    }
-}
-
 static void gemv_task(void *context, size_t task, int worker)
 {
     struct gemv_run *g = context;
     const struct matmul *a = g->a;
     size_t i = 0;
     if (task < g->few.tasks) {
-        few_terms_task(&g->few, task);
+        few_terms_task(&g->few, task, &g->c->scratch[worker]);
         return;
     }
     task -= g->few.tasks;
@@ -82,16 +69,15 @@ static void gemv_task(void *context, size_t task, int worker)
     size_t first = (task - g->tasks[i]) * g->per_task, rows = size_min(g->per_task, w.rows - first);
     float *spare = g->c->scratch[worker].panel; /* FEW_ROWS · per_task floats fit */
     float *into = cpu_floats(o->y) + first;
-    bool direct = !a->accumulate && a->scale == 1;
+    bool add = a->accumulate || g->few.tasks, direct = !add && a->scale == 1;
 
-    few_terms_prefetch(&a->low, i, first, rows);
     products(g, &g->c->scratch[worker], &w, first, rows, direct ? into : spare, direct ? o->ldy : rows);
+    few_terms_wait(&g->few);
     for (size_t r = 0; r < a->rows; r++, into += o->ldy) {
-        if (!direct && !a->accumulate) memset(into, 0, rows * sizeof *into);
+        if (!direct && !add) memset(into, 0, rows * sizeof *into);
         if (!direct) g->c->k.axpy(into, spare + r * rows, a->scale, rows);
         if (buf_is(o->bias)) g->c->k.axpy(into, cpu_floats(o->bias) + first, 1, rows);
     }
-    add_terms(g, i, first, rows, cpu_floats(o->y) + first, spare);
 }
 
 /* Whether a few rows against this format are better multiplied without a panel. */
@@ -127,6 +113,6 @@ void gemv(struct stream *s, const struct matmul *a)
     for (size_t i = 0; i < a->count; i++)
         g.tasks[i + 1] = g.tasks[i] + (a->out[i].w->rows + g.per_task - 1) / g.per_task;
     for (size_t i = a->count; i < GROUP_LINEARS; i++) g.tasks[i + 1] = g.tasks[a->count];
-    if (a->shrink) g.few = (struct few_terms){g.c, a, a->low.terms->count * a->low.count, 0};
+    if (a->low.terms) g.few = few_terms_of(g.c, a);
     cpu_run(s, gemv_task, &g, g.few.tasks + g.tasks[a->count]);
 }

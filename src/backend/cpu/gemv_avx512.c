@@ -57,13 +57,15 @@ static ALWAYS_INLINE void rows_f32(enum quant_type type, const size_t rows, floa
     store_folded(y, rows, sum);
 }
 
-/* Narrow matrices, a term's B: sixteen rows (or fewer) at a time, since what costs is summing each row's lanes. */
-enum { NARROW = 64 };
+/* Narrow matrices, a term's B: sixteen rows (or fewer) at a time, since what costs is summing each row's lanes. What
+ * lies behind B is asked for as well: the next A. */
+enum { NARROW = 64, AHEAD = 8192 };
 static ALWAYS_INLINE void narrow_f32(enum quant_type type, float *y, const uint8_t *w, size_t row_bytes, size_t rows,
                                      const float *x, size_t cols)
 {
     const size_t size = type == QUANT_F32 ? 4 : 2;
     __m512 sum[16];
+    prefetch_near((uintptr_t)w + AHEAD, rows * row_bytes);
     for (size_t r = 0; r < 16; r++) sum[r] = _mm512_setzero_ps();
     for (size_t d = 0; d < cols; d += 16) {
         __mmask16 keep = first16(cols - d);

@@ -126,13 +126,13 @@ static ALWAYS_INLINE void split_nibbles(struct w_step *w, __m512i nibbles)
 #define FOUR(a, b, c, d) a, b, c, d, a, b, c, d, a, b, c, d, a, b, c, d
 /* Pairs of words from a, b, c, d on, then the next ... */
 #define PAIRS(a, b, c, d, j) a + j, a + j + 1, b + j, b + j + 1, c + j, c + j + 1, d + j, d + j + 1
-#define RUNS(a, b, c, d) PAIRS(a, b, c, d, 0), PAIRS(a, b, c, d, 2), PAIRS(a, b, c, d, 4), PAIRS(a, b, c, d, 6)
+#define RUNS(a, b, c, d)     PAIRS(a, b, c, d, 0), PAIRS(a, b, c, d, 2), PAIRS(a, b, c, d, 4), PAIRS(a, b, c, d, 6)
 
 /* Blocks of 9 words: d, 8 words of nibbles. The second load starts at word 4: words 28 .. 35 are 56 .. 63. */
 static ALWAYS_INLINE struct w_step unpack_q4_0(const uint8_t *p, size_t count)
 {
-    static const uint16_t nibbles[32] = {1,  2,  10, 11, 19, 20, 56, 57, 3, 4, 12, 13, 21, 22, 58, 59,
-                                         5,  6,  14, 15, 23, 24, 60, 61, 7, 8, 16, 17, 25, 26, 62, 63};
+    static const uint16_t nibbles[32] = {1, 2, 10, 11, 19, 20, 56, 57, 3, 4, 12, 13, 21, 22, 58, 59,
+                                         5, 6, 14, 15, 23, 24, 60, 61, 7, 8, 16, 17, 25, 26, 62, 63};
     static const uint16_t scales[16] = {FOUR(0, 9, 18, 27)};
     __m512i w0 = load_words(p, 9 * count), w1 = load_words(p + 8, beyond(9 * count, 4));
     struct w_step w = {.d = pick(w0, scales)};
@@ -151,7 +151,8 @@ static ALWAYS_INLINE struct w_step unpack_q4_1(const uint8_t *p, size_t count)
     return w;
 }
 
-/* Blocks of 17 words: d, 16 words of codes. The low halves' loads start at words 0 and 32, the high ones' at 4 and 36. */
+/* Blocks of 17 words: d, 16 words of codes. The low halves' loads start at words 0 and 32, the high ones' at 4 and 36.
+ */
 static ALWAYS_INLINE struct w_step unpack_q8_0(const uint8_t *p, size_t count)
 {
     static const uint16_t low[32] = {RUNS(1, 18, 35, 52)}, high[32] = {RUNS(5, 22, 39, 56)};
@@ -321,11 +322,8 @@ static void all_rows(struct piece p, piece_kernel kernel, size_t rows)
 static ALWAYS_INLINE void gemv(const piece_kernel *kernels, float *y, const struct cpu_matrix *w, size_t row,
                                size_t rows, struct cpu_q8 x)
 {
-    struct piece p = {.y = y,
-                      .w = w->data + row * w->row_bytes,
-                      .row_bytes = w->row_bytes,
-                      .blocks = w->cols / BLOCK,
-                      .one = x};
+    struct piece p = {
+        .y = y, .w = w->data + row * w->row_bytes, .row_bytes = w->row_bytes, .blocks = w->cols / BLOCK, .one = x};
     all_rows(p, kernels[0], rows);
 }
 

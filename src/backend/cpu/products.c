@@ -132,17 +132,10 @@ static void add_q8(struct sums *b, const struct operand *o)
 static void add_terms(struct sums *b, const struct low_rank *low)
 {
     bool back = b->p->operand[0].transposed;
-    if (b->p->few) few_terms_wait(b->p->few);
     for (size_t r = 0; r < low->terms->count; r++) {
         const struct term_rows *range = &low->terms->ranges[r];
         size_t from = range->row > b->row ? range->row : b->row, count;
         size_t to = size_min(range->row + range->rows, b->row + b->rows);
-        if (b->p->few) {
-            for (size_t row = from; row < to; row++)
-                few_terms_add(b->p->c, low, range, low->first, row, b->col, b->cols,
-                              b->scratch->sums + (row - b->row) * b->ld, b->scratch->rows);
-            continue;
-        }
         for (size_t i = low->first; from < to && i < low->last; i++) {
             const float *h = cpu_floats(low->h) + low_rank_column(low, range->table, i);
             const struct lora_term *terms = low_rank_terms(low, range->table, i, &count);
@@ -185,12 +178,14 @@ void product_block(const struct product *p, struct cpu_scratch *scratch, size_t 
 {
     size_t tile = p->c->k.tile_cols;
     struct sums b = {p, scratch, row, rows, col, cols, (cols + tile - 1) / tile * tile, false};
-    if (p->few) few_terms_prefetch(p->low, p->low->first, col, cols);
     if (p->x8) add_q8(&b, &p->operand[0]);
     for (size_t i = p->x8 ? 1 : 0; i < p->count; i++) add_operand(&b, &p->operand[i], 0, rows);
     if (!b.begun) memset(scratch->sums, 0, rows * b.ld * sizeof(float));
     b.begun = true;
-    if (p->low) add_terms(&b, p->low);
+    if (p->few)
+        few_terms_wait(p->few);
+    else if (p->low)
+        add_terms(&b, p->low);
     store(&b);
 }
 
@@ -231,7 +226,7 @@ static void product_task(void *context, size_t task, int worker)
     struct products *all = context;
     size_t i = 0;
     if (task < all->few.tasks) {
-        few_terms_task(&all->few, task);
+        few_terms_task(&all->few, task, &all->few.c->scratch[worker]);
         return;
     }
     task -= all->few.tasks;
@@ -274,11 +269,9 @@ void cpu_matmul(struct stream *s, const struct matmul *a)
         gemv(s, a);
         return;
     }
-    bool few = a->shrink && few_terms_can(a), int8 = q8_rows_can(c, a);
-    if (few)
-        all.few = (struct few_terms){c, a, a->low.terms->count * a->low.count, 0};
-    else if (a->shrink)
-        shrink_input(s, a);
+    bool int8 = q8_rows_can(c, a);
+    all.few = few_terms_of(c, a);
+    if (a->shrink && !all.few.tasks) shrink_input(s, a);
     if (int8) q8_rows_make(s, a, &x8);
     for (size_t i = 0; i < a->count; i++) {
         const struct matmul_output *o = &a->out[i];
@@ -291,14 +284,14 @@ void cpu_matmul(struct stream *s, const struct matmul *a)
                              .count = 1,
                              .x8 = int8 && q8_rows_takes(c, o->w->type) ? &x8 : NULL,
                              .low = a->low.terms ? &low[i] : NULL,
-                             .few = few ? &all.few : NULL,
+                             .few = all.few.tasks ? &all.few : NULL,
                              .y = cpu_pointer(o->y),
                              .number = o->number,
                              .ldy = o->ldy,
                              .rows = a->rows,
                              .cols = o->w->rows,
                              .bias = cpu_floats(o->bias),
-                             .accumulate = a->accumulate,
+                             .accumulate = a->accumulate || all.few.tasks,
                              .bf16 = product_in_bf16(c, a->precision)};
     }
     run(s, &all);

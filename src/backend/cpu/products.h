@@ -22,7 +22,7 @@ struct product {
     size_t count;
     const struct cpu_q8_rows *x8; /* the first operand's x in int8; NULL: it is not */
     const struct low_rank *low;   /* NULL: none */
-    struct few_terms *few;        /* computes its h in this run; NULL: h is there */
+    struct few_terms *few;        /* has written the terms into y, in this run, in place of `low`; NULL: has not */
     void *y;
     enum number number;
     size_t ldy, rows, cols;
@@ -32,8 +32,8 @@ struct product {
     size_t row_tasks, col_tasks;
 };
 
-/* h = A x where every range has few rows: tasks at the head of the run that reads h, so that it costs no run of its
- * own. They have begun before any that waits for them. */
+/* The terms where every range has few rows: tasks at the head of the run, so that they cost no run of their own, which
+ * write y (or add to it). The others wait for them, who have begun before, and add to y. */
 struct few_terms {
     struct cpu_backend *c;
     const struct matmul *a;
@@ -42,13 +42,9 @@ struct few_terms {
 };
 enum { FEW_ROWS = CPU_SEVERAL };
 bool few_terms_can(const struct matmul *a);
-void few_terms_task(struct few_terms *f, size_t task);
+struct few_terms few_terms_of(struct cpu_backend *c, const struct matmul *a); /* no tasks where they cannot */
+void few_terms_task(struct few_terms *f, size_t task, struct cpu_scratch *scratch);
 void few_terms_wait(struct few_terms *f);
-/* Asks for what few_terms_add will read of B. */
-void few_terms_prefetch(const struct low_rank *low, size_t linear, size_t first, size_t n);
-/* y[0 .. n) += scale · B h of the terms of one row and linear, weight rows first .. first + n; spare: n floats. */
-void few_terms_add(const struct cpu_backend *c, const struct low_rank *low, const struct term_rows *range,
-                   size_t linear, size_t row, size_t first, size_t n, float *y, float *spare);
 
 static inline size_t size_min(size_t a, size_t b)
 {
