@@ -168,10 +168,10 @@ static void cache_is_small(void **state)
         static const double bytes[] = {4, 2, 1.0625};
         struct kv_cache c;
         struct kv_shape shape = {type, 4, 8, 128};
-        OK(cache_create(r->backend, &r->memory, shape, 64, &c, err));
+        OK(cache_create(r->backend, &r->memory, shape, CACHE_PAGE, &c, err));
         size_t before = r->memory.used;
-        OK(cache_reserve(&c, 64, err));
-        double value = (double)(r->memory.used - before) / (64 * 4 * 2 * 8 * 128.0);
+        OK(cache_reserve(&c, CACHE_PAGE, err));
+        double value = (double)(r->memory.used - before) / (CACHE_PAGE * 4 * 2 * 8 * 128.0);
         print_message("a value takes %.4f bytes\n", value);
         assert_true(value < bytes[type] + 1e-2);
         cache_free(&c);
