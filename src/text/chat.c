@@ -60,7 +60,7 @@ static lorac_status render(const struct lorac_tokenizer *t, json_t *variables, s
     const char *source = with_tools ? t->chat_template_tools : t->chat_template;
     struct chat_template *template;
     TRY(template_parse(t->memory, source, strlen(source), t->path, &template, err));
-    lorac_status status = template_render(template, variables, out, err);
+    lorac_status status = template_render(template, variables, out, NULL, err);
     template_free(template);
     return status == LORAC_OK && out->failed ? fail_memory(err, "the rendered chat", out->length) : status;
 }

@@ -21,10 +21,18 @@ static bool print_result(struct render *r, struct value v)
     return to_str(r, v, &s) && print_out(r, s);
 }
 
+/* From here on what is printed becomes a string. */
+static size_t capture_begin(struct render *r)
+{
+    if (!r->captures++) r->captured_at = r->out->length;
+    return r->out->length;
+}
+
 /* What was printed since `from`, taken out of the output. */
-static bool take_back(struct render *r, size_t from, struct value *result)
+static bool capture_end(struct render *r, size_t from, struct value *result)
 {
     size_t length = r->out->length - from;
+    r->captures--;
     if (!work_bytes(r, length) || !v_copy(r, length ? r->out->data + from : NULL, length, result)) return false;
     r->out->length = from;
     if (r->out->data) r->out->data[from] = 0;
@@ -52,11 +60,11 @@ static enum flow exec_inside(struct render *r, struct scope *scope, const struct
 /* The same with what it prints as a string. break and continue do not leave such a block. */
 static bool capture(struct render *r, struct scope *scope, const struct node *body, struct value *result)
 {
-    size_t from = r->out->length;
+    size_t from = capture_begin(r);
     enum flow flow = exec_inside(r, scope, body);
     if (flow == FLOW_FAILED) return false;
     if (flow != FLOW_ON) return host_fail(&r->host, LORAC_FORMAT, "break or continue outside of a loop");
-    return take_back(r, from, result);
+    return capture_end(r, from, result);
 }
 
 /* ---- assignment -------------------------------------------------------------------------- */
@@ -205,11 +213,11 @@ bool call_loop(struct render *r, struct loop *l, struct call *c, struct value *r
     if (!l->node) return host_fail(&r->host, LORAC_FORMAT, "the loop must have the 'recursive' marker to be called");
     if (c->count != 1 || c->keyword_count) return host_fail(&r->host, LORAC_FORMAT, "loop() takes one argument");
     struct scope *outer = r->scope;
-    size_t from = r->out->length;
+    size_t from = capture_begin(r);
     r->scope = l->scope;
     enum flow flow = loop_over(r, l->node, c->arguments[0], l->depth + 1);
     r->scope = outer;
-    return flow != FLOW_FAILED && take_back(r, from, result);
+    return flow != FLOW_FAILED && capture_end(r, from, result);
 }
 
 /* ---- macros ------------------------------------------------------------------------------ */
@@ -330,12 +338,17 @@ static bool exec_print(struct render *r, const struct node *n)
     return print_result(r, v);
 }
 
-/* Marks what an assistant says; a rendering without a tracker prints it as it is. */
-static enum flow exec_generation(struct render *r, const struct node *n)
+/* What an assistant says. The reference cannot say where a text that is captured will stand, and takes it to begin
+ * where the outermost capture does. */
+static bool exec_generation(struct render *r, const struct node *n)
 {
-    enum flow flow = exec_inside(r, scope_new(r, r->scope), n->list);
-    if (flow == FLOW_ON || flow == FLOW_FAILED) return flow;
-    return host_fail(&r->host, LORAC_FORMAT, "break or continue outside of a loop"), FLOW_FAILED;
+    struct value v;
+    size_t from = r->captures ? r->captured_at : r->out->length;
+    if (!capture(r, scope_new(r, r->scope), n->list, &v)) return false;
+    struct text_span *span = r->spans ? list_add(r->spans) : NULL;
+    if (r->spans && !span) return host_fail(&r->host, LORAC_OUT_OF_MEMORY, "no memory for its generation blocks");
+    if (span) *span = (struct text_span){from - r->out_start, from - r->out_start + v.text.length};
+    return print_out(r, v.text);
 }
 
 static enum flow exec_node(struct render *r, const struct node *n)
@@ -364,7 +377,7 @@ static enum flow exec_node(struct render *r, const struct node *n)
     case N_WITH:
         return exec_with(r, n);
     case N_GENERATION:
-        return exec_generation(r, n);
+        return exec_generation(r, n) ? FLOW_ON : FLOW_FAILED;
     case N_BREAK:
         return FLOW_BREAK;
     case N_CONTINUE:
@@ -420,11 +433,13 @@ static bool render_body(struct render *r, const json_t *variables)
     return flow == FLOW_ON;
 }
 
-lorac_status template_render(const struct chat_template *t, json_t *variables, struct text *out, lorac_error *err)
+lorac_status template_render(const struct chat_template *t, json_t *variables, struct text *out, struct list *spans,
+                             lorac_error *err)
 {
     struct render r = {.host = {.arena = {.memory = t->memory}, .name = t->name, .line = 1, .err = err},
                        .template = t,
                        .out = out,
+                       .spans = spans,
                        .out_start = out->length};
     bool ok = json_is_object(variables)
                   ? render_body(&r, variables)

@@ -2,6 +2,7 @@
  */
 #include "text/template_impl.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -92,16 +93,31 @@ static bool global_raise(struct render *r, struct call *c, struct value *result)
                                                  (int)(s.length < 800 ? s.length : 800), s.at);
 }
 
+/* Today: in local time, or what SOURCE_DATE_EPOCH says in UTC, so that a rendering can be repeated. */
+static bool find_now(struct tm *when, long *microseconds)
+{
+    struct timespec now = {0};
+    const char *fixed = getenv("SOURCE_DATE_EPOCH");
+    int64_t seconds;
+    *microseconds = 0;
+    if (fixed && parse_int((struct str){fixed, strlen(fixed)}, 10, &seconds)) {
+        now.tv_sec = (time_t)seconds;
+        return gmtime_r(&now.tv_sec, when);
+    }
+    if (!timespec_get(&now, TIME_UTC)) return false;
+    *microseconds = now.tv_nsec / 1000;
+    return localtime_r(&now.tv_sec, when);
+}
+
 static bool global_strftime(struct render *r, struct call *c, struct value *result)
 {
-    struct timespec now;
     struct tm when;
+    long microseconds;
     if (c->arg[0].kind != V_STR)
         return host_fail(&r->host, LORAC_FORMAT, "strftime_now() takes a string, not %s", type_name(c->arg[0]));
-    if (!timespec_get(&now, TIME_UTC) || !localtime_r(&now.tv_sec, &when))
-        return host_fail(&r->host, LORAC_IO, "the time is not known");
+    if (!find_now(&when, &microseconds)) return host_fail(&r->host, LORAC_IO, "the time is not known");
     struct text t = builder(r);
-    if (!format_time(&t, c->arg[0].text, &when, now.tv_nsec / 1000))
+    if (!format_time(&t, c->arg[0].text, &when, microseconds))
         host_fail(&r->host, LORAC_UNSUPPORTED, "strftime_now() does not know a directive of '%.*s'",
                   STR_ARG(c->arg[0].text));
     return builder_end(r, &t, result);

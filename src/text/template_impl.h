@@ -337,7 +337,10 @@ struct render {
     struct host host;
     const struct chat_template *template;
     struct text *out;
-    size_t out_start; /* where this rendering began in out */
+    size_t out_start;   /* where this rendering began in out */
+    struct list *spans; /* of generation blocks, or NULL */
+    int captures;       /* how many blocks at work print into strings */
+    size_t captured_at; /* where in out the outermost of them began */
     size_t steps;
     int depth;
     struct value *globals; /* by symbol */

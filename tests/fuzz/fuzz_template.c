@@ -17,7 +17,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (zero) json_read(&m, (const char *)zero + 1, size - length - 1, "variables", &variables, NULL);
     if (!variables) variables = json_object();
     if (template_parse(&m, (const char *)data, length, "template", &t, &err) == LORAC_OK)
-        template_render(t, variables, &out, &err);
+        template_render(t, variables, &out, NULL, &err);
     template_free(t);
     text_free(&out);
     json_decref(variables);

@@ -21,7 +21,7 @@ static lorac_status render(struct memory *m, const char *source, size_t length, 
 {
     struct chat_template *t = NULL;
     lorac_status status = template_parse(m, source, length, "template", &t, err);
-    if (status == LORAC_OK) status = template_render(t, variables, out, err);
+    if (status == LORAC_OK) status = template_render(t, variables, out, NULL, err);
     template_free(t);
     return status;
 }
