@@ -50,6 +50,7 @@ class Lorac:
         if not line:
             raise RuntimeError(f"render_templates died (status {self.process.wait()})")
         answer = json.loads(line)
+        self.status = answer.get("status", 0)
         return answer.get("text"), answer.get("generation"), answer.get("error")
 
     def close(self):

@@ -18,15 +18,23 @@ bool bind(struct render *r, int symbol, struct value v)
     return true;
 }
 
+static bool undefined_name(struct render *r, int symbol, struct value *result)
+{
+    return v_undefined(r, result, "'%.*s' is undefined", STR_ARG(r->template->symbols[symbol]));
+}
+
 /* The innermost binding, else the variable of the rendering, else a global, else undefined. */
 bool lookup(struct render *r, int symbol, struct value *result)
 {
     size_t passed = 0;
     for (const struct scope *s = r->scope; s; s = s->parent)
         for (const struct binding *b = s->first; b; b = b->next, passed++)
-            if (b->symbol == symbol && b->value.kind != V_ABSENT) return *result = b->value, work(r, passed / 8);
-    if (r->globals[symbol].kind != V_ABSENT) return *result = r->globals[symbol], true;
-    return v_undefined(r, result, "'%.*s' is undefined", STR_ARG(r->template->symbols[symbol]));
+            if (b->symbol == symbol) {
+                *result = b->value;
+                return b->value.kind == V_ABSENT ? undefined_name(r, symbol, result) : work(r, passed / 8);
+            }
+    *result = r->globals[symbol];
+    return result->kind != V_ABSENT || undefined_name(r, symbol, result);
 }
 
 /* ---- calls ------------------------------------------------------------------------------- */

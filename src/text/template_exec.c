@@ -46,22 +46,31 @@ static struct scope *scope_new(struct render *r, struct scope *parent)
     return s;
 }
 
+/* Names that the scope owns are undefined in it until they are assigned. */
+static bool hide(struct render *r, const struct hidden *hidden)
+{
+    for (size_t i = 0; i < hidden->count; i++)
+        if (!bind(r, hidden->symbols[i], (struct value){0})) return false;
+    return true;
+}
+
 /* Runs `body` in a scope of its own. */
-static enum flow exec_inside(struct render *r, struct scope *scope, const struct node *body)
+static enum flow exec_inside(struct render *r, struct scope *scope, const struct node *body,
+                             const struct hidden *hidden)
 {
     struct scope *outer = r->scope;
     if (!scope) return FLOW_FAILED;
     r->scope = scope;
-    enum flow flow = exec(r, body);
+    enum flow flow = hide(r, hidden) ? exec(r, body) : FLOW_FAILED;
     r->scope = outer;
     return flow;
 }
 
-/* The same with what it prints as a string. break and continue do not leave such a block. */
-static bool capture(struct render *r, struct scope *scope, const struct node *body, struct value *result)
+/* Runs the node's list with what it prints as a string. break and continue do not leave such a block. */
+static bool capture(struct render *r, struct scope *scope, const struct node *n, struct value *result)
 {
     size_t from = capture_begin(r);
-    enum flow flow = exec_inside(r, scope, body);
+    enum flow flow = exec_inside(r, scope, n->list, &n->hidden);
     if (flow == FLOW_FAILED) return false;
     if (flow != FLOW_ON) return host_fail(&r->host, LORAC_FORMAT, "break or continue outside of a loop");
     return capture_end(r, from, result);
@@ -117,14 +126,16 @@ static bool filter_string(struct render *r, const struct node *filters, struct v
 static bool exec_set_block(struct render *r, const struct node *n)
 {
     struct value v;
-    return capture(r, scope_new(r, r->scope), n->list, &v) && (!n->b || filter_string(r, n->b, &v)) &&
+    return capture(r, scope_new(r, r->scope), n, &v) && (!n->b || filter_string(r, n->b, &v)) &&
            assign(r, n->a, v);
 }
 
 static bool exec_filter_block(struct render *r, const struct node *n)
 {
     struct value v;
-    return capture(r, scope_new(r, r->scope), n->list, &v) && filter_string(r, n->a, &v) && print_result(r, v);
+    if (!capture(r, scope_new(r, r->scope), n, &v) || !filter_string(r, n->a, &v)) return false;
+    if (v.kind == V_STR) return print_out(r, v.text);
+    return host_fail(&r->host, LORAC_FORMAT, "expected str instance, %s found", type_name(v));
 }
 
 /* ---- if, for, with ----------------------------------------------------------------------- */
@@ -151,7 +162,7 @@ static enum flow exec_with(struct render *r, const struct node *n)
         r->scope = outer;
         if (!ok) return FLOW_FAILED;
     }
-    return exec_inside(r, inner, n->list);
+    return exec_inside(r, inner, n->list, &n->hidden);
 }
 
 /* The items that pass the loop's condition. */
@@ -172,17 +183,19 @@ static bool loop_filter(struct render *r, const struct node *n, struct items **i
     return ok;
 }
 
-/* The loop's body for each item, each time in a fresh scope. */
-static enum flow loop_items(struct render *r, const struct node *n, struct loop *l)
+/* The loop's body for each item, each time in a fresh scope. *ended: one of them ran to its end. */
+static enum flow loop_items(struct render *r, const struct node *n, struct loop *l, bool *ended)
 {
     for (; l->index < l->items->count; l->index++) {
         struct scope *outer = r->scope;
         struct value self = {.kind = V_LOOP, .loop = l};
         if (!work(r, 1) || !(r->scope = scope_new(r, outer))) return r->scope = outer, FLOW_FAILED;
         enum flow flow = FLOW_FAILED;
-        if (bind(r, SYMBOL_LOOP, self) && assign(r, n->a, l->items->at[l->index])) flow = exec(r, n->list);
+        if (bind(r, SYMBOL_LOOP, self) && assign(r, n->a, l->items->at[l->index]) && hide(r, &n->hidden))
+            flow = exec(r, n->list);
         r->scope = outer;
         if (flow == FLOW_FAILED) return flow;
+        *ended |= flow == FLOW_ON;
         if (flow == FLOW_BREAK) break;
     }
     return FLOW_ON;
@@ -195,16 +208,21 @@ static enum flow loop_over(struct render *r, const struct node *n, struct value 
     l->depth = depth;
     l->scope = r->scope;
     l->node = n->op == OP_POW ? n : NULL;
-    if (!l->items->count) return exec_inside(r, scope_new(r, r->scope), n->other);
-    return loop_items(r, n, l);
+    bool ended = false;
+    enum flow flow = loop_items(r, n, l, &ended);
+    return flow != FLOW_ON || ended ? flow : exec_inside(r, scope_new(r, r->scope), n->other, &n->hidden_other);
 }
 
+/* A recursive loop is a function in the reference: what it prints is captured. */
 static enum flow exec_for(struct render *r, const struct node *n)
 {
     struct value v;
     if (!eval(r, n->b, &v)) return FLOW_FAILED;
     r->host.line = n->line;
-    return loop_over(r, n, v, 0);
+    if (n->op != OP_POW) return loop_over(r, n, v, 0);
+    size_t from = capture_begin(r);
+    enum flow flow = loop_over(r, n, v, 0);
+    return flow == FLOW_ON && !(capture_end(r, from, &v) && print_out(r, v.text)) ? FLOW_FAILED : flow;
 }
 
 /* loop(items): the body of a recursive loop again, as a string. */
@@ -303,7 +321,7 @@ bool call_macro(struct render *r, struct macro *m, struct call *c, struct value 
     struct scope *outer = r->scope;
     unsigned line = r->host.line;
     if (!work(r, 1) || !(r->scope = scope_new(r, m->scope))) return r->scope = outer, false;
-    bool ok = bind_arguments(r, m, c) && capture(r, r->scope, m->node->list, result);
+    bool ok = bind_arguments(r, m, c) && capture(r, r->scope, m->node, result);
     r->scope = outer;
     if (ok) r->host.line = line;
     return ok;
@@ -342,12 +360,17 @@ static bool exec_print(struct render *r, const struct node *n)
  * where the outermost capture does. */
 static bool exec_generation(struct render *r, const struct node *n)
 {
+    struct macro body = {.node = n, .scope = r->scope};
+    struct call c = {0};
     struct value v;
     size_t from = r->captures ? r->captured_at : r->out->length;
-    if (!capture(r, scope_new(r, r->scope), n->list, &v)) return false;
+    if (!call_macro(r, &body, &c, &v)) return false;
     struct text_span *span = r->spans ? list_add(r->spans) : NULL;
     if (r->spans && !span) return host_fail(&r->host, LORAC_OUT_OF_MEMORY, "no memory for its generation blocks");
-    if (span) *span = (struct text_span){from - r->out_start, from - r->out_start + v.text.length};
+    if (span) {
+        span->from = str_characters((struct str){r->out->data + r->out_start, from - r->out_start});
+        span->to = span->from + str_characters(v.text);
+    }
     return print_out(r, v.text);
 }
 
@@ -426,11 +449,20 @@ static bool load_globals(struct render *r, const json_t *variables)
 
 static bool render_body(struct render *r, const json_t *variables)
 {
-    if (!load_globals(r, variables) || !(r->scope = scope_new(r, NULL))) return false;
+    if (!load_globals(r, variables) || !(r->scope = scope_new(r, NULL)) || !hide(r, &r->template->hidden)) return false;
     enum flow flow = exec(r, r->template->body);
     if (flow == FLOW_BREAK || flow == FLOW_CONTINUE)
         return host_fail(&r->host, LORAC_FORMAT, "break or continue outside of a loop");
     return flow == FLOW_ON;
+}
+
+/* Spans count characters while the template runs: what was captured may have been changed before it was printed. */
+static void spans_to_bytes(struct render *r, size_t first)
+{
+    struct str all = {r->out->data + r->out_start, r->out->length - r->out_start};
+    struct text_span *spans = r->spans->items;
+    for (size_t i = first; i < r->spans->count; i++)
+        spans[i] = (struct text_span){str_offset(all, spans[i].from), str_offset(all, spans[i].to)};
 }
 
 lorac_status template_render(const struct chat_template *t, json_t *variables, struct text *out, struct list *spans,
@@ -441,11 +473,14 @@ lorac_status template_render(const struct chat_template *t, json_t *variables, s
                        .out = out,
                        .spans = spans,
                        .out_start = out->length};
+    size_t first = spans ? spans->count : 0;
     bool ok = json_is_object(variables)
                   ? render_body(&r, variables)
                   : host_fail(&r.host, LORAC_INVALID_ARGUMENT, "the variables are no JSON object");
+    if (ok && spans) spans_to_bytes(&r, first);
     arena_free(&r.host.arena);
     if (ok) return LORAC_OK;
+    if (spans) spans->count = first;
     out->length = r.out_start;
     if (out->data) out->data[out->length] = 0;
     return r.host.status;

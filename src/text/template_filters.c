@@ -252,7 +252,7 @@ static bool filter_round(struct render *r, struct call *c, struct value *result)
     if (!up && !str_is(method, "floor"))
         return host_fail(&r->host, LORAC_FORMAT, "method must be common, ceil or floor");
     double unit = pow(10, (double)digits);
-    return *result = v_float((up ? ceil(v * unit) : floor(v * unit)) / unit), true;
+    return *result = v_float(((up ? ceil(v * unit) : floor(v * unit)) + 0.0) / unit), true; /* no -0 */
 }
 
 /* ---- JSON, default ----------------------------------------------------------------------- */

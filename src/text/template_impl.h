@@ -3,6 +3,7 @@
  * template_value.c   arena, errors, strings and containers       template_lex.c      source to tokens
  * template_compare.c truth, equality, order, iteration           template_parse.c    statements
  * template_print.c   str(), repr(), tojson                       template_expr.c     expressions
+ *                                                                template_scope.c    whose a name is
  * template_unicode.c characters: space, case                     template_eval.c     values of expressions
  * template_methods.c methods of str, dict, list                  template_exec.c     statements, macros, loops
  * template_filters.c, template_sequence.c, template_tests.c      template_operate.c  operators, attributes, items
@@ -269,6 +270,12 @@ enum node_kind {
 };
 enum macro_use { USES_CALLER = 1, USES_VARARGS = 2, USES_KWARGS = 4 };
 
+/* Names that a scope owns from its beginning (template_scope.c). */
+struct hidden {
+    size_t count;
+    int *symbols;
+};
+
 struct node {
     enum node_kind kind;
     enum operator op;
@@ -280,6 +287,7 @@ struct node {
     const struct function *function; /* of N_FILTER and N_TEST; NULL: not known */
     struct node *a, *b, *c, *d;
     struct node *list, *other, *parameters;
+    struct hidden hidden, hidden_other; /* of the scopes that `list` and `other` run in */
     struct node *next; /* in the list that holds this node */
 };
 
@@ -288,6 +296,7 @@ struct chat_template {
     struct memory *memory;
     char *name;
     struct node *body;
+    struct hidden hidden;
     struct str *symbols; /* names, by number */
     size_t symbol_count;
 };
@@ -306,6 +315,7 @@ struct parser {
 bool template_lex(struct parser *p, struct str source);
 struct node *parse_template(struct parser *p); /* NULL after setting the error; a body may be empty: see *ok */
 bool parse_body(struct parser *p, const char *const *ends, struct node **body);
+bool resolve_names(struct parser *p, struct node *body, struct hidden *hidden); /* after parsing */
 
 /* Parser primitives and expressions. NULL means failure. */
 struct token *token_at(struct parser *p, size_t ahead);
@@ -368,6 +378,8 @@ const struct function *find_test(struct str name);
 const struct function *find_global(struct str name);
 const struct function *find_function(const struct function *table, size_t count, struct str name);
 
+/* What is an attribute of a function: dict.fromkeys alone. */
+bool find_function_method(struct render *r, struct value f, struct str name, struct value *result, bool *found);
 /* Methods. `known` is set if Python's type has the attribute, though lorac may not have it. */
 bool find_method(struct render *r, struct value object, struct str name, struct value *result, bool *found);
 

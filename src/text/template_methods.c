@@ -490,9 +490,11 @@ static bool copy_self(struct render *r, struct call *c, struct value *result)
 static bool list_count(struct render *r, struct call *c, struct value *result)
 {
     int64_t count = 0;
-    for (size_t i = 0; i < c->self.items->count; i++) {
+    struct items *items;
+    if (!iterate(r, c->self, &items)) return false;
+    for (size_t i = 0; i < items->count; i++) {
         bool same;
-        if (!equal(r, c->self.items->at[i], c->arg[0], &same)) return false;
+        if (!equal(r, items->at[i], c->arg[0], &same)) return false;
         count += same;
     }
     return *result = v_int(count), true;
@@ -500,9 +502,11 @@ static bool list_count(struct render *r, struct call *c, struct value *result)
 
 static bool list_index(struct render *r, struct call *c, struct value *result)
 {
-    for (size_t i = 0; i < c->self.items->count; i++) {
+    struct items *items;
+    if (!iterate(r, c->self, &items)) return false;
+    for (size_t i = 0; i < items->count; i++) {
         bool same;
-        if (!equal(r, c->self.items->at[i], c->arg[0], &same)) return false;
+        if (!equal(r, items->at[i], c->arg[0], &same)) return false;
         if (same) return *result = v_int((int64_t)i), true;
     }
     return host_fail(&r->host, LORAC_FORMAT, "the value is not in the list");
@@ -611,6 +615,7 @@ bool find_method(struct render *r, struct value object, struct str name, struct 
         {V_DICT, dict_methods, sizeof dict_methods / sizeof *dict_methods},
         {V_LIST, list_methods, sizeof list_methods / sizeof *list_methods},
         {V_TUPLE, list_methods, 2},
+        {V_RANGE, list_methods, 2},
         {V_LOOP, loop_methods, sizeof loop_methods / sizeof *loop_methods},
     };
     const struct function *f = NULL;

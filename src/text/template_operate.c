@@ -245,6 +245,7 @@ static bool find_attribute(struct render *r, struct value object, struct str nam
     *found = false;
     if (object.kind == V_UNDEFINED) return host_fail(&r->host, LORAC_FORMAT, "%.*s", STR_ARG(object.text));
     if (object.kind == V_NAMESPACE) return dict_get_name(r, object.dict, name, result, found);
+    if (object.kind == V_FUNCTION) return find_function_method(r, object, name, result, found);
     if (object.kind == V_MACRO) return macro_attribute(r, object.macro, name, result, found);
     if (object.kind == V_LOOP && (!loop_attribute(r, object.loop, name, result, found) || *found))
         return !r->host.status;

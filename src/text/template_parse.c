@@ -166,7 +166,7 @@ static bool parse_macro_body(struct parser *p, struct node *n, const char *end)
     p->uses = 0;
     if (!parse_block(p, end, &n->list)) return false;
     n->uses = p->uses;
-    p->uses = outer;
+    p->uses |= outer; /* what a macro inside uses counts too, as in the reference */
     return true;
 }
 
@@ -207,7 +207,7 @@ static struct node *parse_with(struct parser *p, struct node *n)
 
 static struct node *parse_generation(struct parser *p, struct node *n)
 {
-    return parse_block(p, "endgeneration", &n->list) ? n : NULL;
+    return parse_macro_body(p, n, "endgeneration") ? n : NULL;
 }
 
 /* {% print a, b %} prints one after the other. */
@@ -280,7 +280,9 @@ static bool parse_source(struct parser *p, struct str source, struct chat_templa
         return host_fail(&p->host, LORAC_UNSUPPORTED, "it has more than %zu bytes", SOURCE_LIMIT);
     for (int i = 0; i < SYMBOLS_FIXED; i++)
         if (parse_symbol(p, fixed[i]) < 0) return false;
-    if (!template_lex(p, source) || !parse_until(p, NULL, NULL, &t->body)) return false;
+    if (!template_lex(p, source) || !parse_until(p, NULL, NULL, &t->body) ||
+        !resolve_names(p, t->body, &t->hidden))
+        return false;
     t->symbol_count = p->symbols.count;
     t->symbols = host_array(&p->host, t->symbol_count, sizeof *t->symbols);
     if (t->symbols) memcpy(t->symbols, p->symbols.items, t->symbol_count * sizeof *t->symbols);
