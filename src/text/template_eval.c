@@ -140,12 +140,21 @@ bool call_function(struct render *r, struct call *c, struct value *result)
     return f->body(r, c, result);
 }
 
+/* The methods of a safe string give safe strings. */
+static bool mark_safe(struct render *r, struct value *v)
+{
+    if (v->kind == V_STR) v->safe = true;
+    if (v->kind != V_LIST && v->kind != V_TUPLE) return true;
+    for (size_t i = 0; i < v->items->count; i++) v->items->at[i].safe |= v->items->at[i].kind == V_STR;
+    return work(r, v->items->count / 8);
+}
+
 bool call_value(struct render *r, struct value callee, struct call *c, struct value *result)
 {
     if (callee.kind == V_FUNCTION) {
         c->function = callee.bound->function;
         c->self = callee.bound->self;
-        return call_function(r, c, result);
+        return call_function(r, c, result) && (c->self.kind != V_STR || !c->self.safe || mark_safe(r, result));
     }
     if (callee.kind == V_MACRO) return call_macro(r, callee.macro, c, result);
     if (callee.kind == V_LOOP) return call_loop(r, callee.loop, c, result);

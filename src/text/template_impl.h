@@ -1,13 +1,14 @@
 /* template_impl.h — what the parts of the template interpreter share; nobody else includes it.
  *
- * template_value.c   arena, errors, strings and containers       template_lex.c      source to tokens
- * template_compare.c truth, equality, order, iteration           template_parse.c    statements
- * template_print.c   str(), repr(), tojson                       template_expr.c     expressions
- *                                                                template_scope.c    whose a name is
- * template_unicode.c characters: space, case                     template_eval.c     values of expressions
- * template_methods.c methods of str, dict, list                  template_exec.c     statements, macros, loops
- * template_filters.c, template_sequence.c, template_tests.c      template_operate.c  operators, attributes, items
- * template_format.c  % and str.format                            template_global.c   range, namespace, strftime_now ...
+ * template_lex.c       source to tokens                 template_value.c     arena, errors, strings, containers
+ * template_parse.c     statements                       template_compare.c   truth, equality, order, iteration
+ * template_expr.c, template_postfix.c   expressions      template_operate.c   operators, attributes, items
+ * template_scope.c     which names a scope hides        template_print.c     str(), repr(), tojson
+ * template_exec.c      statements, loops                template_unicode.c   characters: space, case
+ * template_macro.c     macros, calls, generation        template_format.c    % and str.format; dates
+ * template_eval.c      values of expressions            template_spec.c      {:>8.2f}
+ * template_global.c    range, namespace, strftime_now   template_filters.c, template_sequence.c, template_tests.c
+ * template_methods.c   of dict, list, loop              template_str.c, template_str_parts.c   methods of str
  *
  * Functions that can fail return bool: false means that host.status and the caller's error are set. */
 #ifndef TEXT_TEMPLATE_IMPL_H
@@ -103,8 +104,9 @@ struct items {
     size_t count;
     struct value *at;
     size_t next;      /* V_ITERATOR: the first item not yet taken */
-    const char *type; /* V_VIEW: "dict_items" ... */
+    const char *type; /* V_VIEW: "dict_items" ...; V_TUPLE: GROUP or NULL */
 };
+#define GROUP "group" /* what groupby gives: a tuple whose items are also .grouper and .list */
 struct range {
     int64_t start, stop, step;
     size_t count;
@@ -288,7 +290,7 @@ struct node {
     struct node *a, *b, *c, *d;
     struct node *list, *other, *parameters;
     struct hidden hidden, hidden_other; /* of the scopes that `list` and `other` run in */
-    struct node *next; /* in the list that holds this node */
+    struct node *next;                  /* in the list that holds this node */
 };
 
 struct chat_template {
@@ -328,6 +330,10 @@ bool parse_unexpected(struct parser *p, const char *expected);
 int parse_symbol(struct parser *p, struct str name); /* -1 after a failure */
 struct node *node_new(struct parser *p, enum node_kind kind, unsigned line);
 struct node *node_join(struct parser *p, struct node *n); /* computes the height of n from its parts */
+/* A node of one or two parts; NULL if one of them is. */
+struct node *node_with(struct parser *p, enum node_kind kind, unsigned line, struct node *a);
+struct node *node_with2(struct parser *p, enum node_kind kind, unsigned line, struct node *a, struct node *b);
+bool parse_enter(struct parser *p); /* one level deeper; the caller lowers p->depth in any case */
 enum {
     EXPR_NO_IF = 1,
     EXPR_UNTIL_IN = 2,
@@ -338,6 +344,11 @@ enum {
 };
 struct node *parse_tuple(struct parser *p, int flags);
 struct node *parse_expression(struct parser *p);
+struct node *parse_primary(struct parser *p, int flags);
+struct node *parse_constant(struct parser *p, unsigned line, struct value v);
+struct node *parse_postfix(struct parser *p, struct node *n);     /* .a [b] (c) ... */
+struct node *parse_call(struct parser *p, struct node *callee);   /* at the "(" */
+struct node *parse_test(struct parser *p, struct node *object);   /* after "is" */
 struct node *parse_filters(struct parser *p, struct node *input); /* | a | b ... */
 struct node *parse_filter(struct parser *p, struct node *input);  /* at the filter's name */
 
@@ -364,6 +375,13 @@ bool work_bytes(struct render *r, size_t bytes);
 bool eval(struct render *r, const struct node *n, struct value *result);
 bool eval_call(struct render *r, const struct node *list, struct call *c); /* fills arguments and keywords */
 enum flow exec(struct render *r, const struct node *body);
+bool exec_macro(struct render *r, const struct node *n);
+bool exec_call_block(struct render *r, const struct node *n);
+bool exec_generation(struct render *r, const struct node *n);
+struct scope *scope_new(struct render *r, struct scope *parent);
+bool capture(struct render *r, struct scope *scope, const struct node *n, struct value *result);
+bool print_out(struct render *r, struct str s);
+bool print_result(struct render *r, struct value v);
 bool assign(struct render *r, const struct node *target, struct value v);
 bool bind(struct render *r, int symbol, struct value v);
 bool lookup(struct render *r, int symbol, struct value *result);
@@ -376,6 +394,8 @@ const struct function *find_filter(struct str name);
 const struct function *find_sequence_filter(struct str name);
 const struct function *find_test(struct str name);
 const struct function *find_global(struct str name);
+const struct function *find_str_method(struct str name);
+const struct function *find_str_part_method(struct str name);
 const struct function *find_function(const struct function *table, size_t count, struct str name);
 
 /* What is an attribute of a function: dict.fromkeys alone. */
@@ -488,19 +508,21 @@ bool is_cased(uint32_t code);
 bool is_alphabetic(uint32_t code);
 bool is_alphanumeric(uint32_t code);
 bool is_decimal(uint32_t code);
+bool is_digit(uint32_t code); /* also superscripts and the like */
 struct str str_strip(struct str s, const struct str *characters, bool left, bool right);
 size_t str_characters(struct str s);
 size_t str_offset(struct str s, size_t character); /* the byte where a character starts */
 uint32_t str_next(struct str s, size_t *at);       /* the character at *at, which moves on */
-enum letter_case { CASE_UPPER, CASE_LOWER, CASE_TITLE, CASE_CAPITAL, CASE_SWAP };
+enum letter_case { CASE_UPPER, CASE_LOWER, CASE_TITLE, CASE_CAPITAL, CASE_SWAP, CASE_FOLD };
 void print_case(struct text *t, struct str s, enum letter_case to);
-bool str_has_case(struct str s, enum letter_case wanted); /* str.isupper, str.islower */
+bool str_has_case(struct str s, enum letter_case wanted); /* str.isupper, islower, istitle */
 size_t str_line(struct str s, size_t from, size_t *next); /* the end of a line; *next: where the next begins */
 
 /* Replaces the first `count` occurrences; a negative count: all. */
 bool replace_text(struct render *r, struct str s, struct str old, struct str with, int64_t count, struct value *result);
 bool format_percent(struct render *r, struct str format, struct value arguments, struct value *result);
 bool format_braces(struct render *r, struct call *c, struct value *result);
+bool format_spec(struct render *r, struct text *t, struct value v, struct str spec); /* Python's format() */
 struct tm;
 bool format_time(struct text *t, struct str format, const struct tm *when,
                  long microseconds); /* false: unknown directive */

@@ -236,7 +236,7 @@ static bool loop_attribute(struct render *r, const struct loop *l, struct str na
 static bool macro_attribute(struct render *r, const struct macro *m, struct str name, struct value *result, bool *found)
 {
     *found = str_is(name, "name");
-    if (*found) *result = v_str(m->node->text);
+    if (*found) *result = m->node->text.length ? v_str(m->node->text) : v_none();
     return true;
 }
 
@@ -245,6 +245,11 @@ static bool find_attribute(struct render *r, struct value object, struct str nam
     *found = false;
     if (object.kind == V_UNDEFINED) return host_fail(&r->host, LORAC_FORMAT, "%.*s", STR_ARG(object.text));
     if (object.kind == V_NAMESPACE) return dict_get_name(r, object.dict, name, result, found);
+    if (object.kind == V_TUPLE && object.items->type) {
+        *found = str_is(name, "grouper") || str_is(name, "list");
+        if (*found) *result = object.items->at[str_is(name, "list")];
+        return true;
+    }
     if (object.kind == V_FUNCTION) return find_function_method(r, object, name, result, found);
     if (object.kind == V_MACRO) return macro_attribute(r, object.macro, name, result, found);
     if (object.kind == V_LOOP && (!loop_attribute(r, object.loop, name, result, found) || *found))

@@ -182,7 +182,6 @@ static struct node *parse_call_block(struct parser *p, struct node *n)
     if (!caller || (token_is(p, OP_LPAREN) && !parse_parameters(p, &caller->parameters))) return NULL;
     if (!(n->a = parse_expression(p))) return NULL;
     if (n->a->kind != N_CALL) return parse_unexpected(p, "a call after 'call'"), NULL;
-    caller->text = STR("caller");
     if (!parse_macro_body(p, caller, "endcall")) return NULL;
     n->b = node_join(p, caller);
     return n->b ? n : NULL;
@@ -280,8 +279,7 @@ static bool parse_source(struct parser *p, struct str source, struct chat_templa
         return host_fail(&p->host, LORAC_UNSUPPORTED, "it has more than %zu bytes", SOURCE_LIMIT);
     for (int i = 0; i < SYMBOLS_FIXED; i++)
         if (parse_symbol(p, fixed[i]) < 0) return false;
-    if (!template_lex(p, source) || !parse_until(p, NULL, NULL, &t->body) ||
-        !resolve_names(p, t->body, &t->hidden))
+    if (!template_lex(p, source) || !parse_until(p, NULL, NULL, &t->body) || !resolve_names(p, t->body, &t->hidden))
         return false;
     t->symbol_count = p->symbols.count;
     t->symbols = host_array(&p->host, t->symbol_count, sizeof *t->symbols);

@@ -96,6 +96,13 @@ static void print_range(struct text *t, const struct range *range)
     text_puts(t, ")");
 }
 
+static void print_macro(struct text *t, struct str name)
+{
+    text_puts(t, "<Macro ");
+    name.length ? print_quoted(t, name) : text_puts(t, "anonymous"); /* what a call block hands over */
+    text_puts(t, ">");
+}
+
 static bool print_value(struct render *r, struct text *t, struct value v, bool quoted)
 {
     switch (v.kind) {
@@ -133,7 +140,7 @@ static bool print_value(struct render *r, struct text *t, struct value v, bool q
     case V_LOOP:
         return text_printf(t, "<LoopContext %zu/%zu>", v.loop->index + 1, v.loop->items->count), true;
     case V_MACRO:
-        return text_puts(t, "<Macro "), print_quoted(t, v.macro->node->text), text_puts(t, ">"), true;
+        return print_macro(t, v.macro->node->text), true;
     default:
         return host_fail(&r->host, LORAC_UNSUPPORTED,
                          "a %s cannot be printed (is a call's '()' or a '| list' missing?)", type_name(v));
@@ -322,7 +329,7 @@ bool print_json(struct render *r, struct text *t, struct value v, const struct j
 
 /* ---- numbers ----------------------------------------------------------------------------- */
 
-static bool is_digit(char c)
+static bool is_ascii_digit(char c)
 {
     return c >= '0' && c <= '9';
 }
@@ -331,8 +338,8 @@ static bool is_digit(char c)
 static bool take_digits(struct text *t, struct str s, size_t *at)
 {
     size_t from = *at;
-    while (*at < s.length && (is_digit(s.at[*at]) || (s.at[*at] == '_' && *at > from && s.at[*at - 1] != '_'))) {
-        if (is_digit(s.at[*at])) text_add(t, s.at + *at, 1);
+    while (*at < s.length && (is_ascii_digit(s.at[*at]) || (s.at[*at] == '_' && *at > from && s.at[*at - 1] != '_'))) {
+        if (is_ascii_digit(s.at[*at])) text_add(t, s.at + *at, 1);
         ++*at;
     }
     if (*at > from && s.at[*at - 1] == '_') --*at;
@@ -366,7 +373,7 @@ static bool rewrite_float(struct text *t, struct str s)
         if (s.at[at] == '-') text_puts(t, "-");
         at++;
     }
-    while (at + 1 < s.length && s.at[at] == '0' && is_digit(s.at[at + 1])) at++;
+    while (at + 1 < s.length && s.at[at] == '0' && is_ascii_digit(s.at[at + 1])) at++;
     bool whole = take_digits(t, s, &at), part = false;
     if (!whole) text_puts(t, "0");
     text_puts(t, ".");
@@ -400,7 +407,7 @@ bool parse_float(struct memory *m, struct str s, double *value)
 
 static int digit_value(char c)
 {
-    return is_digit(c) ? c - '0' : (c | 32) >= 'a' && (c | 32) <= 'z' ? (c | 32) - 'a' + 10 : 99;
+    return is_ascii_digit(c) ? c - '0' : (c | 32) >= 'a' && (c | 32) <= 'z' ? (c | 32) - 'a' + 10 : 99;
 }
 
 static bool skip_prefix(struct str *s, int base)

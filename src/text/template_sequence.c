@@ -90,6 +90,15 @@ static bool sort_key(struct render *r, struct value item, struct value path, boo
     return builder_end(r, &t, key);
 }
 
+/* What groupby groups by; an attribute that is missing counts as the default. */
+static bool group_key(struct render *r, const struct call *c, struct value item, bool case_matters, struct value *key)
+{
+    struct value missing = c->arg[1];
+    if (!get_path(r, item, c->arg[0], key)) return false;
+    if (key->kind == V_UNDEFINED && missing.kind > V_NONE) *key = missing;
+    return case_matters || sort_key(r, *key, v_none(), false, key);
+}
+
 /* "a,b": a list of keys. */
 static bool sort_keys(struct render *r, struct value item, struct value path, bool case_matters, struct value *key)
 {
@@ -260,6 +269,66 @@ static bool filter_batch(struct render *r, struct call *c, struct value *result)
     return *result = v_items(V_ITERATOR, rows), true;
 }
 
+/* slice(n): n lists as even as they can be, the longer ones first. */
+static bool filter_slice(struct render *r, struct call *c, struct value *result)
+{
+    struct items *items, *rows, *row;
+    if (c->arg[0].kind != V_INT || c->arg[0].integer < 1 || c->arg[0].integer > RANGE_LIMIT)
+        return host_fail(&r->host, LORAC_FORMAT, "slice takes a positive integer");
+    size_t count = (size_t)c->arg[0].integer;
+    if (!iterate(r, c->self, &items) || !(rows = items_new(r, count))) return false;
+    size_t each = items->count / count, longer = items->count % count, from = 0;
+    for (size_t i = 0; i < count; i++) {
+        size_t have = each + (i < longer);
+        bool filled = c->arg[1].kind > V_NONE && i >= longer;
+        if (!(row = items_new(r, have + filled))) return false;
+        for (size_t j = 0; j < row->count; j++) row->at[j] = j < have ? items->at[from + j] : c->arg[1];
+        from += have;
+        rows->at[i] = v_items(V_LIST, row);
+    }
+    return *result = v_items(V_ITERATOR, rows), true;
+}
+
+static bool add_group(struct render *r, struct items *groups, struct value key, struct items *members)
+{
+    struct items *group = items_new(r, 2);
+    if (!group) return false;
+    group->at[0] = key;
+    group->at[1] = v_items(V_LIST, members);
+    group->type = GROUP;
+    groups->at[groups->count++] = v_items(V_TUPLE, group);
+    return true;
+}
+
+/* groupby(attribute): (grouper, list) for each value of an attribute, in order. */
+static bool filter_groupby(struct render *r, struct call *c, struct value *result)
+{
+    struct items *items, *groups, *members = NULL;
+    struct keyed *a;
+    struct value key = {0};
+    bool case_matters = truth(c->arg[2]), same = false;
+    if (!iterate(r, c->self, &items) || !(groups = items_new(r, items->count))) return false;
+    if (!(a = host_array(&r->host, items->count, sizeof *a))) return false;
+    groups->count = 0;
+    for (size_t i = 0; i < items->count; i++) {
+        a[i].item = items->at[i];
+        if (!group_key(r, c, a[i].item, case_matters, &a[i].key)) return false;
+    }
+    if (!sort(r, a, items->count, false)) return false;
+    for (size_t i = 0; i < items->count; i++, key = a[i - 1].key) {
+        if (i && !equal(r, key, a[i].key, &same)) return false;
+        if (!same || !i) {
+            if (!(members = items_new(r, items->count - i))) return false;
+            members->count = 0;
+            struct value shown = a[i].key;
+            if (!case_matters && !group_key(r, c, a[i].item, true, &shown)) return false;
+            if (!add_group(r, groups, shown, members)) return false;
+        }
+        members->at[members->count++] = a[i].item;
+    }
+    return *result = v_items(V_LIST, groups), true;
+}
+
 /* ---- map, select ------------------------------------------------------------------------- */
 
 static struct value keyword(const struct call *c, const char *name)
@@ -371,6 +440,8 @@ static const struct function filters[] = {
     {"reverse", filter_reverse, 0, ""},
     {"unique", filter_unique, 0, "case_sensitive attribute"},
     {"batch", filter_batch, 1, "linecount fill_with"},
+    {"slice", filter_slice, 1, "slices fill_with"},
+    {"groupby", filter_groupby, 1, "attribute default case_sensitive"},
     {"map", filter_map, 0, NULL},
     {"select", filter_select, 0, NULL},
     {"reject", filter_reject, 0, NULL},
