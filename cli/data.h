@@ -17,8 +17,9 @@ struct data {
            .help = "a folder with train.jsonl, valid.jsonl, test.jsonl"),                                              \
         OPTION(COUNT, values, data.max_seq_length, "max-seq-length", .value = "N", .fallback = "2048",                 \
                .help = "most tokens of a row; 0: no limit"),                                                           \
-        OPTION(CHOICE, values, data.overlong, "overlong", .value = "HOW", .choices = "cut|split|error",                \
-               .fallback = "cut", .help = "what happens to longer rows"),                                              \
+        OPTION(CHOICE, values, data.overlong, "overlong", .value = "HOW",                                              \
+               .choices = "cut|split|error|cut-left|cut-middle", .fallback = "cut",                                    \
+               .help = "what happens to longer rows"),                                                                 \
         OPTION(FLAG, values, data.mask_prompt, "mask-prompt",                                                          \
                .help = "count the loss of the last answer only; the same as --train-on last"),                         \
         OPTION(CHOICE, values, data.train_on, "train-on", .value = "WHAT", .choices = "all|last|assistant",            \

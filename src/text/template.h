@@ -14,6 +14,7 @@ struct chat_template;
 lorac_status template_parse(struct memory *m, const char *source, size_t length, const char *name,
                             struct chat_template **t, lorac_error *err);
 void template_free(struct chat_template *t);
+bool template_marks(const struct chat_template *t); /* it has generation blocks */
 struct text_span {
     size_t from, to; /* bytes */
 };

@@ -299,6 +299,7 @@ struct chat_template {
     char *name;
     struct node *body;
     struct hidden hidden;
+    bool marks;          /* there are generation blocks */
     struct str *symbols; /* names, by number */
     size_t symbol_count;
 };
@@ -312,6 +313,7 @@ struct parser {
     struct list symbols; /* struct str */
     size_t at;           /* the current token */
     int depth, uses;
+    bool marks; /* a generation block was seen */
 };
 
 bool template_lex(struct parser *p, struct str source);

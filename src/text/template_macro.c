@@ -1,4 +1,5 @@
-/* template_macro.c — macros and their calls, call blocks, and generation blocks, which the reference calls as macros. */
+/* template_macro.c — macros and their calls, call blocks, and generation blocks, which the reference calls as macros.
+ */
 #include "text/template_impl.h"
 
 #include <string.h>

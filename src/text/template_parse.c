@@ -206,6 +206,7 @@ static struct node *parse_with(struct parser *p, struct node *n)
 
 static struct node *parse_generation(struct parser *p, struct node *n)
 {
+    p->marks = true;
     return parse_macro_body(p, n, "endgeneration") ? n : NULL;
 }
 
@@ -281,6 +282,7 @@ static bool parse_source(struct parser *p, struct str source, struct chat_templa
         if (parse_symbol(p, fixed[i]) < 0) return false;
     if (!template_lex(p, source) || !parse_until(p, NULL, NULL, &t->body) || !resolve_names(p, t->body, &t->hidden))
         return false;
+    t->marks = p->marks;
     t->symbol_count = p->symbols.count;
     t->symbols = host_array(&p->host, t->symbol_count, sizeof *t->symbols);
     if (t->symbols) memcpy(t->symbols, p->symbols.items, t->symbol_count * sizeof *t->symbols);
@@ -306,6 +308,11 @@ lorac_status template_parse(struct memory *m, const char *source, size_t length,
     if (ok) return *result = t, LORAC_OK;
     template_free(t);
     return p.host.status;
+}
+
+bool template_marks(const struct chat_template *t)
+{
+    return t->marks;
 }
 
 void template_free(struct chat_template *t)

@@ -109,8 +109,8 @@ static const char *sign_text(const struct spec *spec, bool negative)
     return negative ? "-" : spec->sign == '+' ? "+" : spec->sign == ' ' ? " " : "";
 }
 
-static bool add_number(struct render *r, struct text *t, const struct spec *spec, const char *sign,
-                       const char *prefix, struct str digits, int group)
+static bool add_number(struct render *r, struct text *t, const struct spec *spec, const char *sign, const char *prefix,
+                       struct str digits, int group)
 {
     char grouped[1024], front[8];
     int n = snprintf(front, sizeof front, "%s%s", sign, prefix);
