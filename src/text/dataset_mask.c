@@ -4,8 +4,8 @@
  *   assistant  what the template marks as generated; without marks, those of the assistant's messages
  * A message that says "train": false is none. A message lies between the chat's beginning before it (for an assistant
  * with the header that asks for its answer) and the beginning that ends with it, both counted in tokens, as in mlx-lm.
- * Some templates render a beginning otherwise than the whole (they drop earlier thoughts, or write the tools at the last
- * question). Then the message's content is looked for: it is rendered once more with a mark on it. */
+ * Some templates render a beginning otherwise than the whole (they drop earlier thoughts, or write the tools at the
+ * last question). Then the message's content is looked for: it is rendered once more with a mark on it. */
 #include "text/dataset_mask.h"
 
 #include <string.h>
@@ -61,9 +61,9 @@ static json_t *beginning(const struct masking *m, size_t count, size_t marked, b
         json_t *message = json_copy(json_array_get(m->messages, i));
         const char *content = json_string_value(json_object_get(message, "content"));
         if (i == marked)
-            json_object_set_new(message, "content",
-                                json_sprintf("%s%s%s", mark_end ? "" : MARK, content ? content : "",
-                                             mark_end ? MARK : ""));
+            json_object_set_new(
+                message, "content",
+                json_sprintf("%s%s%s", mark_end ? "" : MARK, content ? content : "", mark_end ? MARK : ""));
         json_array_append_new(list, message);
     }
     json_object_set_new(part, "messages", list);
@@ -176,9 +176,7 @@ static lorac_status begin_in_text(struct masking *m, const struct text *asked, s
     if (!stable) return find_content(m, &m->text, json_array_size(m->messages), i, false, place);
     *place = common_text(&m->text, asked);
     const char *found =
-        content && *content
-            ? memmem(m->text.data + least, m->text.length - least, content, strlen(content))
-            : NULL;
+        content && *content ? memmem(m->text.data + least, m->text.length - least, content, strlen(content)) : NULL;
     if (found && (size_t)(found - m->text.data) < *place) *place = (size_t)(found - m->text.data);
     return LORAC_OK;
 }
@@ -236,11 +234,14 @@ static lorac_status find_end(struct masking *m, size_t i, size_t *token)
     return status;
 }
 
-static lorac_status set_message(struct masking *m, size_t i, uint8_t target)
+/* With `marked`, the marks that reach into the message are part of it. */
+static lorac_status set_message(struct masking *m, size_t i, uint8_t target, bool marked)
 {
     struct extent e;
     TRY(find_begin(m, i, &e.from));
     TRY(find_end(m, i, &e.to));
+    while (marked && e.from && m->out->mask[e.from - 1]) e.from--;
+    while (marked && e.to < m->out->count && m->out->mask[e.to]) e.to++;
     for (size_t k = e.from; k < e.to && k < m->out->count; k++) m->out->mask[k] = target;
     return LORAC_OK;
 }
@@ -273,11 +274,11 @@ static lorac_status set_targets(struct masking *m, const json_t *chat, lorac_tra
     TRY(chat_template_for(m->templates, json_object_get(m->chat, "tools"), &template, m->err));
     bool marked = train_on == LORAC_TRAIN_ON_ASSISTANT && template_marks(template);
     if (train_on == LORAC_TRAIN_ON_ALL) memset(m->out->mask, 1, m->out->count);
-    if (train_on == LORAC_TRAIN_ON_LAST) return is_trained(chat, n - 1) ? set_message(m, n - 1, 1) : LORAC_OK;
+    if (train_on == LORAC_TRAIN_ON_LAST) return is_trained(chat, n - 1) ? set_message(m, n - 1, 1, false) : LORAC_OK;
     if (marked) TRY(set_marked(m));
     for (size_t i = 0; i < n; i++) {
         bool trained = is_trained(chat, i), sets = train_on == LORAC_TRAIN_ON_ASSISTANT && !marked;
-        if (sets ? trained && is_assistant(message_at(m, i)) : !trained) TRY(set_message(m, i, sets));
+        if (sets ? trained && is_assistant(message_at(m, i)) : !trained) TRY(set_message(m, i, sets, marked));
     }
     return LORAC_OK;
 }
@@ -303,8 +304,7 @@ static lorac_status mask(struct masking *m, json_t *chat, lorac_train_on train_o
     TRY(copy_chat(m, chat));
     TRY(chat_render(m->templates, m->chat, false, &m->text, &m->spans, m->err));
     TRY(count_tokens(m, &m->text, m->text.length, &m->out->count, &m->out->ids));
-    if (!(m->out->mask = mem_alloc(m->memory, m->out->count + 1)))
-        return fail_memory(m->err, "a mask", m->out->count);
+    if (!(m->out->mask = mem_alloc(m->memory, m->out->count + 1))) return fail_memory(m->err, "a mask", m->out->count);
     memset(m->out->mask, 0, m->out->count + 1);
     if (train_on != LORAC_TRAIN_ON_ALL) TRY(find_ends(m));
     return set_targets(m, chat, train_on);

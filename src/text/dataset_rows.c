@@ -187,8 +187,7 @@ static lorac_status read_csv(const struct rows *r, const char *bytes, size_t siz
 {
     static const char mark[] = "\xEF\xBB\xBF";
     size_t skip = size >= 3 && !memcmp(bytes, mark, 3) ? 3 : 0;
-    struct csv c = {
-        .rows = r, .at = bytes + skip, .end = bytes + size, .line = 1, .cell = {.memory = r->memory}};
+    struct csv c = {.rows = r, .at = bytes + skip, .end = bytes + size, .line = 1, .cell = {.memory = r->memory}};
     lorac_status status = read_records(&c);
     text_free(&c.cell);
     json_decref(c.names);

@@ -113,26 +113,30 @@ static bool exec_set(struct render *r, const struct node *n)
     return assign(r, n->a, v);
 }
 
-/* Puts a string through the filters of a block. */
-static bool filter_string(struct render *r, const struct node *filters, struct value *v)
+/* What a block prints, put through its filters, which see the names that it set. */
+static bool capture_filtered(struct render *r, const struct node *n, const struct node *filters, struct value *v)
 {
-    struct value outer = r->input;
+    struct scope *scope = scope_new(r, r->scope), *outer = r->scope;
+    struct value outer_input = r->input;
+    if (!capture(r, scope, n, v)) return false;
     r->input = *v;
-    bool ok = eval(r, filters, v);
-    r->input = outer;
+    r->scope = scope;
+    bool ok = !filters || eval(r, filters, v);
+    r->scope = outer;
+    r->input = outer_input;
     return ok;
 }
 
 static bool exec_set_block(struct render *r, const struct node *n)
 {
     struct value v;
-    return capture(r, scope_new(r, r->scope), n, &v) && (!n->b || filter_string(r, n->b, &v)) && assign(r, n->a, v);
+    return capture_filtered(r, n, n->b, &v) && assign(r, n->a, v);
 }
 
 static bool exec_filter_block(struct render *r, const struct node *n)
 {
     struct value v;
-    if (!capture(r, scope_new(r, r->scope), n, &v) || !filter_string(r, n->a, &v)) return false;
+    if (!capture_filtered(r, n, n->a, &v)) return false;
     if (v.kind == V_STR) return print_out(r, v.text);
     return host_fail(&r->host, LORAC_FORMAT, "expected str instance, %s found", type_name(v));
 }

@@ -411,10 +411,15 @@ bool negate(struct render *r, struct value v, bool minus, struct value *result);
 bool get_attribute(struct render *r, struct value object, struct str name, struct value *result);
 bool get_item(struct render *r, struct value object, struct value key, struct value *result);
 bool get_slice(struct render *r, struct value object, const struct value limits[3], struct value *result);
-bool get_path(struct render *r, struct value object, struct value path, struct value *result); /* "a.b.0" */
+bool get_path(struct render *r, struct value object, struct value path, struct value fallback,
+              struct value *result); /* "a.b.0" */
 bool compare(struct render *r, enum operator op, struct value a, struct value b, bool *result);
 
 /* values */
+static inline struct value v_absent(void)
+{
+    return (struct value){.kind = V_ABSENT};
+}
 static inline struct value v_none(void)
 {
     return (struct value){.kind = V_NONE};

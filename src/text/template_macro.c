@@ -20,7 +20,7 @@ static struct keyword *take_keyword(struct call *c, struct str name)
     return NULL;
 }
 
-/* A parameter gets the next argument, its keyword, its default, or stays undefined. */
+/* A parameter gets the next argument or its keyword, or stays undefined for now. */
 static bool bind_parameter(struct render *r, struct call *c, const struct node *p, size_t place)
 {
     struct value v;
@@ -29,9 +29,7 @@ static bool bind_parameter(struct render *r, struct call *c, const struct node *
         v = c->arguments[place];
     else if (k)
         v = k->value;
-    else if (p->a) {
-        if (!eval(r, p->a, &v)) return false;
-    } else if (!v_undefined(r, &v, "parameter '%.*s' was not provided", STR_ARG(p->text)))
+    else if (!v_undefined(r, &v, "parameter '%.*s' was not provided", STR_ARG(p->text)))
         return false;
     if (k) *k = c->keywords[--c->keyword_count];
     return bind(r, p->symbol, v);
@@ -72,12 +70,24 @@ static bool bind_rest(struct render *r, struct macro *m, struct call *c, size_t 
     return true;
 }
 
+/* Defaults may use what is bound by now. */
+static bool bind_defaults(struct render *r, struct macro *m, uint64_t missing)
+{
+    struct value v;
+    for (const struct node *p = m->node->parameters; p; p = p->next, missing >>= 1)
+        if (missing & 1 && p->a && (!eval(r, p->a, &v) || !bind(r, p->symbol, v))) return false;
+    return true;
+}
+
 static bool bind_arguments(struct render *r, struct macro *m, struct call *c)
 {
     size_t place = 0;
-    for (const struct node *p = m->node->parameters; p; p = p->next)
-        if (!bind_parameter(r, c, p, place++)) return false;
-    return bind_rest(r, m, c, place);
+    uint64_t missing = 0; /* bits: there are at most CALL_ARGUMENTS parameters */
+    for (const struct node *p = m->node->parameters; p; p = p->next, place++) {
+        if (place >= c->count && !take_keyword(c, p->text)) missing |= (uint64_t)1 << place;
+        if (!bind_parameter(r, c, p, place)) return false;
+    }
+    return bind_rest(r, m, c, place) && bind_defaults(r, m, missing);
 }
 
 bool call_macro(struct render *r, struct macro *m, struct call *c, struct value *result)

@@ -199,7 +199,11 @@ static bool find_item(struct render *r, struct value object, struct value key, s
     *found = false;
     if (object.kind == V_DICT) return !is_hashable(key) || dict_get(r, object.dict, key, result, found);
     if (!is_integer(key)) return true;
-    if (object.kind == V_STR) return text_item(r, object.text, key, result, found);
+    if (object.kind == V_STR) {
+        if (!text_item(r, object.text, key, result, found)) return false;
+        result->safe = *found && object.safe;
+        return true;
+    }
     if (object.kind == V_LIST || object.kind == V_TUPLE) {
         if ((*found = place(key, object.items->count, &at))) *result = object.items->at[at];
     } else if (object.kind == V_RANGE) {
@@ -286,11 +290,18 @@ bool get_item(struct render *r, struct value object, struct value key, struct va
     return v_undefined(r, result, "%s object has no such element", type_name(object));
 }
 
-/* "a.b.0" as map(attribute=...) takes it; also one whole number. */
-bool get_path(struct render *r, struct value object, struct value path, struct value *result)
+static bool fall_back(struct value fallback, struct value *v)
+{
+    if (v->kind == V_UNDEFINED && fallback.kind > V_NONE) *v = fallback;
+    return true;
+}
+
+/* "a.b.0" as map(attribute=...) takes it; also one whole number. What is undefined on the way becomes `fallback`. */
+bool get_path(struct render *r, struct value object, struct value path, struct value fallback, struct value *result)
 {
     *result = object;
-    if (path.kind != V_STR) return path.kind == V_NONE || get_item(r, object, path, result);
+    if (path.kind != V_STR)
+        return path.kind == V_NONE || (get_item(r, object, path, result) && fall_back(fallback, result));
     struct str s = path.text;
     for (size_t from = 0, to; from <= s.length; from = to + 1) {
         int64_t number;
@@ -298,6 +309,7 @@ bool get_path(struct render *r, struct value object, struct value path, struct v
         struct str part = str_slice(s, from, to);
         bool digits = part.length && part.at[0] >= '0' && part.at[0] <= '9' && parse_int(part, 10, &number);
         if (!get_item(r, *result, digits ? v_int(number) : v_str(part), result)) return false;
+        fall_back(fallback, result);
     }
     return true;
 }
@@ -362,7 +374,11 @@ bool get_slice(struct render *r, struct value object, const struct value limits[
         return host_fail(&r->host, LORAC_FORMAT, "'%s' has no slices", type_name(object));
     if (!length_of(r, object, &length) || !slice_limits(r, limits, (int64_t)length, &start, &stop, &step)) return false;
     size_t count = slice_count(start, stop, step);
-    if (object.kind == V_STR) return slice_text(r, object.text, start, step, count, result);
+    if (object.kind == V_STR) {
+        bool ok = slice_text(r, object.text, start, step, count, result);
+        result->safe = object.safe;
+        return ok;
+    }
     if (object.kind == V_RANGE) {
         const struct range *whole = object.range;
         struct range *part = host_take(&r->host, sizeof *part);

@@ -83,7 +83,7 @@ static struct node *parse_item(struct parser *p, struct node *object)
         }
     }
     if (!colons) {
-        if (!limits[0]) return parse_unexpected(p, "an expression between brackets"), NULL;
+        if (!limits[0]) limits[0] = node_new(p, N_TUPLE, line); /* a[] is a[()] */
         return node_with2(p, N_ITEM, line, object, limits[0]);
     }
     struct node *n = node_new(p, N_SLICE, line);

@@ -52,7 +52,7 @@ static bool filter_join(struct render *r, struct call *c, struct value *result)
     struct text t = builder(r);
     for (size_t i = 0; i < items->count; i++) {
         struct value v = items->at[i];
-        if (c->arg[1].kind > V_NONE && !get_path(r, v, c->arg[1], &v)) break;
+        if (c->arg[1].kind > V_NONE && !get_path(r, v, c->arg[1], v_absent(), &v)) break;
         if (i) text_add(&t, glue.at, glue.length);
         if (!print_str(r, &t, v)) break;
     }
@@ -67,7 +67,7 @@ static bool filter_sum(struct render *r, struct call *c, struct value *result)
     if (!iterate(r, c->self, &items)) return false;
     for (size_t i = 0; i < items->count; i++) {
         struct value v = items->at[i];
-        if (c->arg[0].kind > V_NONE && !get_path(r, v, c->arg[0], &v)) return false;
+        if (c->arg[0].kind > V_NONE && !get_path(r, v, c->arg[0], v_absent(), &v)) return false;
         if (!operate(r, OP_ADD, *result, v, result)) return false;
     }
     return true;
@@ -83,7 +83,7 @@ struct keyed {
 static bool sort_key(struct render *r, struct value item, struct value path, bool case_matters, struct value *key)
 {
     *key = item;
-    if (path.kind > V_NONE && !get_path(r, item, path, key)) return false;
+    if (path.kind > V_NONE && !get_path(r, item, path, v_absent(), key)) return false;
     if (case_matters || key->kind != V_STR) return true;
     struct text t = builder(r);
     print_case(&t, key->text, CASE_LOWER);
@@ -93,9 +93,7 @@ static bool sort_key(struct render *r, struct value item, struct value path, boo
 /* What groupby groups by; an attribute that is missing counts as the default. */
 static bool group_key(struct render *r, const struct call *c, struct value item, bool case_matters, struct value *key)
 {
-    struct value missing = c->arg[1];
-    if (!get_path(r, item, c->arg[0], key)) return false;
-    if (key->kind == V_UNDEFINED && missing.kind > V_NONE) *key = missing;
+    if (!get_path(r, item, c->arg[0], c->arg[1], key)) return false;
     return case_matters || sort_key(r, *key, v_none(), false, key);
 }
 
@@ -355,10 +353,7 @@ static bool inner_call(struct render *r, const struct call *c, size_t place, boo
 
 static bool map_attribute(struct render *r, const struct call *c, struct value item, struct value *result)
 {
-    struct value fallback = keyword(c, "default");
-    if (!get_path(r, item, keyword(c, "attribute"), result)) return false;
-    if (result->kind == V_UNDEFINED && fallback.kind > V_NONE) *result = fallback;
-    return true;
+    return get_path(r, item, keyword(c, "attribute"), keyword(c, "default"), result);
 }
 
 static bool map_item(struct render *r, const struct call *c, struct value item, struct value *result)
@@ -398,7 +393,7 @@ static bool choose(struct render *r, struct call *c, size_t skip, bool wanted, s
     for (size_t i = 0; i < items->count; i++) {
         struct call inner = {.self = items->at[i]};
         struct value passes;
-        if (skip && !get_path(r, inner.self, c->arguments[0], &inner.self)) return false;
+        if (skip && !get_path(r, inner.self, c->arguments[0], v_absent(), &inner.self)) return false;
         passes = inner.self;
         if (c->count > skip && (!inner_call(r, c, skip, false, &inner) || !call_function(r, &inner, &passes)))
             return false;
