@@ -32,6 +32,7 @@ typedef struct lorac_dataset_options {
     size_t max_seq_length; /* default 2048; 0: no limit */
     lorac_overlong overlong;
     lorac_train_on train_on; /* --mask-prompt is LORAC_TRAIN_ON_LAST; text rows take LORAC_TRAIN_ON_ALL only */
+    size_t max_rows;         /* no more rows of the file than this; 0: all */
 } lorac_dataset_options;
 LORAC_API void lorac_dataset_options_init(lorac_dataset_options *options);
 

@@ -168,16 +168,13 @@ static lorac_status find_content(struct masking *m, const struct text *base, siz
 static lorac_status begin_in_text(struct masking *m, const struct text *asked, size_t i, size_t *place)
 {
     struct text before;
-    const char *content = json_string_value(json_object_get(message_at(m, i), "content"));
+    size_t content, n = json_array_size(m->messages);
     TRY(render_beginning(m, i, UNMARKED, false, false, &before));
     bool stable = begins_with(&m->text, &before);
-    size_t least = before.length;
     text_free(&before);
-    if (!stable) return find_content(m, &m->text, json_array_size(m->messages), i, false, place);
+    if (!stable) return find_content(m, &m->text, n, i, false, place);
     *place = common_text(&m->text, asked);
-    const char *found =
-        content && *content ? memmem(m->text.data + least, m->text.length - least, content, strlen(content)) : NULL;
-    if (found && (size_t)(found - m->text.data) < *place) *place = (size_t)(found - m->text.data);
+    if (find_content(m, &m->text, n, i, false, &content) == LORAC_OK && content < *place) *place = content;
     return LORAC_OK;
 }
 
@@ -253,7 +250,6 @@ static lorac_status set_marked(struct masking *m)
     const struct text_span *spans = m->spans.items;
     for (size_t i = 0; i < m->spans.count; i++) {
         struct extent e;
-        if (spans[i].from == spans[i].to) continue;
         TRY(tokens_before(m, spans[i].from, false, &e.from));
         TRY(tokens_before(m, spans[i].to, true, &e.to));
         for (size_t k = e.from; k < e.to; k++) m->out->mask[k] = 1;

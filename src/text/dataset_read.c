@@ -132,7 +132,8 @@ static lorac_status read_row(void *context, json_t *row, size_t place, lorac_err
 
 static lorac_status read_rows(struct reading *r, const struct os_file *file)
 {
-    TRY(rows_read(r->memory, r->path, (const char *)file->data, file->size, read_row, r, r->err));
+    TRY(rows_read(r->memory, r->path, (const char *)file->data, file->size,
+                  r->options->max_rows ? r->options->max_rows : SIZE_MAX, read_row, r, r->err));
     return r->out->starts.count > 1 ? LORAC_OK : fail(r->err, LORAC_FORMAT, r->path, "holds no row");
 }
 

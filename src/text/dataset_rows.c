@@ -10,6 +10,7 @@ struct rows {
     row_sink sink;
     void *context;
     lorac_error *err;
+    size_t left; /* rows that may still be given */
 };
 
 static bool ends_in(const char *path, const char *ending)
@@ -28,8 +29,9 @@ static lorac_status bad(const struct rows *r, size_t place, const char *what)
     return fail(r->err, LORAC_FORMAT, r->path, "%s %zu %s", rows_unit(r->path), place, what);
 }
 
-static lorac_status give(const struct rows *r, json_t *row, size_t place)
+static lorac_status give(struct rows *r, json_t *row, size_t place)
 {
+    r->left--;
     if (!json_is_object(row))
         return fail(r->err, LORAC_FORMAT, r->path, "%s %zu: is not a JSON object", rows_unit(r->path), place);
     return r->sink(r->context, row, place, r->err);
@@ -37,7 +39,7 @@ static lorac_status give(const struct rows *r, json_t *row, size_t place)
 
 /* ---- JSON ----------------------------------------------------------------------------------- */
 
-static lorac_status read_line(const struct rows *r, const char *line, size_t length, size_t place)
+static lorac_status read_line(struct rows *r, const char *line, size_t length, size_t place)
 {
     json_t *row;
     lorac_error inner;
@@ -48,10 +50,10 @@ static lorac_status read_line(const struct rows *r, const char *line, size_t len
     return status;
 }
 
-static lorac_status read_lines(const struct rows *r, const char *bytes, size_t size)
+static lorac_status read_lines(struct rows *r, const char *bytes, size_t size)
 {
     size_t place = 0;
-    for (const char *at = bytes, *end = bytes + size; at < end;) {
+    for (const char *at = bytes, *end = bytes + size; r->left && at < end;) {
         const char *stop = memchr(at, '\n', (size_t)(end - at));
         size_t length = (size_t)((stop ? stop : end) - at), blank = 0;
         place++;
@@ -62,13 +64,13 @@ static lorac_status read_lines(const struct rows *r, const char *bytes, size_t s
     return LORAC_OK;
 }
 
-static lorac_status read_array(const struct rows *r, const char *bytes, size_t size)
+static lorac_status read_array(struct rows *r, const char *bytes, size_t size)
 {
     json_t *array;
     TRY(json_read(r->memory, bytes, size, r->path, &array, r->err));
     lorac_status status =
         json_is_array(array) ? LORAC_OK : fail(r->err, LORAC_FORMAT, r->path, "is not a JSON array of rows");
-    for (size_t i = 0; status == LORAC_OK && i < json_array_size(array); i++)
+    for (size_t i = 0; status == LORAC_OK && r->left && i < json_array_size(array); i++)
         status = give(r, json_array_get(array, i), i + 1);
     json_decref(array);
     return status;
@@ -77,7 +79,7 @@ static lorac_status read_array(const struct rows *r, const char *bytes, size_t s
 /* ---- CSV ------------------------------------------------------------------------------------ */
 
 struct csv {
-    const struct rows *rows;
+    struct rows *rows;
     const char *at, *end;
     size_t line;
     struct text cell;
@@ -166,7 +168,7 @@ static void skip_line_end(struct csv *c)
 
 static lorac_status read_records(struct csv *c)
 {
-    while (c->at < c->end) {
+    while (c->rows->left && c->at < c->end) {
         if (at_line_end(c)) {
             skip_line_end(c);
             continue;
@@ -183,7 +185,7 @@ static lorac_status read_records(struct csv *c)
     return LORAC_OK;
 }
 
-static lorac_status read_csv(const struct rows *r, const char *bytes, size_t size)
+static lorac_status read_csv(struct rows *r, const char *bytes, size_t size)
 {
     static const char mark[] = "\xEF\xBB\xBF";
     size_t skip = size >= 3 && !memcmp(bytes, mark, 3) ? 3 : 0;
@@ -194,14 +196,14 @@ static lorac_status read_csv(const struct rows *r, const char *bytes, size_t siz
     return status;
 }
 
-lorac_status rows_read(struct memory *m, const char *path, const char *bytes, size_t size, row_sink sink, void *context,
-                       lorac_error *err)
+lorac_status rows_read(struct memory *m, const char *path, const char *bytes, size_t size, size_t most, row_sink sink,
+                       void *context, lorac_error *err)
 {
     static const struct {
         const char *ending;
-        lorac_status (*read)(const struct rows *r, const char *bytes, size_t size);
+        lorac_status (*read)(struct rows *r, const char *bytes, size_t size);
     } kinds[] = {{".json", read_array}, {".csv", read_csv}, {"", read_lines}};
-    struct rows r = {m, path, sink, context, err};
+    struct rows r = {m, path, sink, context, err, most};
     size_t kind = 0;
     while (!ends_in(path, kinds[kind].ending)) kind++;
     return kinds[kind].read(&r, bytes, size);

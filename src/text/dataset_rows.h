@@ -9,7 +9,8 @@ typedef lorac_status (*row_sink)(void *context, json_t *row, size_t place, lorac
 
 /* What errors call a place in this file: "line" or "row". */
 const char *rows_unit(const char *path);
-lorac_status rows_read(struct memory *m, const char *path, const char *bytes, size_t size, row_sink sink, void *context,
-                       lorac_error *err);
+/* At most `most` rows. */
+lorac_status rows_read(struct memory *m, const char *path, const char *bytes, size_t size, size_t most, row_sink sink,
+                       void *context, lorac_error *err);
 
 #endif

@@ -209,18 +209,6 @@ static bool eval_dict(struct render *r, const struct node *n, struct value *resu
     return *result = (struct value){.kind = V_DICT, .dict = d}, true;
 }
 
-/* Whether the reference would compute an expression before it runs, which turns a wrong slice into Undefined. */
-static bool is_constant(const struct node *n)
-{
-    const struct node *parts[] = {n->a, n->b, n->c, n->d};
-    if (n->kind == N_NAME || n->kind == N_CALL || n->kind == N_INPUT) return false;
-    for (size_t i = 0; i < 4; i++)
-        if (parts[i] && !is_constant(parts[i])) return false;
-    for (const struct node *i = n->list; i; i = i->next)
-        if (!is_constant(i)) return false;
-    return true;
-}
-
 static bool eval_slice(struct render *r, const struct node *n, struct value *result)
 {
     const struct node *parts[3] = {n->b, n->c, n->d};
@@ -229,8 +217,9 @@ static bool eval_slice(struct render *r, const struct node *n, struct value *res
     for (int i = 0; i < 3; i++)
         if (parts[i] && !eval(r, parts[i], &limits[i])) return false;
     r->host.line = n->line;
+    /* A wrong slice of a constant that is printed is Undefined. */
     bool sliceable = object.kind == V_STR || (object.kind >= V_LIST && object.kind <= V_RANGE);
-    if (!sliceable && object.kind != V_UNDEFINED && is_constant(n))
+    if (!sliceable && object.kind != V_UNDEFINED && r->folding)
         return v_undefined(r, result, "%s object has no such element", type_name(object));
     return get_slice(r, object, limits, result);
 }

@@ -243,10 +243,24 @@ bool call_loop(struct render *r, struct loop *l, struct call *c, struct value *r
 
 /* ---- statements -------------------------------------------------------------------------- */
 
+static bool is_constant(const struct node *n)
+{
+    const struct node *parts[] = {n->a, n->b, n->c, n->d};
+    if (n->kind == N_NAME || n->kind == N_CALL || n->kind == N_INPUT) return false;
+    for (size_t i = 0; i < 4; i++)
+        if (parts[i] && !is_constant(parts[i])) return false;
+    for (const struct node *i = n->list; i; i = i->next)
+        if (!is_constant(i)) return false;
+    return true;
+}
+
 static bool exec_print(struct render *r, const struct node *n)
 {
     struct value v;
-    if (!eval(r, n->a, &v)) return false;
+    r->folding = is_constant(n->a);
+    bool ok = eval(r, n->a, &v);
+    r->folding = false;
+    if (!ok) return false;
     r->host.line = n->line;
     return print_result(r, v);
 }

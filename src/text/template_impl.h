@@ -362,6 +362,7 @@ struct render {
     struct text *out;
     size_t out_start;   /* where this rendering began in out */
     struct list *spans; /* of generation blocks, or NULL */
+    bool folding;       /* at work on a constant that is printed, which the reference computes before it runs */
     int captures;       /* how many blocks at work print into strings */
     size_t captured_at; /* where in out the outermost of them began */
     size_t steps;

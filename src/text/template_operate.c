@@ -142,13 +142,14 @@ static bool repeat_text(struct render *r, struct str s, size_t times, struct val
     char *copy = work_bytes(r, length) && work(r, s.length ? times / 8 : 0) ? host_take(&r->host, length + 1) : NULL;
     if (!copy) return false;
     for (size_t i = 0; s.length && i < times; i++) memcpy(copy + i * s.length, s.at, s.length);
-    return *result = v_str((struct str){copy, length}), true;
+    *result = v_str((struct str){copy, length});
+    return true;
 }
 
 static bool repeat(struct render *r, struct value a, int64_t times, struct value *result)
 {
     size_t n = times > 0 ? (size_t)times : 0, count;
-    if (a.kind == V_STR) return repeat_text(r, a.text, n, result);
+    if (a.kind == V_STR) return repeat_text(r, a.text, n, result) && (result->safe = a.safe, true);
     if (!size_mul(a.items->count, n, &count)) count = SIZE_MAX;
     struct items *items = items_new(r, count);
     if (!items) return false;
