@@ -208,7 +208,8 @@ static void print_split(const struct data_check *c, const struct split *s)
                c->data.overlong == LORAC_OVERLONG_ERROR   ? ": training would refuse them"
                : c->data.overlong == LORAC_OVERLONG_SPLIT ? " and are split"
                                                           : " and are cut");
-    if (s->empty) printf("  %zu rows have no target and teach nothing; the first is row %zu\n", s->empty, s->first_empty);
+    if (s->empty)
+        printf("  %zu rows have no target and teach nothing; the first is row %zu\n", s->empty, s->first_empty);
     if (s->twice) printf("  %zu rows stand here more than once\n", s->twice);
 }
 
@@ -243,7 +244,8 @@ static bool walk_row(const struct engine *e, const lorac_dataset *d, size_t row,
 static void print_piece(void *user, const char *text, size_t length, bool target)
 {
     const struct terminal *t = user;
-    const char *on = t->colours ? terminal_colour(t, COLOUR_GREEN) : "[[", *off = t->colours ? terminal_colour(t, COLOUR_NONE) : "]]";
+    const char *on = t->colours ? terminal_colour(t, COLOUR_GREEN) : "[[",
+               *off = t->colours ? terminal_colour(t, COLOUR_NONE) : "]]";
     if (target) fputs(on, stdout);
     fwrite(text, 1, length, stdout);
     if (target) fputs(off, stdout);
@@ -299,8 +301,8 @@ static void print_json(const struct data_check *c, const struct engine *e, const
     for (size_t i = 0; i < c->examples && i < r->splits[0].rows; i++) {
         json_t *pieces = json_array();
         walk_row(e, shown(r), i, add_piece, pieces);
-        json_array_append_new(
-            examples, json_pack("{s:s,s:I,s:o}", "split", r->splits[0].name, "row", (json_int_t)i + 1, "pieces", pieces));
+        json_array_append_new(examples, json_pack("{s:s,s:I,s:o}", "split", r->splits[0].name, "row", (json_int_t)i + 1,
+                                                  "pieces", pieces));
     }
     json_print_line(stdout, json_pack("{s:o,s:o,s:o}", "splits", splits, "shared", shared, "examples", examples));
 }
@@ -357,8 +359,9 @@ static int run(struct arguments *a)
 const struct command command_data = {
     .name = "data",
     .summary = "check a data folder before training on it",
-    .details = "Counts rows, tokens and targets of each split, and finds rows that are too long, teach nothing, or stand "
-               "twice.",
+    .details =
+        "Counts rows, tokens and targets of each split, and finds rows that are too long, teach nothing, or stand "
+        "twice.",
     .positional = "check DIR",
     .positional_least = 1,
     .positional_most = 2,

@@ -140,6 +140,11 @@ bool call_function(struct render *r, struct call *c, struct value *result)
     return f->body(r, c, result);
 }
 
+bool wants(struct render *r, const struct call *c, const char *what, struct value found)
+{
+    return host_fail(&r->host, LORAC_FORMAT, "%s takes %s, not %s", c->function->name, what, type_name(found));
+}
+
 /* The methods of a safe string give safe strings. */
 static bool mark_safe(struct render *r, struct value *v)
 {

@@ -5,11 +5,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static bool wants(struct render *r, struct call *c, const char *what, struct value found)
-{
-    return host_fail(&r->host, LORAC_FORMAT, "%s takes %s, not %s", c->function->name, what, type_name(found));
-}
-
 static bool integer_argument(struct render *r, struct call *c, int place, int64_t fallback, int64_t *value)
 {
     struct value v = c->arg[place];

@@ -7,7 +7,8 @@
  * template_exec.c      statements, loops                template_unicode.c   characters: space, case
  * template_macro.c     macros, calls, generation        template_format.c    % and str.format; dates
  * template_eval.c      values of expressions            template_spec.c      {:>8.2f}
- * template_global.c    range, namespace, strftime_now   template_filters.c, template_sequence.c, template_tests.c
+ * template_global.c    range, namespace, strftime_now   template_filters.c, template_sequence.c, template_select.c
+ * template_tests.c     what follows "is"                template_number.c    float(), int()
  * template_methods.c   of dict, list, loop              template_str.c, template_str_parts.c   methods of str
  *
  * Functions that can fail return bool: false means that host.status and the caller's error are set. */
@@ -392,9 +393,12 @@ bool call_macro(struct render *r, struct macro *m, struct call *c, struct value 
 bool call_loop(struct render *r, struct loop *l, struct call *c, struct value *result);
 bool call_function(struct render *r, struct call *c, struct value *result); /* binds c->arg, then calls */
 bool call_value(struct render *r, struct value callee, struct call *c, struct value *result);
+/* Always false: the function at work takes something else. */
+bool wants(struct render *r, const struct call *c, const char *what, struct value found);
 
 const struct function *find_filter(struct str name);
 const struct function *find_sequence_filter(struct str name);
+const struct function *find_select_filter(struct str name);
 const struct function *find_test(struct str name);
 const struct function *find_global(struct str name);
 const struct function *find_str_method(struct str name);

@@ -1,11 +1,6 @@
 /* template_str.c — methods of str: case, space, what a text consists of, padding. */
 #include "text/template_impl.h"
 
-static bool wants(struct render *r, struct call *c, const char *what, struct value found)
-{
-    return host_fail(&r->host, LORAC_FORMAT, "%s() takes %s, not %s", c->function->name, what, type_name(found));
-}
-
 /* ---- str: case and space ----------------------------------------------------------------- */
 
 static bool change_case(struct render *r, struct call *c, enum letter_case to, struct value *result)

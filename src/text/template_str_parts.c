@@ -3,11 +3,6 @@
 
 #include <string.h>
 
-static bool wants(struct render *r, struct call *c, const char *what, struct value found)
-{
-    return host_fail(&r->host, LORAC_FORMAT, "%s() takes %s, not %s", c->function->name, what, type_name(found));
-}
-
 /* ---- str: parts -------------------------------------------------------------------------- */
 
 /* The range of characters [arg[1], arg[2]) as bytes; false: nothing can be found there. */
