@@ -300,6 +300,7 @@ static bool filter_round(struct render *r, struct call *c, struct value *result)
         return is_integer(c->self) ? truncate_float(r, v, result) : (*result = v_float(v), true);
     }
     bool up = str_is(method, "ceil");
+    if (!isfinite(v)) return host_fail(&r->host, LORAC_FORMAT, "only finite numbers round up or down");
     if (!up && !str_is(method, "floor"))
         return host_fail(&r->host, LORAC_FORMAT, "method must be common, ceil or floor");
     double unit = pow(10, (double)digits);
