@@ -56,6 +56,7 @@ CHATS = [{"messages": m, **({"tools": [{"name": "f"}]} if tools else {})} for to
     messages("Hi", "Hello!"),
     messages("a", "one", "b", "two"),
     messages("a", "one", "b"),
+    messages("a", "[x]", "b", "[gone]"),
     messages("2+2?", "<think>four</think>4", "3+3?", "<think>six</think> 6 "),
     messages("é日本", "Größe 👍", "", "ok", "x", "y z"),
     [{"role": "system", "content": "Brief."}, *messages("q", "a")],
