@@ -9,6 +9,7 @@
     X(chat)                                                                                                            \
     X(train)                                                                                                           \
     X(eval)                                                                                                            \
+    X(data)                                                                                                            \
     X(tokenize)                                                                                                        \
     X(inspect)                                                                                                         \
     X(bench)                                                                                                           \

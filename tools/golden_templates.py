@@ -513,6 +513,15 @@ STATEMENTS = [
     "{% if t %}a{% else %}b{% elif %}c{% endif %}", "{{ s.upper()|lower }}", "{{ (s.upper)() }}", "{{ {'f': s.upper}.f() }}", "{{ people|map(attribute='name')|map('upper')|join(',') }}", "{% set it = l|map('string') %}{{ it|join }}{{ it|join }}|", "{% set it = l|select('odd') %}{% for x in it %}{{ x }}{% endfor %}{% for x in it %}{{ x }}{% endfor %}", "{% set it = d|items %}{{ it|first }}{{ it|list|length }}", "{% set r = l|reverse %}{{ r|list }}{{ r|list }}", "{% set it = l|map('string') %}{{ it[0] }}|{{ it is defined }}",
     "{% for x in l|map('string') %}{{ loop.length }}{{ loop.last }}{{ x }} {% endfor %}", "{% for x in range(3) %}{{ x }}{% endfor %}", "{% for x in l|sort %}{{ x }}{% endfor %}", "{% for a in d.nested.items() recursive %}{{ a[0] }}{% endfor %}", "{% for i in range(3) if i is odd %}{{ i }}{% endfor %}{{ i }}", "{% for p in people|rejectattr('tags') %}{{ p.name }}{% endfor %}", "{% for x in l %}{% if loop.first %}{% set y = 5 %}{% endif %}{{ y }}{% endfor %}",
     "{% for k, v in {'b': 1, 'a': 2}|dictsort %}{{ k }}{{ v }}{% endfor %}", "{% for x in s.split(' ') %}<{{ x }}>{% endfor %}", "{{ s.split(' ')|last }}", "{{ (l + [9])[-1] }}", "{{ l[1:] + l[:1] }}", "{{ messages is defined and messages }}", "{% set l = l + [4] %}{{ l }}", "{% for x in l %}{% set l = [] %}{{ l }}{% endfor %}{{ l }}", "{{ '%s' }}{{ '{' }}", "{{ \"\u00e9\" ~ 'é' }}", "é{{ i }}日本🦙",
+    # Whose a name is; what a loop's else and a recursive loop do; marks inside captured blocks
+    "{% for x in l %}{% for y in [1] %}{{ i }}{% endfor %}{% set i = x %}{% endfor %}", "{% if t %}{% set i = 1 %}{% endif %}{% for x in [1] %}{{ i }}{% endfor %}", "{% set i %}{{ i }}{% endset %}{{ i }}", "{% for x in [1] %}{{ i }}{% endfor %}{% set i = 3 %}", "{% macro m() %}{{ i }}{% endmacro %}{{ m() }}{% set i = 3 %}{{ m() }}",
+    "{% for x in [1] %}{{ s }}{% set s = 1 %}{{ s }}{% endfor %}{{ s }}", "{% filter upper %}{{ s }}{% endfilter %}{% set s = 'q' %}", "{% with s = s %}{{ s }}{% endwith %}", "{% for x in l %}{% if x %}{% break %}{% endif %}{% else %}none{% endfor %}", "{% for x in l %}{% continue %}{% else %}none{% endfor %}", "{% for x in l %}{% if loop.last %}{% break %}{% endif %}{% else %}none{% endfor %}",
+    "{% filter length %}abc{% endfilter %}", "{% filter first %}{% endfilter %}", "{% macro a() %}{% macro b() %}{{ kwargs }}{% endmacro %}{{ b(x=1) }}{% endmacro %}{{ a(y=2) }}", "{% macro m() %}{{ caller }}{{ caller.name }}{% endmacro %}{% call m() %}{% endcall %}", "{% generation %}{{ varargs }}{{ kwargs }}{% endgeneration %}", "{{ self.x is defined }}{{ self.y }}", "{{ self() }}",
+    "{{ dict.fromkeys('ab', 1) }}{{ dict.fromkeys(l) }}", "{{ dict.x }}", "{{ dict(nope) }}", "{{ [] is filter }}", "{{ range(5).count(2) }}{{ range(5).index(3) }}", "{{ (-0.5)|round(0, 'ceil') }}", "{% for k, v in people|groupby('name') %}{{ k }}{{ v|length }}{% endfor %}", "{% for g in people|groupby('nope', default='z') %}{{ g.grouper }}{{ g.list|length }}{{ g }}{% endfor %}",
+    "{{ [1, 2, 3, 4, 5]|slice(3)|list }}{{ [1, 2, 3, 4]|slice(3, 0)|list }}", "{{ 'ab'|center(7) }}|{{ 'ab'|center }}", "{{ 'Hello wide world'|truncate(9) }}|{{ 'Hello wide world'|truncate(9, true) }}|{{ 'Hello wide world'|truncate(9, leeway=0, end='~') }}|{{ 'Hello wide world'|truncate(12) }}", "{{ 5|truncate }}", "{{ 'a b/é?&'|urlencode }}",
+    "{{ 'Straße ﬁ'.casefold() }}{{ 'a\\tbc\\td'.expandtabs(4) }}{{ 'a\\tb'.expandtabs() }}", "{{ 'Ab Cd'.istitle() }}{{ 'AB'.istitle() }}{{ ''.istitle() }}{{ '²'.isdigit() }}{{ '²'.isdecimal() }}{{ 'é'.isascii() }}{{ ''.isascii() }}{{ 'a\\n'.isprintable() }}",
+    "{{ '{:>6}|{:<6}|{:^6}|{:*^7}|{:6}|{:6}'.format('ab', 'ab', 'ab', 'ab', 'ab', 12) }}", "{{ '{:.2f} {:8.3f} {:+d} {:05d} {:x} {:#o} {:,} {:_} {:e} {:%} {:.1%}'.format(1.005, 2, 3, 42, 255, 8, 1234567, 1234567, 12345.678, 0.5, 0.256) }}", "{{ '{:d}'.format(1.5) }}", "{{ '{:s}'.format(1) }}", "{{ '{:.2}|{!r:>6}|{:5}'.format('abc', 'a', true) }}", "{{ '{:5}'.format(none) }}", "{{ '{:,.2f}|{: d}|{:<+7.1f}|'.format(1234567.891, 5, 2.25) }}",
+    "{% set x = '<a>'|e %}{{ [x, x.upper(), x.split('a')] }}", "{% macro m() %}<{% generation %}a{% endgeneration %}>{% endmacro %}é{{ m() }}{% generation %}b{% endgeneration %}", "{% for x in [1, 2] recursive %}{% generation %}{{ x }}{% endgeneration %}{% endfor %}",
 ]
 
 DATE_FORMATS = ["%d %b %Y", "%B %d, %Y", "%Y-%m-%d %H:%M:%S", "%A %a %j %U %W %w %u", "%-d/%-m/%y %I:%M %p", "%e|%k|%l", "%F %T %R %D", "%c|%x|%X", "%f", "%%|%n|%t|%z|%Z", "%C %h", "%_d %_H", "100%"]
@@ -521,13 +530,18 @@ DATES = [0, 1738368000, 1767225599, 1709164801, 951782400, 1735689600]
 
 def render(source, variables):
     try:
-        text = _compile_jinja_template(source).render(**variables)
+        template, blocks, spans = _compile_jinja_template(source), [], []
+        with template.environment.activate_tracker(blocks, spans):
+            for block in template.generate(**variables):
+                blocks.append(block)
+        text = "".join(blocks)
     except Exception as e:  # whatever jinja2 or Python raises is what the case expects
         raised = str(e) if type(e) is jinja2.exceptions.TemplateError else None
         return {"error": f"{type(e).__name__}: {e}", **({"raised": raised} if raised else {})}
     if " at 0x" in text:
         return {"error": "prints an address: lorac refuses"}
-    return {"text": text}
+    marks = [[len(text[:a].encode()), len(text[:b].encode())] for a, b in spans]
+    return {"text": text, **({"generation": marks} if marks else {})}
 
 
 def expressions():

@@ -48,12 +48,15 @@ texts() {
     ln -sf "$model" "$work/named/SmolLM2-135M-Instruct.Q4_1.gguf" &&
     "$python" "$work/texts/tools/golden_tokenizer.py" "$work/named/SmolLM2-135M-Instruct.Q4_1.gguf" &&
     "$python" "$work/texts/tools/golden_templates.py" "$work/named/SmolLM2-135M-Instruct.Q4_1.gguf" &&
+    "$python" "$work/texts/tools/golden_masks.py" &&
     diff -rq "$root/tests/golden" "$work/texts/tests/golden" && echo "tokens and chats derived again, none differs"
 }
 part "tiny models against llama.cpp" "$python" "$here/make_tiny_models.py" "$work/tiny" --check
 part "goldens derived again" goldens
 part "tokens and chats derived again" texts
 part "tokens of random texts" "$python" "$here/judge_tokenizer.py" "$exe" "$model"
+part "random chat templates" "$python" "$here/fuzz_templates.py" "$(dirname "$exe")/render_templates" --count 2000
+[ -z "${LORAC_TEMPLATES:-}" ] || part "real chat templates" "$python" "$here/judge_templates.py" "$(dirname "$exe")/render_templates" "$LORAC_TEMPLATES"
 part "log-probabilities against transformers" "$python" "$here/judge_logits.py" "$exe"
 part "adapters across PEFT, mlx-lm and lorac" "$python" "$here/judge_adapters.py" "$exe"
 part "training against PEFT" "$python" "$here/judge_training.py" "$exe"

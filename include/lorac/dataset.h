@@ -1,7 +1,9 @@
-/* dataset.h — JSONL files to token rows with loss masks.
+/* dataset.h — files of rows to token rows with loss masks.
  *
- * Formats, told by the first row's keys: {"prompt","completion"}, {"messages"[, "tools"]}, {"text"}. A bad line is an
- * error that names file and line. Immutable after opening. Thread rule: use from any thread. */
+ * A file is JSONL, or by its name a JSON array (.json) or a table (.csv, the first line names the columns). Formats,
+ * told by the first row's keys: {"prompt","completion"}, {"messages"[, "tools"]}, {"text"}. A message with
+ * "train": false is never a target. A bad line is an error that names file and line. Immutable after opening. Thread
+ * rule: use from any thread. */
 #ifndef LORAC_DATASET_H
 #define LORAC_DATASET_H
 
@@ -13,7 +15,15 @@ extern "C" {
 
 typedef struct lorac_dataset lorac_dataset;
 
-typedef enum lorac_overlong { LORAC_OVERLONG_CUT = 0, LORAC_OVERLONG_SPLIT, LORAC_OVERLONG_ERROR } lorac_overlong;
+/* What becomes of a row that is longer than max_seq_length: its end, its beginning or its middle is cut off, or it is
+ * split into several rows, or it is an error. */
+typedef enum lorac_overlong {
+    LORAC_OVERLONG_CUT = 0,
+    LORAC_OVERLONG_SPLIT,
+    LORAC_OVERLONG_ERROR,
+    LORAC_OVERLONG_CUT_LEFT,
+    LORAC_OVERLONG_CUT_MIDDLE
+} lorac_overlong;
 /* Which tokens of a chat or completion are targets. */
 typedef enum lorac_train_on { LORAC_TRAIN_ON_ALL = 0, LORAC_TRAIN_ON_LAST, LORAC_TRAIN_ON_ASSISTANT } lorac_train_on;
 
@@ -22,6 +32,7 @@ typedef struct lorac_dataset_options {
     size_t max_seq_length; /* default 2048; 0: no limit */
     lorac_overlong overlong;
     lorac_train_on train_on; /* --mask-prompt is LORAC_TRAIN_ON_LAST; text rows take LORAC_TRAIN_ON_ALL only */
+    size_t max_rows;         /* no more rows of the file than this; 0: all */
 } lorac_dataset_options;
 LORAC_API void lorac_dataset_options_init(lorac_dataset_options *options);
 

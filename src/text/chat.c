@@ -1,7 +1,6 @@
 /* chat.c — a conversation as JSON to the text that a model was taught with: the template's variables are
  * gathered here as transformers gathers them, the template itself is template.h's. */
-#include "text/template.h"
-#include "text/tokenizer.h"
+#include "text/chat.h"
 
 #include <string.h>
 
@@ -40,42 +39,112 @@ static bool set_defaults(const struct lorac_tokenizer *t, json_t *variables, boo
            set_tokens(t, variables);
 }
 
+/* Reasoning comes under several names; templates read "reasoning_content", some "thinking". */
+static bool alias_reasoning(json_t **message)
+{
+    static const char *const names[] = {"reasoning_content", "thinking", "reasoning"};
+    json_t *reasoning = NULL;
+    for (size_t i = 0; !reasoning && i < sizeof names / sizeof *names; i++)
+        reasoning = json_object_get(*message, names[i]);
+    if (!reasoning) return true;
+    json_t *aliased = json_pack("{sO}", "thinking", reasoning);
+    bool ok =
+        aliased && !json_object_update(aliased, *message) && !json_object_set(aliased, "reasoning_content", reasoning);
+    json_decref(*message);
+    *message = aliased;
+    return ok;
+}
+
+/* A message as the reference hands it to a template: without keys whose value is null. */
+static json_t *normal_message(json_t *message)
+{
+    json_t *normal = json_object();
+    const char *key;
+    json_t *value;
+    bool ok = normal;
+    json_object_foreach(message, key, value) ok = ok && (json_is_null(value) || !json_object_set(normal, key, value));
+    if (ok && alias_reasoning(&normal)) return normal;
+    json_decref(normal);
+    return NULL;
+}
+
+static lorac_status normal_messages(const json_t *messages, json_t **normal, lorac_error *err)
+{
+    *normal = json_array();
+    for (size_t i = 0; i < json_array_size(messages); i++) {
+        json_t *message = json_array_get(messages, i);
+        if (!json_is_object(message))
+            return fail(err, LORAC_INVALID_ARGUMENT, NULL, "message %zu of the chat is not a JSON object", i + 1);
+        if (json_array_append_new(*normal, normal_message(message))) return fail_memory(err, "a chat", 0);
+    }
+    return *normal ? LORAC_OK : fail_memory(err, "a chat", 0);
+}
+
 /* A list is the messages; an object has them. */
 static lorac_status gather(const struct lorac_tokenizer *t, json_t *chat, bool add_generation_prompt,
                            json_t **variables, lorac_error *err)
 {
+    json_t *messages = json_is_object(chat) ? json_object_get(chat, "messages") : chat, *normal;
     if (!json_is_array(chat) && !json_is_object(chat))
         return fail(err, LORAC_INVALID_ARGUMENT, NULL, "a chat is a list of messages or an object with \"messages\"");
-    *variables = json_is_array(chat) ? json_pack("{sO}", "messages", chat) : json_copy(chat);
-    if (*variables && !json_is_array(json_object_get(*variables, "messages")))
-        return fail(err, LORAC_INVALID_ARGUMENT, NULL, "the chat has no list \"messages\"");
-    if (!*variables || !set_defaults(t, *variables, add_generation_prompt)) return fail_memory(err, "a chat", 0);
+    if (!json_is_array(messages)) return fail(err, LORAC_INVALID_ARGUMENT, NULL, "the chat has no list \"messages\"");
+    *variables = json_is_object(chat) ? json_copy(chat) : json_object();
+    lorac_status status = normal_messages(messages, &normal, err);
+    if (status != LORAC_OK) return json_decref(normal), status;
+    if (json_object_set_new(*variables, "messages", normal) || !set_defaults(t, *variables, add_generation_prompt))
+        return fail_memory(err, "a chat", 0);
     return LORAC_OK;
 }
 
-static lorac_status render(const struct lorac_tokenizer *t, json_t *variables, struct text *out, lorac_error *err)
+/* ---- templates ------------------------------------------------------------------------------ */
+
+void chat_close(struct chat_templates *t)
 {
-    const json_t *tools = json_object_get(variables, "tools");
-    bool with_tools = t->chat_template_tools && (json_array_size(tools) || !t->chat_template);
-    const char *source = with_tools ? t->chat_template_tools : t->chat_template;
-    struct chat_template *template;
-    TRY(template_parse(t->memory, source, strlen(source), t->path, &template, err));
-    lorac_status status = template_render(template, variables, out, err);
-    template_free(template);
+    template_free(t->plain);
+    template_free(t->tools);
+}
+
+lorac_status chat_template_for(struct chat_templates *t, const json_t *tools, const struct chat_template **found,
+                               lorac_error *err)
+{
+    const struct lorac_tokenizer *k = t->tokenizer;
+    bool with_tools = k->chat_template_tools && ((tools && !json_is_null(tools)) || !k->chat_template);
+    const char *source = with_tools ? k->chat_template_tools : k->chat_template;
+    struct chat_template **template = with_tools ? &t->tools : &t->plain;
+    if (!source) return fail(err, LORAC_NOT_FOUND, k->path, "the tokenizer has no chat template");
+    if (!*template) TRY(template_parse(k->memory, source, strlen(source), k->path, template, err));
+    *found = *template;
+    return LORAC_OK;
+}
+
+lorac_status chat_render(struct chat_templates *t, json_t *chat, bool add_generation_prompt, struct text *out,
+                         struct list *spans, lorac_error *err)
+{
+    const struct chat_template *template;
+    json_t *variables = NULL;
+    lorac_status status = gather(t->tokenizer, chat, add_generation_prompt, &variables, err);
+    if (status == LORAC_OK) status = chat_template_for(t, json_object_get(variables, "tools"), &template, err);
+    if (status == LORAC_OK) status = template_render(template, variables, out, spans, err);
+    json_decref(variables);
     return status == LORAC_OK && out->failed ? fail_memory(err, "the rendered chat", out->length) : status;
+}
+
+static bool is_empty(const json_t *chat)
+{
+    const json_t *messages = json_is_object(chat) ? json_object_get(chat, "messages") : chat;
+    return json_is_array(messages) && !json_array_size(messages);
 }
 
 lorac_status lorac_chat_render(const lorac_tokenizer *t, const char *chat_json, size_t length,
                                int add_generation_prompt, char **text, size_t *text_length, lorac_error *err)
 {
-    if (!t->chat_template && !t->chat_template_tools)
-        return fail(err, LORAC_NOT_FOUND, t->path, "the tokenizer has no chat template");
-    json_t *chat, *variables = NULL;
+    struct chat_templates templates = {.tokenizer = t};
     struct text out = {.memory = t->memory};
+    json_t *chat;
     TRY(json_read(t->memory, chat_json, length, "chat", &chat, err));
-    lorac_status status = gather(t, chat, add_generation_prompt, &variables, err);
-    if (status == LORAC_OK) status = render(t, variables, &out, err);
-    json_decref(variables);
+    lorac_status status = is_empty(chat) ? fail(err, LORAC_INVALID_ARGUMENT, NULL, "the chat has no message")
+                                         : chat_render(&templates, chat, add_generation_prompt, &out, NULL, err);
+    chat_close(&templates);
     json_decref(chat);
     if (status != LORAC_OK) return text_free(&out), status;
 

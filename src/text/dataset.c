@@ -32,6 +32,28 @@ static lorac_status add_row(struct lorac_dataset *d, const int32_t *ids, const u
     return LORAC_OK;
 }
 
+/* The row without its middle. The first id after the gap is not predicted from what stood before it: no target. */
+static lorac_status add_ends(struct lorac_dataset *d, const int32_t *ids, const uint8_t *mask, size_t count,
+                             size_t most, lorac_error *err)
+{
+    struct memory *m = d->memory;
+    size_t head = most - most / 2, tail = most / 2;
+    int32_t *kept = mem_array(m, most, sizeof *kept);
+    uint8_t *targets = mem_alloc(m, most);
+    lorac_status status = kept && targets ? LORAC_OK : fail_memory(err, "a row", most * 5);
+    if (status == LORAC_OK) {
+        memcpy(kept, ids, head * sizeof *kept);
+        memcpy(kept + head, ids + count - tail, tail * sizeof *kept);
+        memcpy(targets, mask, head);
+        memcpy(targets + head, mask + count - tail, tail);
+        if (tail) targets[head] = 0;
+        status = add_row(d, kept, targets, most, err);
+    }
+    mem_free(m, kept);
+    mem_free(m, targets);
+    return status;
+}
+
 lorac_status dataset_add(struct lorac_dataset *d, const int32_t *ids, const uint8_t *mask, size_t count,
                          const lorac_dataset_options *o, const char *path, size_t line, lorac_error *err)
 {
@@ -43,6 +65,8 @@ lorac_status dataset_add(struct lorac_dataset *d, const int32_t *ids, const uint
                     count, most);
     d->cut++;
     if (o->overlong == LORAC_OVERLONG_CUT) return add_row(d, ids, mask, most, err);
+    if (o->overlong == LORAC_OVERLONG_CUT_LEFT) return add_row(d, ids + count - most, mask + count - most, most, err);
+    if (o->overlong == LORAC_OVERLONG_CUT_MIDDLE) return add_ends(d, ids, mask, count, most, err);
     for (size_t at = 0; at < count; at += most)
         TRY(add_row(d, ids + at, mask + at, count - at < most ? count - at : most, err));
     return LORAC_OK;

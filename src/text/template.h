@@ -14,8 +14,14 @@ struct chat_template;
 lorac_status template_parse(struct memory *m, const char *source, size_t length, const char *name,
                             struct chat_template **t, lorac_error *err);
 void template_free(struct chat_template *t);
+bool template_marks(const struct chat_template *t); /* it has generation blocks */
+struct text_span {
+    size_t from, to; /* bytes */
+};
 /* `variables` is a JSON object: messages, tools, add_generation_prompt, bos_token, eos_token ... The text is
- * appended to *out. A template may be rendered from several threads at once. */
-lorac_status template_render(const struct chat_template *t, json_t *variables, struct text *out, lorac_error *err);
+ * appended to *out, and what its {% generation %} blocks printed to `spans` (struct text_span), which may be NULL. A
+ * template may be rendered from several threads at once. */
+lorac_status template_render(const struct chat_template *t, json_t *variables, struct text *out, struct list *spans,
+                             lorac_error *err);
 
 #endif

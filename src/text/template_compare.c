@@ -188,7 +188,9 @@ static bool items_hashable(const struct items *items)
 
 bool is_hashable(struct value v)
 {
-    return v.kind == V_TUPLE ? items_hashable(v.items) : v.kind != V_LIST && v.kind != V_DICT && v.kind != V_VIEW;
+    return v.kind == V_TUPLE ? items_hashable(v.items)
+                             : v.kind != V_LIST && v.kind != V_DICT &&
+                                   (v.kind != V_VIEW || str_is(STR("dict_values"), v.items->type));
 }
 
 bool contains(struct render *r, struct value container, struct value v, bool *result)

@@ -18,15 +18,23 @@ bool bind(struct render *r, int symbol, struct value v)
     return true;
 }
 
+static bool undefined_name(struct render *r, int symbol, struct value *result)
+{
+    return v_undefined(r, result, "'%.*s' is undefined", STR_ARG(r->template->symbols[symbol]));
+}
+
 /* The innermost binding, else the variable of the rendering, else a global, else undefined. */
 bool lookup(struct render *r, int symbol, struct value *result)
 {
     size_t passed = 0;
     for (const struct scope *s = r->scope; s; s = s->parent)
         for (const struct binding *b = s->first; b; b = b->next, passed++)
-            if (b->symbol == symbol && b->value.kind != V_ABSENT) return *result = b->value, work(r, passed / 8);
-    if (r->globals[symbol].kind != V_ABSENT) return *result = r->globals[symbol], true;
-    return v_undefined(r, result, "'%.*s' is undefined", STR_ARG(r->template->symbols[symbol]));
+            if (b->symbol == symbol) {
+                *result = b->value;
+                return b->value.kind == V_ABSENT ? undefined_name(r, symbol, result) : work(r, passed / 8);
+            }
+    *result = r->globals[symbol];
+    return result->kind != V_ABSENT || undefined_name(r, symbol, result);
 }
 
 /* ---- calls ------------------------------------------------------------------------------- */
@@ -132,12 +140,26 @@ bool call_function(struct render *r, struct call *c, struct value *result)
     return f->body(r, c, result);
 }
 
+bool wants(struct render *r, const struct call *c, const char *what, struct value found)
+{
+    return host_fail(&r->host, LORAC_FORMAT, "%s takes %s, not %s", c->function->name, what, type_name(found));
+}
+
+/* The methods of a safe string give safe strings. */
+static bool mark_safe(struct render *r, struct value *v)
+{
+    if (v->kind == V_STR) v->safe = true;
+    if (v->kind != V_LIST && v->kind != V_TUPLE) return true;
+    for (size_t i = 0; i < v->items->count; i++) v->items->at[i].safe |= v->items->at[i].kind == V_STR;
+    return work(r, v->items->count / 8);
+}
+
 bool call_value(struct render *r, struct value callee, struct call *c, struct value *result)
 {
     if (callee.kind == V_FUNCTION) {
         c->function = callee.bound->function;
         c->self = callee.bound->self;
-        return call_function(r, c, result);
+        return call_function(r, c, result) && (c->self.kind != V_STR || !c->self.safe || mark_safe(r, result));
     }
     if (callee.kind == V_MACRO) return call_macro(r, callee.macro, c, result);
     if (callee.kind == V_LOOP) return call_loop(r, callee.loop, c, result);
@@ -200,6 +222,10 @@ static bool eval_slice(struct render *r, const struct node *n, struct value *res
     for (int i = 0; i < 3; i++)
         if (parts[i] && !eval(r, parts[i], &limits[i])) return false;
     r->host.line = n->line;
+    /* A wrong slice of a constant that is printed is Undefined. */
+    bool sliceable = object.kind == V_STR || (object.kind >= V_LIST && object.kind <= V_RANGE);
+    if (!sliceable && object.kind != V_UNDEFINED && r->folding)
+        return v_undefined(r, result, "%s object has no such element", type_name(object));
     return get_slice(r, object, limits, result);
 }
 

@@ -1,4 +1,4 @@
-/* template_exec.c — statements, macros, loops, and template_render.
+/* template_exec.c — statements, loops, and template_render.
  *
  * Everything printed goes to the end of the caller's text; what a macro or a block prints is taken back from
  * there and becomes a string. A failure takes all of it back. */
@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-static bool print_out(struct render *r, struct str s)
+bool print_out(struct render *r, struct str s)
 {
     if (r->out->length - r->out_start + s.length > OUTPUT_LIMIT)
         return host_fail(&r->host, LORAC_UNSUPPORTED, "the output exceeds %zu MiB", OUTPUT_LIMIT >> 20);
@@ -15,48 +15,65 @@ static bool print_out(struct render *r, struct str s)
            (!r->out->failed || host_fail(&r->host, LORAC_OUT_OF_MEMORY, "no memory for the output"));
 }
 
-static bool print_result(struct render *r, struct value v)
+bool print_result(struct render *r, struct value v)
 {
     struct str s;
     return to_str(r, v, &s) && print_out(r, s);
 }
 
+/* From here on what is printed becomes a string. */
+static size_t capture_begin(struct render *r)
+{
+    if (!r->captures++) r->captured_at = r->out->length;
+    return r->out->length;
+}
+
 /* What was printed since `from`, taken out of the output. */
-static bool take_back(struct render *r, size_t from, struct value *result)
+static bool capture_end(struct render *r, size_t from, struct value *result)
 {
     size_t length = r->out->length - from;
+    r->captures--;
     if (!work_bytes(r, length) || !v_copy(r, length ? r->out->data + from : NULL, length, result)) return false;
     r->out->length = from;
     if (r->out->data) r->out->data[from] = 0;
     return true;
 }
 
-static struct scope *scope_new(struct render *r, struct scope *parent)
+struct scope *scope_new(struct render *r, struct scope *parent)
 {
     struct scope *s = host_take(&r->host, sizeof *s);
     if (s) s->parent = parent;
     return s;
 }
 
+/* Names that the scope owns are undefined in it until they are assigned. */
+static bool hide(struct render *r, const struct hidden *hidden)
+{
+    for (size_t i = 0; i < hidden->count; i++)
+        if (!bind(r, hidden->symbols[i], (struct value){0})) return false;
+    return true;
+}
+
 /* Runs `body` in a scope of its own. */
-static enum flow exec_inside(struct render *r, struct scope *scope, const struct node *body)
+static enum flow exec_inside(struct render *r, struct scope *scope, const struct node *body,
+                             const struct hidden *hidden)
 {
     struct scope *outer = r->scope;
     if (!scope) return FLOW_FAILED;
     r->scope = scope;
-    enum flow flow = exec(r, body);
+    enum flow flow = hide(r, hidden) ? exec(r, body) : FLOW_FAILED;
     r->scope = outer;
     return flow;
 }
 
-/* The same with what it prints as a string. break and continue do not leave such a block. */
-static bool capture(struct render *r, struct scope *scope, const struct node *body, struct value *result)
+/* Runs the node's list with what it prints as a string. break and continue do not leave such a block. */
+bool capture(struct render *r, struct scope *scope, const struct node *n, struct value *result)
 {
-    size_t from = r->out->length;
-    enum flow flow = exec_inside(r, scope, body);
+    size_t from = capture_begin(r);
+    enum flow flow = exec_inside(r, scope, n->list, &n->hidden);
     if (flow == FLOW_FAILED) return false;
     if (flow != FLOW_ON) return host_fail(&r->host, LORAC_FORMAT, "break or continue outside of a loop");
-    return take_back(r, from, result);
+    return capture_end(r, from, result);
 }
 
 /* ---- assignment -------------------------------------------------------------------------- */
@@ -96,27 +113,32 @@ static bool exec_set(struct render *r, const struct node *n)
     return assign(r, n->a, v);
 }
 
-/* Puts a string through the filters of a block. */
-static bool filter_string(struct render *r, const struct node *filters, struct value *v)
+/* What a block prints, put through its filters, which see the names that it set. */
+static bool capture_filtered(struct render *r, const struct node *n, const struct node *filters, struct value *v)
 {
-    struct value outer = r->input;
+    struct scope *scope = scope_new(r, r->scope), *outer = r->scope;
+    struct value outer_input = r->input;
+    if (!capture(r, scope, n, v)) return false;
     r->input = *v;
-    bool ok = eval(r, filters, v);
-    r->input = outer;
+    r->scope = scope;
+    bool ok = !filters || eval(r, filters, v);
+    r->scope = outer;
+    r->input = outer_input;
     return ok;
 }
 
 static bool exec_set_block(struct render *r, const struct node *n)
 {
     struct value v;
-    return capture(r, scope_new(r, r->scope), n->list, &v) && (!n->b || filter_string(r, n->b, &v)) &&
-           assign(r, n->a, v);
+    return capture_filtered(r, n, n->b, &v) && assign(r, n->a, v);
 }
 
 static bool exec_filter_block(struct render *r, const struct node *n)
 {
     struct value v;
-    return capture(r, scope_new(r, r->scope), n->list, &v) && filter_string(r, n->a, &v) && print_result(r, v);
+    if (!capture_filtered(r, n, n->a, &v)) return false;
+    if (v.kind == V_STR) return print_out(r, v.text);
+    return host_fail(&r->host, LORAC_FORMAT, "expected str instance, %s found", type_name(v));
 }
 
 /* ---- if, for, with ----------------------------------------------------------------------- */
@@ -143,7 +165,7 @@ static enum flow exec_with(struct render *r, const struct node *n)
         r->scope = outer;
         if (!ok) return FLOW_FAILED;
     }
-    return exec_inside(r, inner, n->list);
+    return exec_inside(r, inner, n->list, &n->hidden);
 }
 
 /* The items that pass the loop's condition. */
@@ -164,17 +186,19 @@ static bool loop_filter(struct render *r, const struct node *n, struct items **i
     return ok;
 }
 
-/* The loop's body for each item, each time in a fresh scope. */
-static enum flow loop_items(struct render *r, const struct node *n, struct loop *l)
+/* The loop's body for each item, each time in a fresh scope. *ended: one of them ran to its end. */
+static enum flow loop_items(struct render *r, const struct node *n, struct loop *l, bool *ended)
 {
     for (; l->index < l->items->count; l->index++) {
         struct scope *outer = r->scope;
         struct value self = {.kind = V_LOOP, .loop = l};
         if (!work(r, 1) || !(r->scope = scope_new(r, outer))) return r->scope = outer, FLOW_FAILED;
         enum flow flow = FLOW_FAILED;
-        if (bind(r, SYMBOL_LOOP, self) && assign(r, n->a, l->items->at[l->index])) flow = exec(r, n->list);
+        if (bind(r, SYMBOL_LOOP, self) && assign(r, n->a, l->items->at[l->index]) && hide(r, &n->hidden))
+            flow = exec(r, n->list);
         r->scope = outer;
         if (flow == FLOW_FAILED) return flow;
+        *ended |= flow == FLOW_ON;
         if (flow == FLOW_BREAK) break;
     }
     return FLOW_ON;
@@ -187,16 +211,21 @@ static enum flow loop_over(struct render *r, const struct node *n, struct value 
     l->depth = depth;
     l->scope = r->scope;
     l->node = n->op == OP_POW ? n : NULL;
-    if (!l->items->count) return exec_inside(r, scope_new(r, r->scope), n->other);
-    return loop_items(r, n, l);
+    bool ended = false;
+    enum flow flow = loop_items(r, n, l, &ended);
+    return flow != FLOW_ON || ended ? flow : exec_inside(r, scope_new(r, r->scope), n->other, &n->hidden_other);
 }
 
+/* A recursive loop is a function in the reference: what it prints is captured. */
 static enum flow exec_for(struct render *r, const struct node *n)
 {
     struct value v;
     if (!eval(r, n->b, &v)) return FLOW_FAILED;
     r->host.line = n->line;
-    return loop_over(r, n, v, 0);
+    if (n->op != OP_POW) return loop_over(r, n, v, 0);
+    size_t from = capture_begin(r);
+    enum flow flow = loop_over(r, n, v, 0);
+    return flow == FLOW_ON && !(capture_end(r, from, &v) && print_out(r, v.text)) ? FLOW_FAILED : flow;
 }
 
 /* loop(items): the body of a recursive loop again, as a string. */
@@ -205,137 +234,35 @@ bool call_loop(struct render *r, struct loop *l, struct call *c, struct value *r
     if (!l->node) return host_fail(&r->host, LORAC_FORMAT, "the loop must have the 'recursive' marker to be called");
     if (c->count != 1 || c->keyword_count) return host_fail(&r->host, LORAC_FORMAT, "loop() takes one argument");
     struct scope *outer = r->scope;
-    size_t from = r->out->length;
+    size_t from = capture_begin(r);
     r->scope = l->scope;
     enum flow flow = loop_over(r, l->node, c->arguments[0], l->depth + 1);
     r->scope = outer;
-    return flow != FLOW_FAILED && take_back(r, from, result);
-}
-
-/* ---- macros ------------------------------------------------------------------------------ */
-
-static bool define_macro(struct render *r, const struct node *n, struct value *result)
-{
-    struct macro *m = host_take(&r->host, sizeof *m);
-    if (!m) return false;
-    m->node = n;
-    m->scope = r->scope;
-    return *result = (struct value){.kind = V_MACRO, .macro = m}, true;
-}
-
-static struct keyword *take_keyword(struct call *c, struct str name)
-{
-    for (size_t i = 0; i < c->keyword_count; i++)
-        if (str_equal(c->keywords[i].name, name)) return &c->keywords[i];
-    return NULL;
-}
-
-/* A parameter gets the next argument, its keyword, its default, or stays undefined. */
-static bool bind_parameter(struct render *r, struct call *c, const struct node *p, size_t place)
-{
-    struct value v;
-    struct keyword *k = place < c->count ? NULL : take_keyword(c, p->text);
-    if (place < c->count)
-        v = c->arguments[place];
-    else if (k)
-        v = k->value;
-    else if (p->a) {
-        if (!eval(r, p->a, &v)) return false;
-    } else if (!v_undefined(r, &v, "parameter '%.*s' was not provided", STR_ARG(p->text)))
-        return false;
-    if (k) *k = c->keywords[--c->keyword_count];
-    return bind(r, p->symbol, v);
-}
-
-/* What is left over goes into varargs and kwargs where the body names them, and is an error otherwise. */
-static bool bind_rest(struct render *r, struct macro *m, struct call *c, size_t taken)
-{
-    struct value v;
-    const struct node *n = m->node;
-    struct keyword *caller = take_keyword(c, STR("caller"));
-    if (n->uses & USES_CALLER) {
-        if (caller)
-            v = caller->value;
-        else if (!v_undefined(r, &v, "No caller defined"))
-            return false;
-        if (caller) *caller = c->keywords[--c->keyword_count];
-        if (!bind(r, SYMBOL_CALLER, v)) return false;
-    }
-    if (n->uses & USES_KWARGS) {
-        struct dict *d = dict_new(r, c->keyword_count);
-        for (size_t i = 0; d && i < c->keyword_count; i++)
-            if (!dict_set(r, d, v_str(c->keywords[i].name), c->keywords[i].value)) return false;
-        if (!d || !bind(r, SYMBOL_KWARGS, (struct value){.kind = V_DICT, .dict = d})) return false;
-    } else if (c->keyword_count) {
-        return host_fail(&r->host, LORAC_FORMAT, "macro '%.*s' takes no keyword argument '%.*s'", STR_ARG(n->text),
-                         STR_ARG(c->keywords[0].name));
-    }
-    size_t extra = c->count > taken ? c->count - taken : 0;
-    if (n->uses & USES_VARARGS) {
-        struct items *items = items_new(r, extra);
-        if (!items || !bind(r, SYMBOL_VARARGS, v_items(V_TUPLE, items))) return false;
-        if (extra) memcpy(items->at, c->arguments + taken, extra * sizeof *items->at);
-    } else if (extra) {
-        return host_fail(&r->host, LORAC_FORMAT, "macro '%.*s' takes not more than %zu argument(s)", STR_ARG(n->text),
-                         taken);
-    }
-    return true;
-}
-
-static bool bind_arguments(struct render *r, struct macro *m, struct call *c)
-{
-    size_t place = 0;
-    for (const struct node *p = m->node->parameters; p; p = p->next)
-        if (!bind_parameter(r, c, p, place++)) return false;
-    return bind_rest(r, m, c, place);
-}
-
-bool call_macro(struct render *r, struct macro *m, struct call *c, struct value *result)
-{
-    struct scope *outer = r->scope;
-    unsigned line = r->host.line;
-    if (!work(r, 1) || !(r->scope = scope_new(r, m->scope))) return r->scope = outer, false;
-    bool ok = bind_arguments(r, m, c) && capture(r, r->scope, m->node->list, result);
-    r->scope = outer;
-    if (ok) r->host.line = line;
-    return ok;
-}
-
-static bool exec_macro(struct render *r, const struct node *n)
-{
-    struct value v;
-    return define_macro(r, n, &v) && bind(r, n->symbol, v);
-}
-
-static bool exec_call_block(struct render *r, const struct node *n)
-{
-    struct value callee, caller, result;
-    struct call c = {0};
-    if (!define_macro(r, n->b, &caller) || !eval(r, n->a->a, &callee) || !eval_call(r, n->a->list, &c)) return false;
-    struct keyword *keywords = host_array(&r->host, c.keyword_count + 1, sizeof *keywords);
-    if (!keywords) return false;
-    if (c.keyword_count) memcpy(keywords, c.keywords, c.keyword_count * sizeof *keywords);
-    keywords[c.keyword_count++] = (struct keyword){STR("caller"), caller};
-    c.keywords = keywords;
-    return call_value(r, callee, &c, &result) && print_result(r, result);
+    return flow != FLOW_FAILED && capture_end(r, from, result);
 }
 
 /* ---- statements -------------------------------------------------------------------------- */
 
+static bool is_constant(const struct node *n)
+{
+    const struct node *parts[] = {n->a, n->b, n->c, n->d};
+    if (n->kind == N_NAME || n->kind == N_CALL || n->kind == N_INPUT) return false;
+    for (size_t i = 0; i < 4; i++)
+        if (parts[i] && !is_constant(parts[i])) return false;
+    for (const struct node *i = n->list; i; i = i->next)
+        if (!is_constant(i)) return false;
+    return true;
+}
+
 static bool exec_print(struct render *r, const struct node *n)
 {
     struct value v;
-    if (!eval(r, n->a, &v)) return false;
+    r->folding = is_constant(n->a);
+    bool ok = eval(r, n->a, &v);
+    r->folding = false;
+    if (!ok) return false;
     r->host.line = n->line;
     return print_result(r, v);
-}
-
-/* Marks what an assistant says; a rendering without a tracker prints it as it is. */
-static enum flow exec_generation(struct render *r, const struct node *n)
-{
-    enum flow flow = exec_inside(r, scope_new(r, r->scope), n->list);
-    if (flow == FLOW_ON || flow == FLOW_FAILED) return flow;
-    return host_fail(&r->host, LORAC_FORMAT, "break or continue outside of a loop"), FLOW_FAILED;
 }
 
 static enum flow exec_node(struct render *r, const struct node *n)
@@ -364,7 +291,7 @@ static enum flow exec_node(struct render *r, const struct node *n)
     case N_WITH:
         return exec_with(r, n);
     case N_GENERATION:
-        return exec_generation(r, n);
+        return exec_generation(r, n) ? FLOW_ON : FLOW_FAILED;
     case N_BREAK:
         return FLOW_BREAK;
     case N_CONTINUE:
@@ -413,24 +340,38 @@ static bool load_globals(struct render *r, const json_t *variables)
 
 static bool render_body(struct render *r, const json_t *variables)
 {
-    if (!load_globals(r, variables) || !(r->scope = scope_new(r, NULL))) return false;
+    if (!load_globals(r, variables) || !(r->scope = scope_new(r, NULL)) || !hide(r, &r->template->hidden)) return false;
     enum flow flow = exec(r, r->template->body);
     if (flow == FLOW_BREAK || flow == FLOW_CONTINUE)
         return host_fail(&r->host, LORAC_FORMAT, "break or continue outside of a loop");
     return flow == FLOW_ON;
 }
 
-lorac_status template_render(const struct chat_template *t, json_t *variables, struct text *out, lorac_error *err)
+/* Spans count characters while the template runs: what was captured may have been changed before it was printed. */
+static void spans_to_bytes(struct render *r, size_t first)
+{
+    struct str all = {r->out->data + r->out_start, r->out->length - r->out_start};
+    struct text_span *spans = r->spans->items;
+    for (size_t i = first; i < r->spans->count; i++)
+        spans[i] = (struct text_span){str_offset(all, spans[i].from), str_offset(all, spans[i].to)};
+}
+
+lorac_status template_render(const struct chat_template *t, json_t *variables, struct text *out, struct list *spans,
+                             lorac_error *err)
 {
     struct render r = {.host = {.arena = {.memory = t->memory}, .name = t->name, .line = 1, .err = err},
                        .template = t,
                        .out = out,
+                       .spans = spans,
                        .out_start = out->length};
+    size_t first = spans ? spans->count : 0;
     bool ok = json_is_object(variables)
                   ? render_body(&r, variables)
                   : host_fail(&r.host, LORAC_INVALID_ARGUMENT, "the variables are no JSON object");
+    if (ok && spans) spans_to_bytes(&r, first);
     arena_free(&r.host.arena);
     if (ok) return LORAC_OK;
+    if (spans) spans->count = first;
     out->length = r.out_start;
     if (out->data) out->data[out->length] = 0;
     return r.host.status;

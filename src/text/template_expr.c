@@ -76,7 +76,7 @@ struct node *node_join(struct parser *p, struct node *n)
     return host_fail(&p->host, LORAC_UNSUPPORTED, "it nests deeper than %d levels", PARSE_DEPTH), NULL;
 }
 
-static struct node *join2(struct parser *p, enum node_kind kind, unsigned line, struct node *a, struct node *b)
+struct node *node_with2(struct parser *p, enum node_kind kind, unsigned line, struct node *a, struct node *b)
 {
     struct node *n = a && b ? node_new(p, kind, line) : NULL;
     if (!n) return NULL;
@@ -85,7 +85,7 @@ static struct node *join2(struct parser *p, enum node_kind kind, unsigned line, 
     return node_join(p, n);
 }
 
-static struct node *join1(struct parser *p, enum node_kind kind, unsigned line, struct node *a)
+struct node *node_with(struct parser *p, enum node_kind kind, unsigned line, struct node *a)
 {
     struct node *n = a ? node_new(p, kind, line) : NULL;
     if (!n) return NULL;
@@ -93,7 +93,7 @@ static struct node *join1(struct parser *p, enum node_kind kind, unsigned line, 
     return node_join(p, n);
 }
 
-static bool enter(struct parser *p)
+bool parse_enter(struct parser *p)
 {
     if (++p->depth <= PARSE_DEPTH) return true;
     p->host.line = token_at(p, 0)->line;
@@ -118,7 +118,7 @@ int parse_symbol(struct parser *p, struct str name)
 
 /* ---- primaries --------------------------------------------------------------------------- */
 
-static struct node *parse_constant(struct parser *p, unsigned line, struct value v)
+struct node *parse_constant(struct parser *p, unsigned line, struct value v)
 {
     struct node *n = node_new(p, N_CONST, line);
     if (n) n->constant = v;
@@ -171,7 +171,7 @@ static struct node *parse_pair(struct parser *p)
     struct node *key = parse_expression(p);
     if (!key || !expect_op(p, OP_COLON, "':'")) return NULL;
     struct node *value = parse_expression(p);
-    return join2(p, N_PAIR, line, key, value);
+    return node_with2(p, N_PAIR, line, key, value);
 }
 
 /* [a, b,] and {a: b, c: d,} after the opening bracket. */
@@ -189,7 +189,7 @@ static struct node *parse_display(struct parser *p, enum node_kind kind, enum op
     return node_join(p, n);
 }
 
-static struct node *parse_primary(struct parser *p, int flags)
+struct node *parse_primary(struct parser *p, int flags)
 {
     struct token *t = token_at(p, 0);
     if (t->kind == T_NAME) return parse_name(p, flags);
@@ -197,7 +197,7 @@ static struct node *parse_primary(struct parser *p, int flags)
     if (t->kind == T_INT) return p->at++, parse_constant(p, t->line, v_int(t->integer));
     if (t->kind == T_FLOAT) return p->at++, parse_constant(p, t->line, v_float(t->real));
     if (skip_op(p, OP_LPAREN)) {
-        struct node *n = enter(p) ? parse_tuple(p, EXPR_BRACKETS) : NULL;
+        struct node *n = parse_enter(p) ? parse_tuple(p, EXPR_BRACKETS) : NULL;
         p->depth--;
         return n && expect_op(p, OP_RPAREN, "')'") ? n : NULL;
     }
@@ -206,185 +206,13 @@ static struct node *parse_primary(struct parser *p, int flags)
     return parse_unexpected(p, "an expression"), NULL;
 }
 
-/* ---- calls, items, filters, tests -------------------------------------------------------- */
-
-static struct node *parse_argument(struct parser *p)
-{
-    struct node *n = node_new(p, N_ARGUMENT, token_at(p, 0)->line);
-    if (!n) return NULL;
-    if (skip_op(p, OP_MUL)) {
-        n->op = OP_MUL;
-    } else if (skip_op(p, OP_POW)) {
-        n->op = OP_POW;
-    } else if (token_at(p, 0)->kind == T_NAME && token_at(p, 1)->kind == T_OPERATOR &&
-               token_at(p, 1)->op == OP_ASSIGN) {
-        n->text = token_at(p, 0)->text;
-        p->at += 2;
-    }
-    n->a = parse_expression(p);
-    return n->a ? node_join(p, n) : NULL;
-}
-
-/* The arguments after "(" up to ")": plain ones, then named ones. */
-static bool parse_arguments(struct parser *p, struct node **list)
-{
-    int last_rank = 0;
-    size_t count = 0;
-    while (!skip_op(p, OP_RPAREN)) {
-        if (count && !expect_op(p, OP_COMMA, "',' or ')'")) return false;
-        if (skip_op(p, OP_RPAREN)) break;
-        struct node *n = parse_argument(p);
-        if (!n) return false;
-        int rank = n->op == OP_POW ? 3 : n->op == OP_MUL ? 2 : n->text.length ? 1 : 0;
-        p->host.line = n->line;
-        if (rank == 0 ? last_rank > 0 : rank > 1 && rank <= last_rank)
-            return host_fail(&p->host, LORAC_FORMAT, "an argument without a name follows a named one");
-        if (++count > CALL_ARGUMENTS)
-            return host_fail(&p->host, LORAC_UNSUPPORTED, "more than %d arguments", CALL_ARGUMENTS);
-        if (rank > last_rank) last_rank = rank;
-        *list = n;
-        list = &n->next;
-    }
-    return true;
-}
-
-static struct node *parse_call(struct parser *p, struct node *callee)
-{
-    struct node *n = node_new(p, N_CALL, token_at(p, 0)->line);
-    if (!n) return NULL;
-    n->a = callee;
-    p->at++;
-    bool ok = enter(p) && parse_arguments(p, &n->list);
-    p->depth--;
-    return ok ? node_join(p, n) : NULL;
-}
-
-/* a.name, a.0 */
-static struct node *parse_attribute(struct parser *p, struct node *object)
-{
-    struct token *t = token_at(p, 0);
-    p->at++;
-    if (t->kind == T_INT) return join2(p, N_ITEM, t->line, object, parse_constant(p, t->line, v_int(t->integer)));
-    if (t->kind != T_NAME) return p->at--, parse_unexpected(p, "a name or a number after '.'"), NULL;
-    struct node *n = join1(p, N_ATTRIBUTE, t->line, object);
-    if (n) n->text = t->text;
-    return n;
-}
-
-/* a[b], a[b:c:d], a[b, c] after the bracket. */
-static struct node *parse_item(struct parser *p, struct node *object)
-{
-    unsigned line = token_at(p, 0)->line;
-    struct node *limits[3] = {0};
-    int colons = 0;
-    for (;;) {
-        if (token_is(p, OP_COLON) && colons < 2) {
-            p->at++;
-            colons++;
-        } else if (skip_op(p, OP_RBRACKET)) {
-            break;
-        } else if (limits[colons]) {
-            return parse_unexpected(p, "']'"), NULL;
-        } else if (!(limits[colons] = colons ? parse_expression(p) : parse_tuple(p, EXPR_BRACKETS))) {
-            return NULL;
-        }
-    }
-    if (!colons) {
-        if (!limits[0]) return parse_unexpected(p, "an expression between brackets"), NULL;
-        return join2(p, N_ITEM, line, object, limits[0]);
-    }
-    struct node *n = node_new(p, N_SLICE, line);
-    if (!n) return NULL;
-    n->a = object;
-    n->b = limits[0];
-    n->c = limits[1];
-    n->d = limits[2];
-    return node_join(p, n);
-}
-
-static struct node *parse_postfix(struct parser *p, struct node *n)
-{
-    while (n) {
-        if (skip_op(p, OP_DOT))
-            n = parse_attribute(p, n);
-        else if (skip_op(p, OP_LBRACKET))
-            n = parse_item(p, n);
-        else if (token_is(p, OP_LPAREN))
-            n = parse_call(p, n);
-        else
-            break;
-    }
-    return n;
-}
-
-/* The name of a filter or test: "a.b" is one name. */
-static bool parse_dotted(struct parser *p, struct node *n, const char *what)
-{
-    if (token_at(p, 0)->kind != T_NAME) return parse_unexpected(p, what);
-    struct str name = token_at(p, 0)->text;
-    p->at++;
-    while (skip_op(p, OP_DOT)) {
-        if (token_at(p, 0)->kind != T_NAME) return parse_unexpected(p, what);
-        struct str part = token_at(p, 0)->text;
-        name.length = (size_t)(part.at + part.length - name.at);
-        p->at++;
-    }
-    n->text = name;
-    return true;
-}
-
-struct node *parse_filter(struct parser *p, struct node *input)
-{
-    struct node *n = input ? node_new(p, N_FILTER, token_at(p, 0)->line) : NULL;
-    if (!n || !parse_dotted(p, n, "a filter's name")) return NULL;
-    n->a = input;
-    n->function = find_filter(n->text);
-    if (skip_op(p, OP_LPAREN) && !parse_arguments(p, &n->list)) return NULL;
-    return node_join(p, n);
-}
-
-struct node *parse_filters(struct parser *p, struct node *input)
-{
-    while (input && skip_op(p, OP_PIPE)) input = parse_filter(p, input);
-    return input;
-}
-
-/* Whether what follows a test's name is its argument, written without brackets. */
-static bool test_takes_argument(struct parser *p)
-{
-    struct token *t = token_at(p, 0);
-    if (t->kind == T_NAME) return !token_names(p, "else") && !token_names(p, "or") && !token_names(p, "and");
-    return t->kind == T_STRING || t->kind == T_INT || t->kind == T_FLOAT || token_is(p, OP_LBRACKET) ||
-           token_is(p, OP_LBRACE);
-}
-
-static struct node *parse_test(struct parser *p, struct node *object)
-{
-    unsigned line = token_at(p, 0)->line;
-    bool negated = skip_name(p, "not");
-    struct node *n = node_new(p, N_TEST, line);
-    if (!n || !parse_dotted(p, n, "a test's name")) return NULL;
-    n->a = object;
-    n->function = find_test(n->text);
-    if (skip_op(p, OP_LPAREN)) {
-        if (!parse_arguments(p, &n->list)) return NULL;
-    } else if (test_takes_argument(p)) {
-        if (token_names(p, "is")) return parse_unexpected(p, "one test ('is' cannot be chained)"), NULL;
-        struct node *argument = parse_postfix(p, parse_primary(p, 0));
-        n->list = join1(p, N_ARGUMENT, line, argument);
-        if (!n->list) return NULL;
-    }
-    n = node_join(p, n);
-    return negated ? join1(p, N_NOT, line, n) : n;
-}
-
 static struct node *parse_unary(struct parser *p, bool with_filters)
 {
     struct token *t = token_at(p, 0);
     struct node *n;
     if (token_is(p, OP_SUB) || token_is(p, OP_ADD)) {
         p->at++;
-        n = enter(p) ? join1(p, t->op == OP_SUB ? N_NEGATE : N_PLUS, t->line, parse_unary(p, false)) : NULL;
+        n = parse_enter(p) ? node_with(p, t->op == OP_SUB ? N_NEGATE : N_PLUS, t->line, parse_unary(p, false)) : NULL;
         p->depth--;
     } else {
         n = parse_primary(p, 0);
@@ -435,7 +263,7 @@ static struct node *parse_binary(struct parser *p, int level)
         struct token *t = token_at(p, 0);
         p->at++;
         struct node *right = parse_binary(p, level + 1);
-        left = join2(p, level == 1 ? N_CONCAT : N_BINARY, t->line, left, right);
+        left = node_with2(p, level == 1 ? N_CONCAT : N_BINARY, t->line, left, right);
         if (left) left->op = t->op;
     }
     return left;
@@ -456,7 +284,7 @@ static struct node *parse_compare(struct parser *p)
     for (enum operator op; first && (op = comparison(p));) {
         unsigned line = token_at(p, 0)->line;
         p->at += op == OP_NOT_IN ? 2 : 1;
-        struct node *operand = join1(p, N_OPERAND, line, parse_binary(p, 0));
+        struct node *operand = node_with(p, N_OPERAND, line, parse_binary(p, 0));
         if (!operand || (!n && !(n = node_new(p, N_COMPARE, line)))) return NULL;
         operand->op = op;
         if (!last) last = &n->list;
@@ -472,7 +300,7 @@ static struct node *parse_not(struct parser *p)
 {
     unsigned line = token_at(p, 0)->line;
     if (!skip_name(p, "not")) return parse_compare(p);
-    struct node *n = enter(p) ? join1(p, N_NOT, line, parse_not(p)) : NULL;
+    struct node *n = parse_enter(p) ? node_with(p, N_NOT, line, parse_not(p)) : NULL;
     p->depth--;
     return n;
 }
@@ -483,7 +311,7 @@ static struct node *parse_and(struct parser *p)
     while (left && token_names(p, "and")) {
         unsigned line = token_at(p, 0)->line;
         p->at++;
-        left = join2(p, N_AND, line, left, parse_not(p));
+        left = node_with2(p, N_AND, line, left, parse_not(p));
     }
     return left;
 }
@@ -494,7 +322,7 @@ static struct node *parse_or(struct parser *p)
     while (left && token_names(p, "or")) {
         unsigned line = token_at(p, 0)->line;
         p->at++;
-        left = join2(p, N_OR, line, left, parse_and(p));
+        left = node_with2(p, N_OR, line, left, parse_and(p));
     }
     return left;
 }
@@ -514,7 +342,7 @@ static struct node *parse_if_else(struct parser *p)
 
 struct node *parse_expression(struct parser *p)
 {
-    struct node *n = enter(p) ? parse_if_else(p) : NULL;
+    struct node *n = parse_enter(p) ? parse_if_else(p) : NULL;
     p->depth--;
     return n;
 }
@@ -532,7 +360,7 @@ static struct node *parse_tuple_part(struct parser *p, int flags)
 {
     if (flags & EXPR_NAMES_ONLY) return parse_primary(p, flags);
     if (!(flags & EXPR_NO_IF)) return parse_expression(p);
-    struct node *n = enter(p) ? parse_or(p) : NULL;
+    struct node *n = parse_enter(p) ? parse_or(p) : NULL;
     p->depth--;
     return n;
 }

@@ -5,11 +5,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static bool wants(struct render *r, struct call *c, const char *what, struct value found)
-{
-    return host_fail(&r->host, LORAC_FORMAT, "%s takes %s, not %s", c->function->name, what, type_name(found));
-}
-
 static bool integer_argument(struct render *r, struct call *c, int place, int64_t fallback, int64_t *value)
 {
     struct value v = c->arg[place];
@@ -142,6 +137,62 @@ static bool filter_indent(struct render *r, struct call *c, struct value *result
     return builder_end(r, &t, result);
 }
 
+static bool filter_center(struct render *r, struct call *c, struct value *result)
+{
+    struct value s = {.kind = V_STR}, center;
+    bool found;
+    if (!to_str(r, c->self, &s.text) || !find_method(r, s, STR("center"), &center, &found)) return false;
+    struct value width = c->arg[0].kind == V_ABSENT ? v_int(80) : c->arg[0];
+    struct call inner = {.count = 1, .arguments = &width};
+    return call_value(r, center, &inner, result);
+}
+
+/* truncate(length, killwords, end, leeway): what is a little longer stays whole. */
+static bool filter_truncate(struct render *r, struct call *c, struct value *result)
+{
+    struct str s = c->self.text, end = STR("...");
+    int64_t length, leeway;
+    size_t count;
+    if (!length_of(r, c->self, &count) || !integer_argument(r, c, 0, 255, &length)) return false;
+    if (c->arg[3].kind == V_NONE) c->arg[3].kind = V_ABSENT;
+    if (!integer_argument(r, c, 3, 5, &leeway)) return false;
+    if (c->arg[2].kind != V_ABSENT && c->arg[2].kind != V_STR) return wants(r, c, "a string as end", c->arg[2]);
+    if (c->arg[2].kind == V_STR) end = c->arg[2].text;
+    int64_t room = length - (int64_t)str_characters(end), space = -1;
+    if (room < 0 || leeway < 0) return host_fail(&r->host, LORAC_FORMAT, "truncate takes no length below its end's");
+    if ((int64_t)count <= length + leeway) return *result = c->self, true;
+    if (c->self.kind != V_STR) return wants(r, c, "a string", c->self);
+    struct str kept = str_slice(s, 0, str_offset(s, (size_t)room));
+    for (size_t i = 0; !truth(c->arg[1]) && i < kept.length; i++)
+        if (kept.at[i] == ' ') space = (int64_t)i;
+    *result = v_str(space >= 0 ? str_slice(kept, 0, (size_t)space) : kept);
+    return str_join2(r, result->text, end, &result->text);
+}
+
+static void add_quoted(struct text *t, struct str s, const char *safe)
+{
+    for (size_t i = 0; i < s.length; i++) {
+        unsigned char b = (unsigned char)s.at[i];
+        bool plain = (b >= '0' && b <= '9') || ((b | 32) >= 'a' && (b | 32) <= 'z') || (b && strchr("_.-~", b));
+        if (plain || (b && strchr(safe, b)))
+            text_add(t, s.at + i, 1);
+        else
+            text_printf(t, "%%%02X", b);
+    }
+}
+
+/* Percent signs for all but letters, digits and _.-~/ */
+static bool filter_urlencode(struct render *r, struct call *c, struct value *result)
+{
+    struct str s;
+    if (is_iterable(c->self) && c->self.kind != V_STR && c->self.kind != V_UNDEFINED)
+        return host_fail(&r->host, LORAC_UNSUPPORTED, "urlencode takes a string, not %s", type_name(c->self));
+    if (!to_str(r, c->self, &s) || !work_bytes(r, s.length * 3)) return false;
+    struct text t = builder(r);
+    add_quoted(&t, s, "/");
+    return builder_end(r, &t, result);
+}
+
 static bool filter_wordcount(struct render *r, struct call *c, struct value *result)
 {
     struct str s;
@@ -249,10 +300,11 @@ static bool filter_round(struct render *r, struct call *c, struct value *result)
         return is_integer(c->self) ? truncate_float(r, v, result) : (*result = v_float(v), true);
     }
     bool up = str_is(method, "ceil");
+    if (!isfinite(v)) return host_fail(&r->host, LORAC_FORMAT, "only finite numbers round up or down");
     if (!up && !str_is(method, "floor"))
         return host_fail(&r->host, LORAC_FORMAT, "method must be common, ceil or floor");
     double unit = pow(10, (double)digits);
-    return *result = v_float((up ? ceil(v * unit) : floor(v * unit)) / unit), true;
+    return *result = v_float(((up ? ceil(v * unit) : floor(v * unit)) + 0.0) / unit), true; /* no -0 */
 }
 
 /* ---- JSON, default ----------------------------------------------------------------------- */
@@ -315,6 +367,9 @@ static const struct function filters[] = {
     {"replace", filter_replace, 2, "old new count"},
     {"indent", filter_indent, 0, "width first blank"},
     {"wordcount", filter_wordcount, 0, ""},
+    {"center", filter_center, 0, "width"},
+    {"truncate", filter_truncate, 0, "length killwords end leeway"},
+    {"urlencode", filter_urlencode, 0, ""},
     {"format", filter_format, 0, NULL},
     {"abs", filter_abs, 0, ""},
     {"int", filter_int, 0, "default base"},

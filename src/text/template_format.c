@@ -1,7 +1,7 @@
 /* template_format.c — text from patterns: "%s" % value, "{}".format(value), and dates.
  *
- * Knows %s %r %d %i %x %X %o %f %e %g %c %% with flags, width and precision; {} {0} {name} {a.b} {a[0]} with !r and !s.
- * Refuses format specifications after a colon. Dates are in English whatever the locale is. */
+ * Knows %s %r %d %i %x %X %o %f %e %g %c %% with flags, width and precision; {} {0} {name} {a.b} {a[0]} with !r, !s and
+ * a specification (template_spec.c). Dates are in English whatever the locale is. */
 #include "text/template_impl.h"
 
 #include <stdio.h>
@@ -209,10 +209,16 @@ static bool braces_field(struct render *r, struct call *c, struct text *t, struc
         at = end + item;
     }
     struct str rest = str_slice(field, at, field.length);
-    if (str_is(rest, "!r")) return print_repr(r, t, v);
-    if (rest.length && !str_is(rest, "!s") && !str_is(rest, ":"))
-        return bad_format(r, "has a specification that lorac does not know");
-    return print_str(r, t, v);
+    if (rest.length && rest.at[0] == '!') {
+        struct text part = builder(r);
+        bool repr = rest.length > 1 && rest.at[1] == 'r';
+        if (!repr && (rest.length < 2 || rest.at[1] != 's')) return bad_format(r, "has an unknown conversion");
+        repr ? print_repr(r, &part, v) : print_str(r, &part, v);
+        if (!builder_end(r, &part, &v)) return false;
+        rest = str_slice(rest, 2, rest.length);
+    }
+    if (rest.length && rest.at[0] != ':') return bad_format(r, "lacks a ':' before its specification");
+    return format_spec(r, t, v, str_slice(rest, rest.length ? 1 : 0, rest.length));
 }
 
 static bool braces(struct render *r, struct call *c, struct text *t)

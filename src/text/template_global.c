@@ -2,6 +2,7 @@
  */
 #include "text/template_impl.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -46,6 +47,7 @@ static bool global_range(struct render *r, struct call *c, struct value *result)
 static bool take_pairs(struct render *r, struct dict *d, struct value v)
 {
     struct items *items, *pair;
+    if (v.kind == V_UNDEFINED) return host_fail(&r->host, LORAC_FORMAT, "%.*s", STR_ARG(v.text));
     if (v.kind == V_DICT) {
         for (size_t i = 0; i < v.dict->count; i++)
             if (!dict_set(r, d, v.dict->at[i].key, v.dict->at[i].value)) return false;
@@ -73,6 +75,34 @@ static bool global_dict(struct render *r, struct call *c, struct value *result)
     return *result = (struct value){.kind = V_DICT, .dict = d}, true;
 }
 
+/* dict.fromkeys */
+static bool dict_fromkeys(struct render *r, struct call *c, struct value *result)
+{
+    struct items *keys;
+    struct dict *d = dict_new(r, 4);
+    if (!d || !iterate(r, c->arg[0], &keys)) return false;
+    for (size_t i = 0; i < keys->count; i++)
+        if (!dict_set(r, d, keys->at[i], c->arg[1].kind == V_ABSENT ? v_none() : c->arg[1])) return false;
+    return *result = (struct value){.kind = V_DICT, .dict = d}, true;
+}
+
+bool find_function_method(struct render *r, struct value f, struct str name, struct value *result, bool *found)
+{
+    static const struct function fromkeys = {"fromkeys", dict_fromkeys, 1, "/iterable value"};
+    *found = f.bound->function->body == global_dict && str_is(name, "fromkeys");
+    if (!*found) return true;
+    struct bound *bound = host_take(&r->host, sizeof *bound);
+    if (!bound) return false;
+    bound->function = &fromkeys;
+    return *result = (struct value){.kind = V_FUNCTION, .bound = bound}, true;
+}
+
+/* The template itself, for its blocks: chat templates have none. */
+static bool global_self(struct render *r, struct call *c, struct value *result)
+{
+    return host_fail(&r->host, LORAC_FORMAT, "'TemplateReference' object is not callable");
+}
+
 static bool global_namespace(struct render *r, struct call *c, struct value *result)
 {
     if (!global_dict(r, c, result)) return false;
@@ -92,16 +122,31 @@ static bool global_raise(struct render *r, struct call *c, struct value *result)
                                                  (int)(s.length < 800 ? s.length : 800), s.at);
 }
 
+/* Today: in local time, or what SOURCE_DATE_EPOCH says in UTC, so that a rendering can be repeated. */
+static bool find_now(struct tm *when, long *microseconds)
+{
+    struct timespec now = {0};
+    const char *fixed = getenv("SOURCE_DATE_EPOCH");
+    int64_t seconds;
+    *microseconds = 0;
+    if (fixed && parse_int((struct str){fixed, strlen(fixed)}, 10, &seconds)) {
+        now.tv_sec = (time_t)seconds;
+        return gmtime_r(&now.tv_sec, when);
+    }
+    if (!timespec_get(&now, TIME_UTC)) return false;
+    *microseconds = now.tv_nsec / 1000;
+    return localtime_r(&now.tv_sec, when);
+}
+
 static bool global_strftime(struct render *r, struct call *c, struct value *result)
 {
-    struct timespec now;
     struct tm when;
+    long microseconds;
     if (c->arg[0].kind != V_STR)
         return host_fail(&r->host, LORAC_FORMAT, "strftime_now() takes a string, not %s", type_name(c->arg[0]));
-    if (!timespec_get(&now, TIME_UTC) || !localtime_r(&now.tv_sec, &when))
-        return host_fail(&r->host, LORAC_IO, "the time is not known");
+    if (!find_now(&when, &microseconds)) return host_fail(&r->host, LORAC_IO, "the time is not known");
     struct text t = builder(r);
-    if (!format_time(&t, c->arg[0].text, &when, now.tv_nsec / 1000))
+    if (!format_time(&t, c->arg[0].text, &when, microseconds))
         host_fail(&r->host, LORAC_UNSUPPORTED, "strftime_now() does not know a directive of '%.*s'",
                   STR_ARG(c->arg[0].text));
     return builder_end(r, &t, result);
@@ -110,7 +155,7 @@ static bool global_strftime(struct render *r, struct call *c, struct value *resu
 static const struct function globals[] = {
     {"range", global_range, 1, "start stop step"},  {"dict", global_dict, 0, NULL},
     {"namespace", global_namespace, 0, NULL},       {"raise_exception", global_raise, 1, "message"},
-    {"strftime_now", global_strftime, 1, "format"},
+    {"strftime_now", global_strftime, 1, "format"}, {"self", global_self, 0, NULL},
 };
 
 const struct function *find_global(struct str name)

@@ -1,12 +1,15 @@
 /* template_impl.h — what the parts of the template interpreter share; nobody else includes it.
  *
- * template_value.c   arena, errors, strings and containers       template_lex.c      source to tokens
- * template_compare.c truth, equality, order, iteration           template_parse.c    statements
- * template_print.c   str(), repr(), tojson                       template_expr.c     expressions
- * template_unicode.c characters: space, case                     template_eval.c     values of expressions
- * template_methods.c methods of str, dict, list                  template_exec.c     statements, macros, loops
- * template_filters.c, template_sequence.c, template_tests.c      template_operate.c  operators, attributes, items
- * template_format.c  % and str.format                            template_global.c   range, namespace, strftime_now ...
+ * template_lex.c       source to tokens                 template_value.c     arena, errors, strings, containers
+ * template_parse.c     statements                       template_compare.c   truth, equality, order, iteration
+ * template_expr.c, template_postfix.c   expressions      template_operate.c   operators, attributes, items
+ * template_scope.c     which names a scope hides        template_print.c     str(), repr(), tojson
+ * template_exec.c      statements, loops                template_unicode.c   characters: space, case
+ * template_macro.c     macros, calls, generation        template_format.c    % and str.format; dates
+ * template_eval.c      values of expressions            template_spec.c      {:>8.2f}
+ * template_global.c    range, namespace, strftime_now   template_filters.c, template_sequence.c, template_select.c
+ * template_tests.c     what follows "is"                template_number.c    float(), int()
+ * template_methods.c   of dict, list, loop              template_str.c, template_str_parts.c   methods of str
  *
  * Functions that can fail return bool: false means that host.status and the caller's error are set. */
 #ifndef TEXT_TEMPLATE_IMPL_H
@@ -102,8 +105,9 @@ struct items {
     size_t count;
     struct value *at;
     size_t next;      /* V_ITERATOR: the first item not yet taken */
-    const char *type; /* V_VIEW: "dict_items" ... */
+    const char *type; /* V_VIEW: "dict_items" ...; V_TUPLE: GROUP or NULL */
 };
+#define GROUP "group" /* what groupby gives: a tuple whose items are also .grouper and .list */
 struct range {
     int64_t start, stop, step;
     size_t count;
@@ -269,6 +273,12 @@ enum node_kind {
 };
 enum macro_use { USES_CALLER = 1, USES_VARARGS = 2, USES_KWARGS = 4 };
 
+/* Names that a scope owns from its beginning (template_scope.c). */
+struct hidden {
+    size_t count;
+    int *symbols;
+};
+
 struct node {
     enum node_kind kind;
     enum operator op;
@@ -280,7 +290,8 @@ struct node {
     const struct function *function; /* of N_FILTER and N_TEST; NULL: not known */
     struct node *a, *b, *c, *d;
     struct node *list, *other, *parameters;
-    struct node *next; /* in the list that holds this node */
+    struct hidden hidden, hidden_other; /* of the scopes that `list` and `other` run in */
+    struct node *next;                  /* in the list that holds this node */
 };
 
 struct chat_template {
@@ -288,6 +299,8 @@ struct chat_template {
     struct memory *memory;
     char *name;
     struct node *body;
+    struct hidden hidden;
+    bool marks;          /* there are generation blocks */
     struct str *symbols; /* names, by number */
     size_t symbol_count;
 };
@@ -301,11 +314,13 @@ struct parser {
     struct list symbols; /* struct str */
     size_t at;           /* the current token */
     int depth, uses;
+    bool marks; /* a generation block was seen */
 };
 
 bool template_lex(struct parser *p, struct str source);
 struct node *parse_template(struct parser *p); /* NULL after setting the error; a body may be empty: see *ok */
 bool parse_body(struct parser *p, const char *const *ends, struct node **body);
+bool resolve_names(struct parser *p, struct node *body, struct hidden *hidden); /* after parsing */
 
 /* Parser primitives and expressions. NULL means failure. */
 struct token *token_at(struct parser *p, size_t ahead);
@@ -318,6 +333,10 @@ bool parse_unexpected(struct parser *p, const char *expected);
 int parse_symbol(struct parser *p, struct str name); /* -1 after a failure */
 struct node *node_new(struct parser *p, enum node_kind kind, unsigned line);
 struct node *node_join(struct parser *p, struct node *n); /* computes the height of n from its parts */
+/* A node of one or two parts; NULL if one of them is. */
+struct node *node_with(struct parser *p, enum node_kind kind, unsigned line, struct node *a);
+struct node *node_with2(struct parser *p, enum node_kind kind, unsigned line, struct node *a, struct node *b);
+bool parse_enter(struct parser *p); /* one level deeper; the caller lowers p->depth in any case */
 enum {
     EXPR_NO_IF = 1,
     EXPR_UNTIL_IN = 2,
@@ -328,6 +347,11 @@ enum {
 };
 struct node *parse_tuple(struct parser *p, int flags);
 struct node *parse_expression(struct parser *p);
+struct node *parse_primary(struct parser *p, int flags);
+struct node *parse_constant(struct parser *p, unsigned line, struct value v);
+struct node *parse_postfix(struct parser *p, struct node *n);     /* .a [b] (c) ... */
+struct node *parse_call(struct parser *p, struct node *callee);   /* at the "(" */
+struct node *parse_test(struct parser *p, struct node *object);   /* after "is" */
 struct node *parse_filters(struct parser *p, struct node *input); /* | a | b ... */
 struct node *parse_filter(struct parser *p, struct node *input);  /* at the filter's name */
 
@@ -337,7 +361,11 @@ struct render {
     struct host host;
     const struct chat_template *template;
     struct text *out;
-    size_t out_start; /* where this rendering began in out */
+    size_t out_start;   /* where this rendering began in out */
+    struct list *spans; /* of generation blocks, or NULL */
+    bool folding;       /* at work on a constant that is printed, which the reference computes before it runs */
+    int captures;       /* how many blocks at work print into strings */
+    size_t captured_at; /* where in out the outermost of them began */
     size_t steps;
     int depth;
     struct value *globals; /* by symbol */
@@ -351,6 +379,13 @@ bool work_bytes(struct render *r, size_t bytes);
 bool eval(struct render *r, const struct node *n, struct value *result);
 bool eval_call(struct render *r, const struct node *list, struct call *c); /* fills arguments and keywords */
 enum flow exec(struct render *r, const struct node *body);
+bool exec_macro(struct render *r, const struct node *n);
+bool exec_call_block(struct render *r, const struct node *n);
+bool exec_generation(struct render *r, const struct node *n);
+struct scope *scope_new(struct render *r, struct scope *parent);
+bool capture(struct render *r, struct scope *scope, const struct node *n, struct value *result);
+bool print_out(struct render *r, struct str s);
+bool print_result(struct render *r, struct value v);
 bool assign(struct render *r, const struct node *target, struct value v);
 bool bind(struct render *r, int symbol, struct value v);
 bool lookup(struct render *r, int symbol, struct value *result);
@@ -358,13 +393,20 @@ bool call_macro(struct render *r, struct macro *m, struct call *c, struct value 
 bool call_loop(struct render *r, struct loop *l, struct call *c, struct value *result);
 bool call_function(struct render *r, struct call *c, struct value *result); /* binds c->arg, then calls */
 bool call_value(struct render *r, struct value callee, struct call *c, struct value *result);
+/* Always false: the function at work takes something else. */
+bool wants(struct render *r, const struct call *c, const char *what, struct value found);
 
 const struct function *find_filter(struct str name);
 const struct function *find_sequence_filter(struct str name);
+const struct function *find_select_filter(struct str name);
 const struct function *find_test(struct str name);
 const struct function *find_global(struct str name);
+const struct function *find_str_method(struct str name);
+const struct function *find_str_part_method(struct str name);
 const struct function *find_function(const struct function *table, size_t count, struct str name);
 
+/* What is an attribute of a function: dict.fromkeys alone. */
+bool find_function_method(struct render *r, struct value f, struct str name, struct value *result, bool *found);
 /* Methods. `known` is set if Python's type has the attribute, though lorac may not have it. */
 bool find_method(struct render *r, struct value object, struct str name, struct value *result, bool *found);
 
@@ -374,10 +416,15 @@ bool negate(struct render *r, struct value v, bool minus, struct value *result);
 bool get_attribute(struct render *r, struct value object, struct str name, struct value *result);
 bool get_item(struct render *r, struct value object, struct value key, struct value *result);
 bool get_slice(struct render *r, struct value object, const struct value limits[3], struct value *result);
-bool get_path(struct render *r, struct value object, struct value path, struct value *result); /* "a.b.0" */
+bool get_path(struct render *r, struct value object, struct value path, struct value fallback,
+              struct value *result); /* "a.b.0" */
 bool compare(struct render *r, enum operator op, struct value a, struct value b, bool *result);
 
 /* values */
+static inline struct value v_absent(void)
+{
+    return (struct value){.kind = V_ABSENT};
+}
 static inline struct value v_none(void)
 {
     return (struct value){.kind = V_NONE};
@@ -473,19 +520,21 @@ bool is_cased(uint32_t code);
 bool is_alphabetic(uint32_t code);
 bool is_alphanumeric(uint32_t code);
 bool is_decimal(uint32_t code);
+bool is_digit(uint32_t code); /* also superscripts and the like */
 struct str str_strip(struct str s, const struct str *characters, bool left, bool right);
 size_t str_characters(struct str s);
 size_t str_offset(struct str s, size_t character); /* the byte where a character starts */
 uint32_t str_next(struct str s, size_t *at);       /* the character at *at, which moves on */
-enum letter_case { CASE_UPPER, CASE_LOWER, CASE_TITLE, CASE_CAPITAL, CASE_SWAP };
+enum letter_case { CASE_UPPER, CASE_LOWER, CASE_TITLE, CASE_CAPITAL, CASE_SWAP, CASE_FOLD };
 void print_case(struct text *t, struct str s, enum letter_case to);
-bool str_has_case(struct str s, enum letter_case wanted); /* str.isupper, str.islower */
+bool str_has_case(struct str s, enum letter_case wanted); /* str.isupper, islower, istitle */
 size_t str_line(struct str s, size_t from, size_t *next); /* the end of a line; *next: where the next begins */
 
 /* Replaces the first `count` occurrences; a negative count: all. */
 bool replace_text(struct render *r, struct str s, struct str old, struct str with, int64_t count, struct value *result);
 bool format_percent(struct render *r, struct str format, struct value arguments, struct value *result);
 bool format_braces(struct render *r, struct call *c, struct value *result);
+bool format_spec(struct render *r, struct text *t, struct value v, struct str spec); /* Python's format() */
 struct tm;
 bool format_time(struct text *t, struct str format, const struct tm *when,
                  long microseconds); /* false: unknown directive */

@@ -85,7 +85,9 @@ static char sign_at(const struct lexer *x, size_t at)
 
 static bool skip_comment(struct lexer *x)
 {
-    for (size_t at = x->at + 2 + !!sign_at(x, x->at + 2); at < x->s.length; at++) {
+    size_t begin = x->at + 2 + !!sign_at(x, x->at + 2);
+    if (begin == x->s.length) return move_to(x, begin), true; /* the reference misses nothing then */
+    for (size_t at = begin; at < x->s.length; at++) {
         size_t end = tag_end(x, at, "#}", true);
         if (end) return end_tag(x, end), true;
     }

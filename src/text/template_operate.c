@@ -142,13 +142,14 @@ static bool repeat_text(struct render *r, struct str s, size_t times, struct val
     char *copy = work_bytes(r, length) && work(r, s.length ? times / 8 : 0) ? host_take(&r->host, length + 1) : NULL;
     if (!copy) return false;
     for (size_t i = 0; s.length && i < times; i++) memcpy(copy + i * s.length, s.at, s.length);
-    return *result = v_str((struct str){copy, length}), true;
+    *result = v_str((struct str){copy, length});
+    return true;
 }
 
 static bool repeat(struct render *r, struct value a, int64_t times, struct value *result)
 {
     size_t n = times > 0 ? (size_t)times : 0, count;
-    if (a.kind == V_STR) return repeat_text(r, a.text, n, result);
+    if (a.kind == V_STR) return repeat_text(r, a.text, n, result) && (result->safe = a.safe, true);
     if (!size_mul(a.items->count, n, &count)) count = SIZE_MAX;
     struct items *items = items_new(r, count);
     if (!items) return false;
@@ -199,7 +200,11 @@ static bool find_item(struct render *r, struct value object, struct value key, s
     *found = false;
     if (object.kind == V_DICT) return !is_hashable(key) || dict_get(r, object.dict, key, result, found);
     if (!is_integer(key)) return true;
-    if (object.kind == V_STR) return text_item(r, object.text, key, result, found);
+    if (object.kind == V_STR) {
+        if (!text_item(r, object.text, key, result, found)) return false;
+        result->safe = *found && object.safe;
+        return true;
+    }
     if (object.kind == V_LIST || object.kind == V_TUPLE) {
         if ((*found = place(key, object.items->count, &at))) *result = object.items->at[at];
     } else if (object.kind == V_RANGE) {
@@ -236,7 +241,7 @@ static bool loop_attribute(struct render *r, const struct loop *l, struct str na
 static bool macro_attribute(struct render *r, const struct macro *m, struct str name, struct value *result, bool *found)
 {
     *found = str_is(name, "name");
-    if (*found) *result = v_str(m->node->text);
+    if (*found) *result = m->node->text.length ? v_str(m->node->text) : v_none();
     return true;
 }
 
@@ -245,6 +250,12 @@ static bool find_attribute(struct render *r, struct value object, struct str nam
     *found = false;
     if (object.kind == V_UNDEFINED) return host_fail(&r->host, LORAC_FORMAT, "%.*s", STR_ARG(object.text));
     if (object.kind == V_NAMESPACE) return dict_get_name(r, object.dict, name, result, found);
+    if (object.kind == V_TUPLE && object.items->type) {
+        *found = str_is(name, "grouper") || str_is(name, "list");
+        if (*found) *result = object.items->at[str_is(name, "list")];
+        return true;
+    }
+    if (object.kind == V_FUNCTION) return find_function_method(r, object, name, result, found);
     if (object.kind == V_MACRO) return macro_attribute(r, object.macro, name, result, found);
     if (object.kind == V_LOOP && (!loop_attribute(r, object.loop, name, result, found) || *found))
         return !r->host.status;
@@ -280,11 +291,18 @@ bool get_item(struct render *r, struct value object, struct value key, struct va
     return v_undefined(r, result, "%s object has no such element", type_name(object));
 }
 
-/* "a.b.0" as map(attribute=...) takes it; also one whole number. */
-bool get_path(struct render *r, struct value object, struct value path, struct value *result)
+static bool fall_back(struct value fallback, struct value *v)
+{
+    if (v->kind == V_UNDEFINED && fallback.kind > V_NONE) *v = fallback;
+    return true;
+}
+
+/* "a.b.0" as map(attribute=...) takes it; also one whole number. What is undefined on the way becomes `fallback`. */
+bool get_path(struct render *r, struct value object, struct value path, struct value fallback, struct value *result)
 {
     *result = object;
-    if (path.kind != V_STR) return path.kind == V_NONE || get_item(r, object, path, result);
+    if (path.kind != V_STR)
+        return path.kind == V_NONE || (get_item(r, object, path, result) && fall_back(fallback, result));
     struct str s = path.text;
     for (size_t from = 0, to; from <= s.length; from = to + 1) {
         int64_t number;
@@ -292,6 +310,7 @@ bool get_path(struct render *r, struct value object, struct value path, struct v
         struct str part = str_slice(s, from, to);
         bool digits = part.length && part.at[0] >= '0' && part.at[0] <= '9' && parse_int(part, 10, &number);
         if (!get_item(r, *result, digits ? v_int(number) : v_str(part), result)) return false;
+        fall_back(fallback, result);
     }
     return true;
 }
@@ -356,7 +375,11 @@ bool get_slice(struct render *r, struct value object, const struct value limits[
         return host_fail(&r->host, LORAC_FORMAT, "'%s' has no slices", type_name(object));
     if (!length_of(r, object, &length) || !slice_limits(r, limits, (int64_t)length, &start, &stop, &step)) return false;
     size_t count = slice_count(start, stop, step);
-    if (object.kind == V_STR) return slice_text(r, object.text, start, step, count, result);
+    if (object.kind == V_STR) {
+        bool ok = slice_text(r, object.text, start, step, count, result);
+        result->safe = object.safe;
+        return ok;
+    }
     if (object.kind == V_RANGE) {
         const struct range *whole = object.range;
         struct range *part = host_take(&r->host, sizeof *part);

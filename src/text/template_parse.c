@@ -166,7 +166,7 @@ static bool parse_macro_body(struct parser *p, struct node *n, const char *end)
     p->uses = 0;
     if (!parse_block(p, end, &n->list)) return false;
     n->uses = p->uses;
-    p->uses = outer;
+    p->uses |= outer; /* what a macro inside uses counts too, as in the reference */
     return true;
 }
 
@@ -182,7 +182,6 @@ static struct node *parse_call_block(struct parser *p, struct node *n)
     if (!caller || (token_is(p, OP_LPAREN) && !parse_parameters(p, &caller->parameters))) return NULL;
     if (!(n->a = parse_expression(p))) return NULL;
     if (n->a->kind != N_CALL) return parse_unexpected(p, "a call after 'call'"), NULL;
-    caller->text = STR("caller");
     if (!parse_macro_body(p, caller, "endcall")) return NULL;
     n->b = node_join(p, caller);
     return n->b ? n : NULL;
@@ -207,7 +206,8 @@ static struct node *parse_with(struct parser *p, struct node *n)
 
 static struct node *parse_generation(struct parser *p, struct node *n)
 {
-    return parse_block(p, "endgeneration", &n->list) ? n : NULL;
+    p->marks = true;
+    return parse_macro_body(p, n, "endgeneration") ? n : NULL;
 }
 
 /* {% print a, b %} prints one after the other. */
@@ -280,7 +280,9 @@ static bool parse_source(struct parser *p, struct str source, struct chat_templa
         return host_fail(&p->host, LORAC_UNSUPPORTED, "it has more than %zu bytes", SOURCE_LIMIT);
     for (int i = 0; i < SYMBOLS_FIXED; i++)
         if (parse_symbol(p, fixed[i]) < 0) return false;
-    if (!template_lex(p, source) || !parse_until(p, NULL, NULL, &t->body)) return false;
+    if (!template_lex(p, source) || !parse_until(p, NULL, NULL, &t->body) || !resolve_names(p, t->body, &t->hidden))
+        return false;
+    t->marks = p->marks;
     t->symbol_count = p->symbols.count;
     t->symbols = host_array(&p->host, t->symbol_count, sizeof *t->symbols);
     if (t->symbols) memcpy(t->symbols, p->symbols.items, t->symbol_count * sizeof *t->symbols);
@@ -306,6 +308,11 @@ lorac_status template_parse(struct memory *m, const char *source, size_t length,
     if (ok) return *result = t, LORAC_OK;
     template_free(t);
     return p.host.status;
+}
+
+bool template_marks(const struct chat_template *t)
+{
+    return t->marks;
 }
 
 void template_free(struct chat_template *t)

@@ -1,4 +1,4 @@
-/* template_print.c — values as text: Python's str(), repr() and json.dumps(); and text as numbers. */
+/* template_print.c — values as text: Python's str(), repr() and json.dumps(). */
 #include "text/template_impl.h"
 
 #include <math.h>
@@ -96,6 +96,13 @@ static void print_range(struct text *t, const struct range *range)
     text_puts(t, ")");
 }
 
+static void print_macro(struct text *t, struct str name)
+{
+    text_puts(t, "<Macro ");
+    name.length ? print_quoted(t, name) : text_puts(t, "anonymous"); /* what a call block hands over */
+    text_puts(t, ">");
+}
+
 static bool print_value(struct render *r, struct text *t, struct value v, bool quoted)
 {
     switch (v.kind) {
@@ -133,7 +140,7 @@ static bool print_value(struct render *r, struct text *t, struct value v, bool q
     case V_LOOP:
         return text_printf(t, "<LoopContext %zu/%zu>", v.loop->index + 1, v.loop->items->count), true;
     case V_MACRO:
-        return text_puts(t, "<Macro "), print_quoted(t, v.macro->node->text), text_puts(t, ">"), true;
+        return print_macro(t, v.macro->node->text), true;
     default:
         return host_fail(&r->host, LORAC_UNSUPPORTED,
                          "a %s cannot be printed (is a call's '()' or a '| list' missing?)", type_name(v));
@@ -318,118 +325,4 @@ static bool json_value(struct render *r, struct text *t, struct value v, const s
 bool print_json(struct render *r, struct text *t, struct value v, const struct json_form *form)
 {
     return json_value(r, t, v, form, 0);
-}
-
-/* ---- numbers ----------------------------------------------------------------------------- */
-
-static bool is_digit(char c)
-{
-    return c >= '0' && c <= '9';
-}
-
-/* Digits without the underscores between them, appended to `t`; *at moves on. */
-static bool take_digits(struct text *t, struct str s, size_t *at)
-{
-    size_t from = *at;
-    while (*at < s.length && (is_digit(s.at[*at]) || (s.at[*at] == '_' && *at > from && s.at[*at - 1] != '_'))) {
-        if (is_digit(s.at[*at])) text_add(t, s.at + *at, 1);
-        ++*at;
-    }
-    if (*at > from && s.at[*at - 1] == '_') --*at;
-    return *at > from;
-}
-
-static bool word_is(struct str s, const char *word)
-{
-    if (s.length != strlen(word)) return false;
-    for (size_t i = 0; i < s.length; i++)
-        if ((s.at[i] | 32) != word[i]) return false;
-    return true;
-}
-
-static bool special_float(struct str s, double *value)
-{
-    bool minus = s.length && s.at[0] == '-';
-    if (s.length && (minus || s.at[0] == '+')) s = str_slice(s, 1, s.length);
-    bool infinite = word_is(s, "inf") || word_is(s, "infinity");
-    if (!infinite && !word_is(s, "nan")) return false;
-    *value = infinite ? (minus ? -INFINITY : INFINITY) : NAN;
-    return true;
-}
-
-/* A decimal as Python writes it, rewritten as JSON: "[-0012.e5]" and ".5" are none there. */
-static bool rewrite_float(struct text *t, struct str s)
-{
-    size_t at = 0;
-    text_puts(t, "[");
-    if (at < s.length && (s.at[at] == '-' || s.at[at] == '+')) {
-        if (s.at[at] == '-') text_puts(t, "-");
-        at++;
-    }
-    while (at + 1 < s.length && s.at[at] == '0' && is_digit(s.at[at + 1])) at++;
-    bool whole = take_digits(t, s, &at), part = false;
-    if (!whole) text_puts(t, "0");
-    text_puts(t, ".");
-    if (at < s.length && s.at[at] == '.') {
-        at++;
-        part = take_digits(t, s, &at);
-    }
-    if (!part) text_puts(t, "0");
-    if ((whole || part) && at < s.length && (s.at[at] | 32) == 'e') {
-        text_puts(t, "e");
-        at++;
-        if (at < s.length && (s.at[at] == '-' || s.at[at] == '+')) text_add(t, s.at + at++, 1);
-        if (!take_digits(t, s, &at)) return false;
-    }
-    text_puts(t, "]");
-    return (whole || part) && at == s.length;
-}
-
-bool parse_float(struct memory *m, struct str s, double *value)
-{
-    s = str_strip(s, NULL, true, true);
-    if (special_float(s, value)) return true;
-    struct text t = {.memory = m};
-    json_t *array = NULL;
-    bool ok = rewrite_float(&t, s) && !t.failed && json_read(m, t.data, t.length, NULL, &array, NULL) == LORAC_OK;
-    if (ok) *value = json_number_value(json_array_get(array, 0));
-    json_decref(array);
-    text_free(&t);
-    return ok;
-}
-
-static int digit_value(char c)
-{
-    return is_digit(c) ? c - '0' : (c | 32) >= 'a' && (c | 32) <= 'z' ? (c | 32) - 'a' + 10 : 99;
-}
-
-static bool skip_prefix(struct str *s, int base)
-{
-    static const char letters[] = "b\2o\10x\20";
-    for (const char *l = letters; *l; l += 2)
-        if (l[1] == base && s->length > 2 && s->at[0] == '0' && (s->at[1] | 32) == *l)
-            return *s = str_slice(*s, 2, s->length), true;
-    return false;
-}
-
-bool parse_int(struct str s, int base, int64_t *value)
-{
-    s = str_strip(s, NULL, true, true);
-    bool minus = s.length && s.at[0] == '-';
-    if (s.length && (minus || s.at[0] == '+')) s = str_slice(s, 1, s.length);
-    bool digit = skip_prefix(&s, base) && s.at[0] == '_'; /* 0x_ff is fine */
-    *value = 0;
-    for (size_t i = 0; i < s.length; i++) {
-        if (s.at[i] == '_' && (digit || (!i && s.length > 1 && digit))) {
-            digit = false;
-            continue;
-        }
-        int d = digit_value(s.at[i]);
-        if (d >= base || __builtin_mul_overflow(*value, (int64_t)base, value)) return false;
-        if (minus ? __builtin_sub_overflow(*value, (int64_t)d, value)
-                  : __builtin_add_overflow(*value, (int64_t)d, value))
-            return false;
-        digit = true;
-    }
-    return digit;
 }

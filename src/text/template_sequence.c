@@ -52,7 +52,7 @@ static bool filter_join(struct render *r, struct call *c, struct value *result)
     struct text t = builder(r);
     for (size_t i = 0; i < items->count; i++) {
         struct value v = items->at[i];
-        if (c->arg[1].kind > V_NONE && !get_path(r, v, c->arg[1], &v)) break;
+        if (c->arg[1].kind > V_NONE && !get_path(r, v, c->arg[1], v_absent(), &v)) break;
         if (i) text_add(&t, glue.at, glue.length);
         if (!print_str(r, &t, v)) break;
     }
@@ -67,7 +67,7 @@ static bool filter_sum(struct render *r, struct call *c, struct value *result)
     if (!iterate(r, c->self, &items)) return false;
     for (size_t i = 0; i < items->count; i++) {
         struct value v = items->at[i];
-        if (c->arg[0].kind > V_NONE && !get_path(r, v, c->arg[0], &v)) return false;
+        if (c->arg[0].kind > V_NONE && !get_path(r, v, c->arg[0], v_absent(), &v)) return false;
         if (!operate(r, OP_ADD, *result, v, result)) return false;
     }
     return true;
@@ -83,11 +83,18 @@ struct keyed {
 static bool sort_key(struct render *r, struct value item, struct value path, bool case_matters, struct value *key)
 {
     *key = item;
-    if (path.kind > V_NONE && !get_path(r, item, path, key)) return false;
+    if (path.kind > V_NONE && !get_path(r, item, path, v_absent(), key)) return false;
     if (case_matters || key->kind != V_STR) return true;
     struct text t = builder(r);
     print_case(&t, key->text, CASE_LOWER);
     return builder_end(r, &t, key);
+}
+
+/* What groupby groups by; an attribute that is missing counts as the default. */
+static bool group_key(struct render *r, const struct call *c, struct value item, bool case_matters, struct value *key)
+{
+    if (!get_path(r, item, c->arg[0], c->arg[1], key)) return false;
+    return case_matters || sort_key(r, *key, v_none(), false, key);
 }
 
 /* "a,b": a list of keys. */
@@ -260,99 +267,64 @@ static bool filter_batch(struct render *r, struct call *c, struct value *result)
     return *result = v_items(V_ITERATOR, rows), true;
 }
 
-/* ---- map, select ------------------------------------------------------------------------- */
-
-static struct value keyword(const struct call *c, const char *name)
+/* slice(n): n lists as even as they can be, the longer ones first. */
+static bool filter_slice(struct render *r, struct call *c, struct value *result)
 {
-    for (size_t i = 0; i < c->keyword_count; i++)
-        if (str_is(c->keywords[i].name, name)) return c->keywords[i].value;
-    return (struct value){0};
-}
-
-/* The filter or test that the argument at `place` names, with the arguments after it. */
-static bool inner_call(struct render *r, const struct call *c, size_t place, bool filter, struct call *inner)
-{
-    struct value name = c->arguments[place];
-    if (name.kind == V_STR) inner->function = filter ? find_filter(name.text) : find_test(name.text);
-    if (!inner->function)
-        return host_fail(&r->host, LORAC_UNSUPPORTED, "lorac does not know the %s '%.*s'", filter ? "filter" : "test",
-                         STR_ARG(argument_text(name)));
-    inner->arguments = c->arguments + place + 1;
-    inner->count = c->count - place - 1;
-    inner->keywords = c->keywords;
-    inner->keyword_count = c->keyword_count;
-    return true;
-}
-
-static bool map_attribute(struct render *r, const struct call *c, struct value item, struct value *result)
-{
-    struct value fallback = keyword(c, "default");
-    if (!get_path(r, item, keyword(c, "attribute"), result)) return false;
-    if (result->kind == V_UNDEFINED && fallback.kind > V_NONE) *result = fallback;
-    return true;
-}
-
-static bool map_item(struct render *r, const struct call *c, struct value item, struct value *result)
-{
-    struct call inner = {0};
-    if (!c->count) return map_attribute(r, c, item, result);
-    inner.self = item;
-    return inner_call(r, c, 0, true, &inner) && call_function(r, &inner, result);
-}
-
-/* map('filter', ...) or map(attribute=..., default=...) */
-static bool filter_map(struct render *r, struct call *c, struct value *result)
-{
-    struct items *items, *mapped;
-    if (!c->count && keyword(c, "attribute").kind == V_ABSENT)
-        return host_fail(&r->host, LORAC_FORMAT, "map requires a filter argument");
-    if (!c->count && c->keyword_count > 1u + (keyword(c, "default").kind != V_ABSENT))
-        return host_fail(&r->host, LORAC_FORMAT, "map takes no such keyword argument");
-    if (c->self.kind != V_NONE && !iterate(r, c->self, &items)) return false;
-    if (!(mapped = items_new(r, c->self.kind == V_NONE ? 0 : items->count))) return false;
-    for (size_t i = 0; i < mapped->count; i++)
-        if (!map_item(r, c, items->at[i], &mapped->at[i])) return false;
-    return *result = v_items(V_ITERATOR, mapped), true;
-}
-
-/* select('test', ...), selectattr('attribute', 'test', ...): without a test, truth decides. */
-static bool choose(struct render *r, struct call *c, size_t skip, bool wanted, struct value *result)
-{
-    struct items *items, *kept;
-    if (c->count < skip) return host_fail(&r->host, LORAC_FORMAT, "%s needs an attribute's name", c->function->name);
-    if (!truth(c->self))
-        items = items_new(r, 0);
-    else if (!iterate(r, c->self, &items))
-        return false;
-    if (!items || !(kept = items_new(r, items->count))) return false;
-    kept->count = 0;
-    for (size_t i = 0; i < items->count; i++) {
-        struct call inner = {.self = items->at[i]};
-        struct value passes;
-        if (skip && !get_path(r, inner.self, c->arguments[0], &inner.self)) return false;
-        passes = inner.self;
-        if (c->count > skip && (!inner_call(r, c, skip, false, &inner) || !call_function(r, &inner, &passes)))
-            return false;
-        if (truth(passes) == wanted) kept->at[kept->count++] = items->at[i];
+    struct items *items, *rows, *row;
+    if (c->arg[0].kind != V_INT || c->arg[0].integer < 1 || c->arg[0].integer > RANGE_LIMIT)
+        return host_fail(&r->host, LORAC_FORMAT, "slice takes a positive integer");
+    size_t count = (size_t)c->arg[0].integer;
+    if (!iterate(r, c->self, &items) || !(rows = items_new(r, count))) return false;
+    size_t each = items->count / count, longer = items->count % count, from = 0;
+    for (size_t i = 0; i < count; i++) {
+        size_t have = each + (i < longer);
+        bool filled = c->arg[1].kind > V_NONE && i >= longer;
+        if (!(row = items_new(r, have + filled))) return false;
+        for (size_t j = 0; j < row->count; j++) row->at[j] = j < have ? items->at[from + j] : c->arg[1];
+        from += have;
+        rows->at[i] = v_items(V_LIST, row);
     }
-    return *result = v_items(V_ITERATOR, kept), true;
+    return *result = v_items(V_ITERATOR, rows), true;
 }
 
-static bool filter_select(struct render *r, struct call *c, struct value *result)
+static bool add_group(struct render *r, struct items *groups, struct value key, struct items *members)
 {
-    return choose(r, c, 0, true, result);
+    struct items *group = items_new(r, 2);
+    if (!group) return false;
+    group->at[0] = key;
+    group->at[1] = v_items(V_LIST, members);
+    group->type = GROUP;
+    groups->at[groups->count++] = v_items(V_TUPLE, group);
+    return true;
 }
-static bool filter_reject(struct render *r, struct call *c, struct value *result)
+
+/* groupby(attribute): (grouper, list) for each value of an attribute, in order. */
+static bool filter_groupby(struct render *r, struct call *c, struct value *result)
 {
-    return choose(r, c, 0, false, result);
-}
-static bool filter_selectattr(struct render *r, struct call *c, struct value *result)
-{
-    return choose(r, c, 1, true, result);
-}
-static bool filter_rejectattr(struct render *r, struct call *c, struct value *result)
-{
-    return choose(r, c, 1, false, result);
+    struct items *items, *groups, *members = NULL;
+    struct keyed *a;
+    struct value key = {0};
+    bool case_matters = truth(c->arg[2]), same = false;
+    if (!iterate(r, c->self, &items) || !(groups = items_new(r, items->count))) return false;
+    if (!(a = host_array(&r->host, items->count, sizeof *a))) return false;
+    groups->count = 0;
+    for (size_t i = 0; i < items->count; i++) {
+        a[i].item = items->at[i];
+        if (!group_key(r, c, a[i].item, case_matters, &a[i].key)) return false;
+    }
+    if (!sort(r, a, items->count, false)) return false;
+    for (size_t i = 0; i < items->count; i++, key = a[i - 1].key) {
+        if (i && !equal(r, key, a[i].key, &same)) return false;
+        if (!same || !i) {
+            if (!(members = items_new(r, items->count - i))) return false;
+            members->count = 0;
+            struct value shown = a[i].key;
+            if (!case_matters && !group_key(r, c, a[i].item, true, &shown)) return false;
+            if (!add_group(r, groups, shown, members)) return false;
+        }
+        members->at[members->count++] = a[i].item;
+    }
+    return *result = v_items(V_LIST, groups), true;
 }
 
 static const struct function filters[] = {
@@ -371,14 +343,12 @@ static const struct function filters[] = {
     {"reverse", filter_reverse, 0, ""},
     {"unique", filter_unique, 0, "case_sensitive attribute"},
     {"batch", filter_batch, 1, "linecount fill_with"},
-    {"map", filter_map, 0, NULL},
-    {"select", filter_select, 0, NULL},
-    {"reject", filter_reject, 0, NULL},
-    {"selectattr", filter_selectattr, 0, NULL},
-    {"rejectattr", filter_rejectattr, 0, NULL},
+    {"slice", filter_slice, 1, "slices fill_with"},
+    {"groupby", filter_groupby, 1, "attribute default case_sensitive"},
 };
 
 const struct function *find_sequence_filter(struct str name)
 {
-    return find_function(filters, sizeof filters / sizeof *filters, name);
+    const struct function *f = find_function(filters, sizeof filters / sizeof *filters, name);
+    return f ? f : find_select_filter(name);
 }

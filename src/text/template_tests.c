@@ -109,14 +109,19 @@ static bool test_upper(struct render *r, struct call *c, struct value *result)
     return has_case(r, c->self, CASE_UPPER, result);
 }
 
+static bool is_a_name(struct render *r, struct value v)
+{
+    return is_hashable(v) || host_fail(&r->host, LORAC_FORMAT, "unhashable type: '%s'", type_name(v));
+}
+
 static bool test_filter(struct render *r, struct call *c, struct value *result)
 {
-    return *result = v_bool(c->self.kind == V_STR && find_filter(c->self.text)), true;
+    return is_a_name(r, c->self) && (*result = v_bool(c->self.kind == V_STR && find_filter(c->self.text)), true);
 }
 
 static bool test_test(struct render *r, struct call *c, struct value *result)
 {
-    return *result = v_bool(c->self.kind == V_STR && find_test(c->self.text)), true;
+    return is_a_name(r, c->self) && (*result = v_bool(c->self.kind == V_STR && find_test(c->self.text)), true);
 }
 
 static const struct function tests[] = {

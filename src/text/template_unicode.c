@@ -67,6 +67,19 @@ bool is_decimal(uint32_t c)
     return utf8proc_category((utf8proc_int32_t)c) == UTF8PROC_CATEGORY_ND;
 }
 
+bool is_digit(uint32_t c)
+{
+    static const uint32_t digits[][2] = {
+        {0xB2, 0xB3},     {0xB9, 0xB9},       {0x1369, 0x1371},   {0x19DA, 0x19DA},   {0x2070, 0x2070},
+        {0x2074, 0x2079}, {0x2080, 0x2089},   {0x2460, 0x2468},   {0x2474, 0x247C},   {0x2488, 0x2490},
+        {0x24EA, 0x24EA}, {0x24F5, 0x24FD},   {0x24FF, 0x24FF},   {0x2776, 0x277E},   {0x2780, 0x2788},
+        {0x278A, 0x2792}, {0x10A40, 0x10A43}, {0x10E60, 0x10E68}, {0x11052, 0x1105A}, {0x1F100, 0x1F10A},
+    };
+    for (size_t i = 0; i < sizeof digits / sizeof *digits; i++)
+        if (c >= digits[i][0] && c <= digits[i][1]) return true;
+    return is_decimal(c);
+}
+
 bool is_alphanumeric(uint32_t c)
 {
     utf8proc_category_t category = utf8proc_category((utf8proc_int32_t)c);
@@ -163,6 +176,14 @@ static void add_lower(struct text *t, struct str s, size_t at, size_t next, bool
         add_code(t, (uint32_t)utf8proc_tolower((utf8proc_int32_t)c));
 }
 
+static void add_folded(struct text *t, uint32_t c)
+{
+    utf8proc_int32_t codes[4];
+    int boundary = 0;
+    utf8proc_ssize_t n = utf8proc_decompose_char((utf8proc_int32_t)c, codes, 4, UTF8PROC_CASEFOLD, &boundary);
+    for (utf8proc_ssize_t i = 0; i < n && i < 4; i++) add_code(t, (uint32_t)codes[i]);
+}
+
 void print_case(struct text *t, struct str s, enum letter_case to)
 {
     bool after_letter = false;
@@ -171,7 +192,9 @@ void print_case(struct text *t, struct str s, enum letter_case to)
         uint32_t c = str_next(s, &at);
         bool first = to == CASE_TITLE ? !after_letter : to == CASE_CAPITAL && !from;
         bool upper = to == CASE_UPPER || (to == CASE_SWAP && is_lower(c));
-        if (first || upper)
+        if (to == CASE_FOLD)
+            add_folded(t, c);
+        else if (first || upper)
             add_upper(t, c, first);
         else if (to == CASE_SWAP && !is_upper(c))
             add_code(t, c);
@@ -183,11 +206,13 @@ void print_case(struct text *t, struct str s, enum letter_case to)
 
 bool str_has_case(struct str s, enum letter_case wanted)
 {
-    bool any = false;
+    bool any = false, after_letter = false;
     for (size_t at = 0; at < s.length;) {
         uint32_t c = str_next(s, &at);
+        bool lower = wanted == CASE_LOWER || (wanted == CASE_TITLE && after_letter);
+        after_letter = is_cased(c);
         if (!is_cased(c)) continue;
-        if (wanted == CASE_UPPER ? !is_upper(c) : !is_lower(c)) return false;
+        if (lower ? !is_lower(c) : is_lower(c) || (wanted == CASE_UPPER && !is_upper(c))) return false;
         any = true;
     }
     return any;

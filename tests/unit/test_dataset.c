@@ -139,6 +139,15 @@ static void overlong_rows(void **state)
     assert_row(f, 1, "xy<|im_end|>", "y<|im_end|>");
     assert_true(info_of(f).cut == 1 && info_of(f).longest == 4);
     lorac_dataset_close(f->data);
+    f->options.overlong = LORAC_OVERLONG_CUT_LEFT;
+    OK(open_data(f, lines, err));
+    assert_row(f, 0, "fgh<|im_end|>", "gh<|im_end|>");
+    lorac_dataset_close(f->data);
+    f->options.overlong = LORAC_OVERLONG_CUT_MIDDLE;
+    OK(open_data(f, lines, err));
+    assert_row(f, 0, "abh<|im_end|>", "b<|im_end|>"); /* h is not predicted from b */
+    assert_int_equal(info_of(f).longest, 4);
+    lorac_dataset_close(f->data);
     f->options.overlong = LORAC_OVERLONG_SPLIT;
     OK(open_data(f, lines, err));
     assert_row(f, 0, "abcd", "bcd");
@@ -227,13 +236,179 @@ static void rows_of_ids(void **state)
     lorac_dataset_close(f->data);
 }
 
+/* ---- masks of the reference programs ------------------------------------------------------------------- */
+
+/* The tokenizer of the fixture under another chat template. */
+static void use_template(struct fixture *f, const char *source)
+{
+    char from[300], to[300];
+    struct memory m = {0};
+    lorac_tokenizer_close(f->tokenizer);
+    for (int i = 0; i < 2; i++) {
+        const char *name = i ? "tokenizer_config.json" : "tokenizer.json";
+        snprintf(from, sizeof from, MODELS "plain/%s", name);
+        snprintf(to, sizeof to, "%s/%s", f->folder, name);
+        OK(os_copy_file(&m, from, to, err));
+    }
+    file_write(f->folder, "chat_template.jinja", source);
+    OK(lorac_tokenizer_open(f->runtime, f->folder, &f->tokenizer, err));
+}
+
+static void assert_numbers(const json_t *wanted, const int32_t *ids, const uint8_t *mask, size_t count)
+{
+    assert_int_equal(json_array_size(wanted), count);
+    for (size_t i = 0; i < count; i++)
+        assert_int_equal(json_integer_value(json_array_get(wanted, i)), ids ? ids[i] : mask[i]);
+}
+
+static void check_mask(struct fixture *f, const json_t *one)
+{
+    const int32_t *ids;
+    const uint8_t *mask;
+    size_t count;
+    char *line = json_dumps(json_object_get(one, "row"), JSON_COMPACT);
+    bool last = !strcmp(json_string_value(json_object_get(one, "train_on")), "last");
+    f->options.train_on = last ? LORAC_TRAIN_ON_LAST : LORAC_TRAIN_ON_ASSISTANT;
+    OK(open_data(f, line, err));
+    OK(lorac_dataset_row(f->data, 0, &ids, &mask, &count, err));
+    assert_numbers(json_object_get(one, "tokens"), ids, NULL, count);
+    assert_numbers(json_object_get(one, "targets"), NULL, mask, count);
+    lorac_dataset_close(f->data);
+    free(line);
+}
+
+static void masks_of_the_references(void **state)
+{
+    struct fixture *f = *state;
+    struct memory m = {0};
+    json_t *file = NULL;
+    OK(json_read_file(&m, TEST_DATA "/masks/cases.json", (size_t)1 << 24, &file, err));
+    const json_t *templates = json_object_get(file, "templates"), *cases = json_object_get(file, "cases");
+    assert_true(json_array_size(cases) > 100);
+    for (size_t t = 0; t < json_array_size(templates); t++) {
+        use_template(f, json_string_value(json_array_get(templates, t)));
+        for (size_t i = 0; i < json_array_size(cases); i++) {
+            const json_t *one = json_array_get(cases, i);
+            if (json_integer_value(json_object_get(one, "template")) == (json_int_t)t) check_mask(f, one);
+        }
+    }
+    json_decref(file);
+}
+
+#define NOT_TRAINED "{\"role\": \"assistant\", \"content\": \"one\", \"train\": false}"
+static void messages_that_are_not_trained(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const chat =
+        "{\"messages\": [" MESSAGE("user", "a") "," NOT_TRAINED
+                                                "," MESSAGE("user", "b") "," MESSAGE("assistant", "two") "]}";
+    static const char *const text = USER("a") BOT SAYS("one") USER("b") BOT SAYS("two");
+    static const char *const marked =
+        "{% for m in messages %}{{ '<|im_start|>' + m.role + '\n' }}{% if m.role == 'assistant' %}{% generation %}{{ "
+        "m.content + '<|im_end|>\n' }}{% endgeneration %}{% else %}{{ m.content + '<|im_end|>\n' }}{% endif %}{% "
+        "endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}";
+    for (int with_marks = 0; with_marks < 2; with_marks++) {
+        if (with_marks) use_template(f, marked);
+        f->options.train_on = LORAC_TRAIN_ON_ASSISTANT;
+        OK(open_data(f, chat, err));
+        assert_row(f, 0, text, SAYS("two"));
+        lorac_dataset_close(f->data);
+        f->options.train_on = LORAC_TRAIN_ON_ALL;
+        OK(open_data(f, chat, err));
+        assert_row(f, 0, text, "user\na<|im_end|>\n" BOT USER("b") BOT SAYS("two"));
+        lorac_dataset_close(f->data);
+    }
+    f->options.train_on = LORAC_TRAIN_ON_LAST;
+    OK(open_data(f, "{\"messages\": [" MESSAGE("user", "a") "," NOT_TRAINED "]}", err));
+    assert_row(f, 0, USER("a") BOT SAYS("one"), "");
+    lorac_dataset_close(f->data);
+}
+
+static void answers_that_cannot_be_found(void **state)
+{
+    struct fixture *f = *state;
+    use_template(f, "{{ messages | length }}{% for m in messages %}[{{ m.content | reverse }}]{% endfor %}");
+    f->options.train_on = LORAC_TRAIN_ON_ASSISTANT;
+    FAILS(open_data(f,
+                    "{\"messages\": [" MESSAGE("user", "a") "," MESSAGE("assistant", "b") "," MESSAGE("user", "c") "]}",
+                    err),
+          LORAC_UNSUPPORTED, "line 1: the tokens of message 2 cannot be found");
+}
+
+/* ---- other files ---------------------------------------------------------------------------------------- */
+
+static void use_file(struct fixture *f, const char *name, const char *content)
+{
+    file_write(f->folder, name, content);
+    snprintf(f->path, sizeof f->path, "%s/%s", f->folder, name);
+}
+
+static lorac_status open_file(struct fixture *f, lorac_error *err)
+{
+    return lorac_dataset_open(f->runtime, f->tokenizer, f->path, &f->options, &f->data, err);
+}
+
+static void json_arrays(void **state)
+{
+    struct fixture *f = *state;
+    use_file(f, "data.json", " [{\"text\": \"ab\"},\n {\"text\": \"cd\"}, {\"text\": \"e\"}]\n");
+    f->options.max_rows = 2;
+    OK(open_file(f, err));
+    assert_row(f, 1, "cd<|im_end|>", "d<|im_end|>");
+    assert_int_equal(info_of(f).rows, 2);
+    lorac_dataset_close(f->data);
+    use_file(f, "data.json", "[{\"text\": \"ab\"}, 5]");
+    f->options.max_rows = 0;
+    FAILS(open_file(f, err), LORAC_FORMAT, "data.json: row 2: is not a JSON object");
+    use_file(f, "data.json", "{\"text\": \"ab\"}");
+    FAILS(open_file(f, err), LORAC_FORMAT, "is not a JSON array");
+    use_file(f, "data.json", "[{\"text\": ");
+    FAILS(open_file(f, err), LORAC_FORMAT, "data.json");
+}
+
+static void tables(void **state)
+{
+    struct fixture *f = *state;
+    use_file(f, "data.csv", "\xef\xbb\xbfprompt,\"completion\",note\r\n\"2+\n\"\"2\"\"\",4,\n\n,\"\",x\n");
+    f->options.train_on = LORAC_TRAIN_ON_LAST;
+    OK(open_file(f, err));
+    assert_row(f, 0, USER("2+\n\"2\"") BOT SAYS("4"), SAYS("4"));
+    assert_row(f, 1, USER("") BOT SAYS(""), SAYS(""));
+    lorac_dataset_close(f->data);
+    use_file(f, "data.csv", "messages\n\"[{\"\"role\"\":\"\"user\"\",\"\"content\"\":\"\"a\"\"}]\"");
+    OK(open_file(f, err));
+    assert_row(f, 0, USER("a"), "user\na<|im_end|>\n");
+    lorac_dataset_close(f->data);
+    static const char *const bad[][2] = {{"text\n\"a", "line 2 ends inside a quoted cell"},
+                                         {"text\n\"a\"b\n", "line 2 has text after a closing quote"},
+                                         {"text,x\na\n", "line 2 has fewer cells"},
+                                         {"text\na,b\n", "line 2 has more cells"},
+                                         {"text\n\xff\n", "line 2 is not UTF-8"},
+                                         {"messages\n[\n", "line 2: \"messages\" is not JSON"},
+                                         {"text\n", "holds no row"}};
+    f->options.train_on = LORAC_TRAIN_ON_ALL;
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        use_file(f, "data.csv", bad[i][0]);
+        FAILS(open_file(f, err), LORAC_FORMAT, bad[i][1]);
+    }
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, open_fixture, close_fixture)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(text_rows),     TEST(completions),         TEST(chats),
-        TEST(overlong_rows), TEST(bad_lines_are_named), TEST(hashes_tell_contents_apart),
+        TEST(text_rows),
+        TEST(completions),
+        TEST(chats),
+        TEST(overlong_rows),
+        TEST(bad_lines_are_named),
+        TEST(hashes_tell_contents_apart),
         TEST(rows_of_ids),
+        TEST(masks_of_the_references),
+        TEST(messages_that_are_not_trained),
+        TEST(answers_that_cannot_be_found),
+        TEST(json_arrays),
+        TEST(tables),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -16,14 +16,32 @@ static const char *text_field(const json_t *object, const char *key)
 }
 
 /* Renders; `out` is freed by the caller. */
-static lorac_status render(struct memory *m, const char *source, size_t length, json_t *variables, struct text *out,
-                           lorac_error *err)
+static lorac_status render_marked(struct memory *m, const char *source, size_t length, json_t *variables,
+                                  struct text *out, struct list *spans, lorac_error *err)
 {
     struct chat_template *t = NULL;
     lorac_status status = template_parse(m, source, length, "template", &t, err);
-    if (status == LORAC_OK) status = template_render(t, variables, out, err);
+    if (status == LORAC_OK) status = template_render(t, variables, out, spans, err);
     template_free(t);
     return status;
+}
+
+static lorac_status render(struct memory *m, const char *source, size_t length, json_t *variables, struct text *out,
+                           lorac_error *err)
+{
+    return render_marked(m, source, length, variables, out, NULL, err);
+}
+
+static bool spans_equal(const struct list *spans, const json_t *wanted)
+{
+    const struct text_span *s = spans->items;
+    bool same = spans->count == json_array_size(wanted);
+    for (size_t i = 0; same && i < spans->count; i++) {
+        const json_t *one = json_array_get(wanted, i);
+        same = s[i].from == (size_t)json_integer_value(json_array_get(one, 0)) &&
+               s[i].to == (size_t)json_integer_value(json_array_get(one, 1));
+    }
+    return same;
 }
 
 /* 1 if lorac and the reference differ. */
@@ -31,18 +49,20 @@ static int check_case(const json_t *one, const json_t *templates, const json_t *
 {
     struct memory m = {0};
     struct text out = {.memory = &m};
+    struct list spans = {.memory = &m, .size = sizeof(struct text_span)};
     lorac_error err = {0};
     const json_t *source = json_object_get(one, "template"), *given = json_object_get(one, "variables");
     if (json_is_integer(source)) source = json_array_get(templates, json_integer_value(source));
     if (json_is_integer(given)) given = json_array_get(variables, json_integer_value(given));
     lorac_status status =
-        render(&m, json_string_value(source), json_string_length(source), (json_t *)given, &out, &err);
+        render_marked(&m, json_string_value(source), json_string_length(source), (json_t *)given, &out, &spans, &err);
     const json_t *text = json_object_get(one, "text");
     const char *error = text_field(one, "error"), *raised = text_field(one, "raised");
     int bad = 0;
     if (text)
         bad = status != LORAC_OK || out.length != json_string_length(text) ||
-              (out.length && memcmp(out.data, json_string_value(text), out.length));
+              (out.length && memcmp(out.data, json_string_value(text), out.length)) ||
+              !spans_equal(&spans, json_object_get(one, "generation"));
     else
         bad = status == LORAC_OK || out.length || (raised && !strstr(err.message, raised)) ||
               !strstr(err.message, "line ");
@@ -53,6 +73,7 @@ static int check_case(const json_t *one, const json_t *templates, const json_t *
                     : out.data ? out.data
                                : "");
     text_free(&out);
+    list_free(&spans);
     if (m.used) print_error("%zu bytes stay allocated\n", m.used);
     return bad || m.used;
 }

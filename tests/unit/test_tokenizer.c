@@ -187,10 +187,11 @@ static void test_chat(void **state)
     assert_int_equal(lorac_chat_render(t, messages, sizeof messages - 1, 1, &text, &length, &err), LORAC_OK);
     assert_string_equal(text, "user:Hi<|im_end|>TrueTrue");
     lorac_free(text);
-    static const char object[] = "{\"messages\":[],\"add_generation_prompt\":false,\"tools\":[1],\"eos_token\":\"x\"}";
+    static const char object[] = "{\"messages\":[{\"role\":\"a\",\"content\":\"b\",\"x\":null}],\"add_generation_"
+                                 "prompt\":false,\"tools\":[1],\"eos_token\":\"x\"}";
     assert_int_equal(lorac_chat_render(t, object, sizeof object - 1, 1, &text, &length, &err), LORAC_OK);
-    assert_string_equal(text, "FalseFalse");
-    assert_int_equal(length, 10);
+    assert_string_equal(text, "a:bxFalseFalse");
+    assert_int_equal(length, 14);
     lorac_free(text);
     assert_int_equal(lorac_chat_render(t, broken, sizeof broken - 1, 1, &text, &length, &err), LORAC_INVALID_ARGUMENT);
     lorac_tokenizer_close(t);
