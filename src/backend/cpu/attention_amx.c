@@ -1,5 +1,5 @@
-/* attention_amx.c — attention with AMX, whose registers take 32 numbers of a head at once: heads of another width go the
- * way of AVX-512 BF16. */
+/* attention_amx.c — attention with AMX, whose registers take 32 numbers of a head at once: heads of another width go
+ * the way of AVX-512 BF16. */
 #include "backend/cpu/attention_product_amx.h"
 #include "backend/cpu/attention_bf16_forward.h"
 #include "backend/cpu/families.h"
@@ -45,6 +45,10 @@ static void back(const struct cpu_attention *a)
 
 void attention_amx(struct cpu_kernels *t)
 {
-    t->attention_bf16 = (struct cpu_attention_kernels){
-        .scratch = scratch, .forward = attend, .merge = merge_parts, .back_q = back_q, .back_kv = back_kv, .back = back};
+    t->attention_bf16 = (struct cpu_attention_kernels){.scratch = scratch,
+                                                       .forward = attend,
+                                                       .merge = merge_parts,
+                                                       .back_q = back_q,
+                                                       .back_kv = back_kv,
+                                                       .back = back};
 }

@@ -7,12 +7,8 @@
 enum { PRODUCT_ROWS = 6, GRAIN = LANES, DEPTH_GRAIN = 2, SIDE_BY_SIDE = false };
 enum { PRODUCT_COLS = TILE_VECTORS * LANES };
 
-INLINE void product_begin(void)
-{
-}
-INLINE void product_end(void)
-{
-}
+INLINE void product_begin(void) {}
+INLINE void product_end(void) {}
 
 /* i < rows, j < vectors · LANES; both known when compiling. */
 INLINE void product_tile(struct operands o, size_t depth, bool accumulate, size_t rows, size_t vectors)
