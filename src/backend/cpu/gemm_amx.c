@@ -219,9 +219,16 @@ static void tile_bf16(float *y, size_t ldy, const uint16_t *x, size_t ldx, const
 
 /* ---- strips ------------------------------------------------------------------------------------------------ */
 
-/* More than 16 rows × 32 columns from n on. */
-static void strip_32x32(float *y, size_t ldy, const struct cpu_strip *operands, size_t count, size_t n)
+/* Asks for the rows first .. last of the next strip's x. */
+static ALWAYS_INLINE void ask_ahead(const struct cpu_strip *o, size_t d, size_t first, size_t last)
 {
+    for (size_t r = first; r < last; r++) _mm_prefetch((const char *)(o->x + (ROWS + r) * o->ldx + d), _MM_HINT_T1);
+}
+
+/* More than 16 rows × 32 columns from n on, of `cols`: as much of the next strip is asked for. */
+static void strip_32x32(float *y, size_t ldy, const struct cpu_strip *operands, size_t count, size_t n, size_t cols)
+{
+    size_t first = n * ROWS / cols, last = (n + 32) * ROWS / cols;
     float *lower = y + TILE_ROWS * ldy;
     size_t stride = ldy * sizeof *y;
     _tile_zero(0);
@@ -230,7 +237,10 @@ static void strip_32x32(float *y, size_t ldy, const struct cpu_strip *operands, 
     _tile_zero(3);
     for (const struct cpu_strip *o = operands; o < operands + count; o++) {
         const uint16_t *panel = o->panels + n / COLS * COLS * o->depth + n % COLS * 2;
-        for (size_t d = 0; d < o->depth; d += TILE_DEPTH, panel += PAIRS * PAIR) step_32x32(o->x + d, o->ldx, panel);
+        for (size_t d = 0; d < o->depth; d += TILE_DEPTH, panel += PAIRS * PAIR) {
+            step_32x32(o->x + d, o->ldx, panel);
+            ask_ahead(o, d, first, last);
+        }
     }
     _tile_stored(0, y, stride);
     _tile_stored(1, y + TILE_COLS, stride);
@@ -261,7 +271,7 @@ static void strip_bf16(float *y, size_t ldy, const struct cpu_strip *operands, s
     tiles_see_memory(operands);
     if (rows > TILE_ROWS) {
         configure_32(rows);
-        for (size_t n = 0; n < cols; n += 32) strip_32x32(y + n, ldy, operands, count, n);
+        for (size_t n = 0; n < cols; n += 32) strip_32x32(y + n, ldy, operands, count, n, cols);
     } else {
         configure_16(rows);
         for (size_t n = 0; n < cols; n += COLS) strip_16x64(y + n, ldy, operands, count, n);

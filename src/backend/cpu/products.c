@@ -13,8 +13,8 @@ enum {
     DEPTH_BLOCK = 256,
     PREFETCH_ROWS = 32, /* up to so many, reading the weights takes longer than multiplying them */
     PART_ROWS = 8192,   /* of a transposed weight, in one run: its tasks stay short */
+    STRIP_PART = 2048,  /* the same by strips: their panels fit the scratch for many columns */
     MOST_ROWS = 512,    /* of a task: DEPTH_BLOCK of each fill the scratch */
-    STRIP_ROWS = 4096,  /* the same where strips need no scratch */
     MOST_COLS = 256,    /* of a task: DEPTH_BLOCK of each fill the panel */
     GOOD_ROWS = 64,     /* of a task, at least, before its columns become fewer: a panel for fewer is not worth it */
     LEAST_ROWS = 8,     /* even so */
@@ -192,26 +192,34 @@ void product_block(const struct product *p, struct cpu_scratch *scratch, size_t 
 /* ---- tasks ---------------------------------------------------------------------------------- */
 
 /* Blocks as large as scratch and the pool's promise allow, and enough of them for all threads. */
-static void plan(struct product *p)
+static void plan_blocks(struct product *p)
 {
-    size_t tile = p->c->k.tile_cols, depth = 1, all = (p->cols + tile - 1) / tile * tile, strips = strips_depth(p);
+    size_t tile = p->c->k.tile_cols, depth = 1, all = (p->cols + tile - 1) / tile * tile;
     for (size_t i = 0; i < p->count; i++) depth += operand_depth(&p->operand[i]);
-    size_t work = (size_t)(p->c->task_flops * (strips ? 6 : p->bf16 || p->x8 ? 3 : 1) / 2 / (double)depth);
-    if (!strips) work = size_min(work, CPU_SUMS_BYTES / sizeof(float));
-    size_t cols = size_min(all, MOST_COLS / tile * tile), rows = size_min(p->rows, strips ? STRIP_ROWS : MOST_ROWS);
-    if (strips) cols = size_min(cols, CPU_STRIP_PANEL_BYTES / 2 / strips / tile * tile);
-    size_t good = size_min(rows, GOOD_ROWS), grain = strips ? CPU_STRIP_ROWS : LEAST_ROWS;
+    size_t work = (size_t)(p->c->task_flops * (p->bf16 || p->x8 ? 3 : 1) / 2 / (double)depth);
+    work = size_min(work, CPU_SUMS_BYTES / sizeof(float));
+    size_t cols = size_min(all, MOST_COLS / tile * tile), rows = size_min(p->rows, MOST_ROWS);
+    size_t good = size_min(rows, GOOD_ROWS);
     if (cols * good > work) cols = work / good / tile > 1 ? work / good / tile * tile : tile;
-    if (cols * rows > work) rows = work / cols > grain ? work / cols / grain * grain : grain;
+    if (cols * rows > work) rows = work / cols > LEAST_ROWS ? work / cols / LEAST_ROWS * LEAST_ROWS : LEAST_ROWS;
     size_t wanted = (size_t)p->c->threads * TASKS_A_THREAD;
     while (cols > tile && (all / cols) * ((p->rows + rows - 1) / rows) < wanted)
         cols = (cols / 2 + tile - 1) / tile * tile;
     while (rows > 2 * GOOD_ROWS && (all / cols) * ((p->rows + rows - 1) / rows) < wanted)
-        rows = (rows / 2 + grain - 1) / grain * grain;
+        rows = (rows / 2 + 7) & ~(size_t)7;
     p->step_rows = rows < 1 ? 1 : rows;
     p->step_cols = cols;
+}
+
+static void plan(struct product *p)
+{
+    size_t depth = strips_depth(p);
+    if (depth)
+        strips_plan(p, depth);
+    else
+        plan_blocks(p);
     p->row_tasks = (p->rows + p->step_rows - 1) / p->step_rows;
-    p->col_tasks = (p->cols + cols - 1) / cols;
+    p->col_tasks = (p->cols + p->step_cols - 1) / p->step_cols;
 }
 
 struct products {
@@ -327,10 +335,11 @@ static struct product part(const struct stream *s, const struct matmul_back *a, 
 void cpu_matmul_back(struct stream *s, const struct matmul_back *a)
 {
     bool parts = a->count == 1 && a->number == NUMBER_F32;
-    size_t all = a->count ? a->in[0].w->rows : 1, step = parts ? PART_ROWS : all;
+    size_t most = cpu_of(s)->k.strip_bf16 && product_in_bf16(cpu_of(s), a->precision) ? STRIP_PART : PART_ROWS;
+    size_t all = a->count ? a->in[0].w->rows : 1, step = parts ? most : all;
     s->flops += flops_matmul_back(a);
     for (size_t first = 0; first < all; first += step) {
-        struct products one = {.count = 1, .item = {part(s, a, first, parts ? PART_ROWS : SIZE_MAX)}};
+        struct products one = {.count = 1, .item = {part(s, a, first, parts ? step : SIZE_MAX)}};
         if (a->low.terms && first + step >= all) one.item[0].low = &a->low;
         run(s, &one);
     }

@@ -80,6 +80,7 @@ void product_store(const struct product *p, struct cpu_scratch *scratch, size_t 
                    size_t cols);
 /* The depth of all operands together where the product goes by strips; 0: it does not. */
 size_t strips_depth(const struct product *p);
+void strips_plan(struct product *p, size_t depth); /* step_rows, step_cols */
 void strips_block(const struct product *p, struct cpu_scratch *scratch, size_t row, size_t rows, size_t col,
                   size_t cols);
 bool product_in_bf16(const struct cpu_backend *c, enum precision precision);

@@ -5,9 +5,10 @@
  * through all operands, the terms among them, while their sums stay in registers, and are stored at once. */
 #include "backend/cpu/products.h"
 
+#include <math.h>
 #include <string.h>
 
-enum { MOST_OPERANDS = 24 };
+enum { MOST_OPERANDS = 24, SET_BYTES = 4096 /* addresses so far apart share a set of the first-level cache */ };
 
 struct piece {
     struct operand o;
@@ -65,7 +66,55 @@ size_t strips_depth(const struct product *p)
     return fits ? s.depth : 0;
 }
 
-/* ---- a block ------------------------------------------------------------------------------------------------------ */
+/* ---- the cut ------------------------------------------------------------------------------------------------------
+ */
+
+/* Cycles for each element of depth: unpacking a column, bringing a row from the third-level cache, multiplying both. */
+static const double UNPACK = 0.7, BRING = 0.5, MULTIPLY = 2.0 / 1024 / 0.55;
+static const double WAITING = 0.25; /* for the last block, in blocks: others have done by then */
+
+static size_t ceil_to(size_t n, size_t parts, size_t grain)
+{
+    return ((n + parts - 1) / parts + grain - 1) / grain * grain;
+}
+
+/* 1, 2, 3, 4, 5, 7, 9, 12 ... */
+static size_t next_parts(size_t parts)
+{
+    return parts + (parts + 3) / 4;
+}
+
+static double block_cycles(size_t rows, size_t cols)
+{
+    double r = (double)rows, c = (double)cols;
+    return c * UNPACK + r * BRING + r * c * MULTIPLY;
+}
+
+/* The cut that takes the least time: large blocks are unpacked seldom, many keep all threads busy. */
+void strips_plan(struct product *p, size_t depth)
+{
+    size_t tile = p->c->k.tile_cols, threads = (size_t)p->c->threads, rows = 0, cols = 0;
+    size_t most =
+        size_min(CPU_STRIP_PANEL_BYTES / sizeof(uint16_t) / depth, CPU_SUMS_BYTES / sizeof(float) / CPU_STRIP_ROWS) /
+        tile * tile;
+    double least = INFINITY, work = p->c->task_flops * 6 / 2 / (double)depth;
+    for (size_t across = (p->cols + most - 1) / most; cols != tile; across = next_parts(across)) {
+        cols = ceil_to(p->cols, across, tile);
+        for (size_t down = 1; rows != CPU_STRIP_ROWS; down = next_parts(down)) {
+            rows = ceil_to(p->rows, down, CPU_STRIP_ROWS);
+            size_t tasks = ((p->rows + rows - 1) / rows) * ((p->cols + cols - 1) / cols);
+            double time = block_cycles(rows, cols) * ((double)((tasks + threads - 1) / threads) + WAITING);
+            if (time >= least || ((double)(rows * cols) > work && rows > CPU_STRIP_ROWS)) continue;
+            least = time;
+            p->step_rows = rows;
+            p->step_cols = cols;
+        }
+        rows = 0;
+    }
+}
+
+/* ---- a block ------------------------------------------------------------------------------------------------------
+ */
 
 static void add_piece(void *context, const struct operand *o, size_t row, size_t rows)
 {
@@ -96,19 +145,31 @@ static void convert(const struct cpu_kernels *k, uint16_t *y, const struct piece
     const struct operand *o = &e->o;
     size_t depth = operand_depth(o);
     const void *x = number_at(o->x, row * o->ldx, o->number);
-    if (o->number == NUMBER_BF16) k->from_bf16(floats, x, depth);
-    const float *from = o->number == NUMBER_BF16 ? floats : x;
-    for (size_t i = 0; o->scale != 1 && i < depth; i++) floats[i] = o->scale * from[i];
-    k->to_bf16(y, o->scale != 1 ? floats : from, depth);
+    bool narrow = o->number == NUMBER_BF16;
+    if (narrow && o->scale == 1) {
+        memcpy(y, x, depth * sizeof *y);
+    } else {
+        if (narrow) k->from_bf16(floats, x, depth);
+        const float *from = narrow ? floats : x;
+        for (size_t i = 0; o->scale != 1 && i < depth; i++) floats[i] = o->scale * from[i];
+        k->to_bf16(y, o->scale != 1 ? floats : from, depth);
+    }
     memset(y + depth, 0, (e->depth - depth) * sizeof *y);
 }
 
-/* The strip's rows of an operand: where they are as the tiles take them, else from `room` on. */
+/* The tiles take rows as they lie. */
+static bool as_they_lie(const struct operand *o)
+{
+    return o->number == NUMBER_BF16 && o->scale == 1 && operand_depth(o) % CPU_STRIP_DEPTH == 0 &&
+           o->ldx * sizeof(uint16_t) % SET_BYTES;
+}
+
+/* The strip's rows of an operand: where they are, or from `room` on. */
 static struct cpu_strip rows_of(const struct strips *s, const struct piece *e, size_t row, size_t rows, uint16_t *room)
 {
     const struct operand *o = &e->o;
     bool all = e->row <= row && row + rows <= e->row + e->rows;
-    if (all && o->number == NUMBER_BF16 && o->scale == 1 && operand_depth(o) == e->depth)
+    if (all && as_they_lie(o))
         return (struct cpu_strip){number_at(o->x, row * o->ldx, o->number), e->panels, o->ldx, e->depth};
     uint16_t *y = room;
     for (size_t i = row; i < row + rows; i++, y += e->depth)
