@@ -277,8 +277,10 @@ void cpu_matmul(struct stream *s, const struct matmul *a)
         gemv(s, a);
         return;
     }
+    struct matmul narrowed;
     bool int8 = q8_rows_can(c, a);
     all.few = few_terms_of(c, a);
+    if (!all.few.tasks && !int8 && strips_narrow(s, a, &narrowed)) a = &narrowed;
     if (a->shrink && !all.few.tasks) shrink_input(s, a);
     if (int8) q8_rows_make(s, a, &x8);
     for (size_t i = 0; i < a->count; i++) {

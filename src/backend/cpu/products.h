@@ -83,6 +83,8 @@ size_t strips_depth(const struct product *p);
 void strips_plan(struct product *p, size_t depth); /* step_rows, step_cols */
 void strips_block(const struct product *p, struct cpu_scratch *scratch, size_t row, size_t rows, size_t col,
                   size_t cols);
+/* a with its activations in bf16, in its scratch, made once for all blocks; false: they stay as they are. */
+bool strips_narrow(struct stream *s, const struct matmul *a, struct matmul *narrowed);
 bool product_in_bf16(const struct cpu_backend *c, enum precision precision);
 bool gemv_can(const struct cpu_backend *c, const struct matmul *a);
 void gemv(struct stream *s, const struct matmul *a);

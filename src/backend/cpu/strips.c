@@ -71,7 +71,7 @@ size_t strips_depth(const struct product *p)
 
 /* Cycles for each element of depth: unpacking a column, bringing a row from the third-level cache, multiplying both. */
 static const double UNPACK = 0.7, BRING = 0.5, MULTIPLY = 2.0 / 1024 / 0.55;
-static const double WAITING = 0.25; /* for the last block, in blocks: others have done by then */
+static const double WAITING = 0.5; /* for the last block, in blocks: threads are never equally fast */
 
 static size_t ceil_to(size_t n, size_t parts, size_t grain)
 {
@@ -180,6 +180,12 @@ static struct cpu_strip rows_of(const struct strips *s, const struct piece *e, s
     return (struct cpu_strip){room, e->panels, e->depth, e->depth};
 }
 
+/* The block's sums may go where y is at once. */
+static bool sums_are_y(const struct strips *s, size_t cols)
+{
+    return s->p->number == NUMBER_F32 && !s->p->accumulate && !s->p->bias && s->ld == cols;
+}
+
 void strips_block(const struct product *p, struct cpu_scratch *scratch, size_t row, size_t rows, size_t col,
                   size_t cols)
 {
@@ -189,14 +195,50 @@ void strips_block(const struct product *p, struct cpu_scratch *scratch, size_t r
     for (size_t i = 0; i < s.count; i++) pack(&s, &s.piece[i], col, cols);
     float scale = s.count == 1 ? s.piece[0].o.scale : 1; /* of the sums: they may be far fewer than what they sum */
     if (s.count == 1) s.piece[0].o.scale = 1;
+    bool straight = scale == 1 && sums_are_y(&s, cols);
     for (size_t end = row + rows; row < end; row += CPU_STRIP_ROWS) {
         struct cpu_strip strip[MOST_OPERANDS];
-        size_t high = size_min(CPU_STRIP_ROWS, end - row);
+        size_t high = size_min(CPU_STRIP_ROWS, end - row), ld = straight ? p->ldy : s.ld;
+        float *sums = straight ? (float *)p->y + row * p->ldy + col : scratch->sums;
         uint16_t *room = scratch->rows;
         for (size_t i = 0; i < s.count; room += CPU_STRIP_ROWS * s.piece[i++].depth)
             strip[i] = rows_of(&s, &s.piece[i], row, high, room);
-        k->strip_bf16(scratch->sums, s.ld, strip, s.count, high, cols);
-        for (size_t i = 0; scale != 1 && i < high * s.ld; i++) scratch->sums[i] *= scale;
-        product_store(p, scratch, s.ld, row, high, col, cols);
+        k->strip_bf16(sums, ld, strip, s.count, high, cols);
+        if (straight) continue;
+        for (size_t i = 0; scale != 1 && i < high * ld; i++) sums[i] *= scale;
+        product_store(p, scratch, ld, row, high, col, cols);
     }
+}
+
+/* ---- activations --------------------------------------------------------------------------------------------------
+ */
+
+enum { NARROW_ROWS = 16 };
+
+struct narrowing {
+    const struct cpu_kernels *k;
+    const struct matmul *a;
+    uint16_t *y;
+    size_t ldy;
+};
+
+static void narrow_task(void *context, size_t task, int worker)
+{
+    const struct narrowing *n = context;
+    size_t row = task * NARROW_ROWS, end = size_min(row + NARROW_ROWS, n->a->rows);
+    for (; row < end; row++) n->k->to_bf16(n->y + row * n->ldy, cpu_floats(n->a->x) + row * n->a->ldx, n->a->cols);
+}
+
+bool strips_narrow(struct stream *s, const struct matmul *a, struct matmul *narrowed)
+{
+    struct cpu_backend *c = cpu_of(s);
+    if (!c->k.strip_bf16 || !product_in_bf16(c, a->precision) || a->number != NUMBER_F32 || !buf_is(a->scratch))
+        return false;
+    *narrowed = *a;
+    narrowed->x = a->scratch;
+    narrowed->number = NUMBER_BF16;
+    narrowed->ldx = a->cols + (a->cols * sizeof(uint16_t) % SET_BYTES ? 0 : CPU_STRIP_DEPTH);
+    struct narrowing n = {&c->k, a, cpu_pointer(a->scratch), narrowed->ldx};
+    cpu_run(s, narrow_task, &n, (a->rows + NARROW_ROWS - 1) / NARROW_ROWS);
+    return true;
 }
