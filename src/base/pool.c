@@ -194,7 +194,8 @@ static void wait_for_work(struct pool *p)
     p->asleep++;
     pthread_cond_wait(&p->work, &p->lock);
     p->asleep--;
-    if (p->queue && p->asleep) wake_workers(p, p->asleep);
+    size_t left = p->queue ? p->queue->count - p->queue->next : 0;
+    if (left > 1) wake_workers(p, left - 1 < p->asleep ? left - 1 : p->asleep);
 }
 
 static void *worker_main(void *argument)

@@ -5,7 +5,7 @@
  * Saved for backward: that gradient, (count, width). A chunk's logits are all that ever exists of them. */
 #include "ops/ops.h"
 
-enum { CHUNK_ROWS = 512 };
+enum { CHUNK_ROWS = 256 };
 
 static void head_loss_backward(struct exec *e, const struct record *r)
 {

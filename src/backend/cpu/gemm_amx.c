@@ -220,9 +220,18 @@ static void tile_bf16(float *y, size_t ldy, const uint16_t *x, size_t ldx, const
 /* ---- strips ------------------------------------------------------------------------------------------------ */
 
 /* Asks for the rows first .. last of the next strip's x. */
-static ALWAYS_INLINE void ask_ahead(const struct cpu_strip *o, size_t d, size_t first, size_t last)
+static ALWAYS_INLINE void ask_for_rows(const struct cpu_strip *o, size_t d, size_t first, size_t last)
 {
     for (size_t r = first; r < last; r++) _mm_prefetch((const char *)(o->x + (ROWS + r) * o->ldx + d), _MM_HINT_T1);
+}
+
+/* Asks for what the step after the next one reads of the panel. */
+static ALWAYS_INLINE void ask_for_panel(const uint16_t *panel)
+{
+    for (size_t pair = 2 * PAIRS; pair < 3 * PAIRS; pair++) {
+        _mm_prefetch((const char *)(panel + pair * PAIR), _MM_HINT_T0);
+        _mm_prefetch((const char *)(panel + pair * PAIR + 2 * TILE_COLS), _MM_HINT_T0);
+    }
 }
 
 /* More than 16 rows × 32 columns from n on, of `cols`: as much of the next strip is asked for. */
@@ -239,7 +248,8 @@ static void strip_32x32(float *y, size_t ldy, const struct cpu_strip *operands, 
         const uint16_t *panel = o->panels + n / COLS * COLS * o->depth + n % COLS * 2;
         for (size_t d = 0; d < o->depth; d += TILE_DEPTH, panel += PAIRS * PAIR) {
             step_32x32(o->x + d, o->ldx, panel);
-            ask_ahead(o, d, first, last);
+            ask_for_rows(o, d, first, last);
+            ask_for_panel(panel);
         }
     }
     _tile_stored(0, y, stride);
