@@ -104,11 +104,12 @@ struct matmul {
     enum precision precision;
     bool int8;          /* quantised weights may meet int8 activations (never in exact) */
     bool int8_few_rows; /* ... a few rows only: many keep their precision */
-    struct buf scratch; /* with int8: matmul_scratch(rows, cols) bytes, for the activations in int8 */
+    struct buf scratch; /* with int8: matmul_scratch(rows, cols) bytes, for the activations in int8 or bf16 */
 };
 static inline size_t matmul_scratch(size_t rows, size_t cols)
 {
-    return rows * ((cols + 63) / 64 * 64 + cols / 32 * 12) + 64;
+    size_t int8 = (cols + 63) / 64 * 64 + cols / 32 * 12, bf16 = 2 * (cols + 32);
+    return rows * (int8 > bf16 ? int8 : bf16) + 64;
 }
 
 /* dx (rows, cols) (+)= scale · Σᵢ dyᵢ (rows, wᵢ.rows) · Wᵢ (+ Σ dh A) */

@@ -18,7 +18,7 @@
 #include <signal.h>
 #include <unistd.h>
 
-enum { MAX_THREADS = 1024, CACHE_LINE = 64, LOCK_TRIES = 200, PAUSES_PER_CLOCK = 16, CLOCKS_PER_YIELD = 16 };
+enum { MAX_THREADS = 1024, CACHE_LINE = 64, LOCK_TRIES = 200, PAUSES_PER_CLOCK = 16, CLOCKS_PER_YIELD = 16, WAKES = 2 };
 #define SPIN 50e-6 /* seconds that a thread spins for work before it sleeps */
 #define HOLD                                                                                                           \
     200e-6 /* seconds after a higher operation's end before a lower one goes on: its caller may have to wake           \
@@ -175,6 +175,15 @@ static void run_next(struct pool *p, struct operation *op, int worker)
 
 /* ---- workers ----------------------------------------------------------------------------- */
 
+/* A few, who wake the others in turn: waking one takes longer than many a task. Outside the lock, which the first ones
+ * want at once. */
+static void wake_workers(struct pool *p, size_t count)
+{
+    give(p);
+    for (size_t i = 0; i < count && i < WAKES; i++) pthread_cond_signal(&p->work);
+    take(p);
+}
+
 static void wait_for_work(struct pool *p)
 {
     unsigned seen = atomic_load_explicit(&p->posted, memory_order_relaxed);
@@ -185,6 +194,8 @@ static void wait_for_work(struct pool *p)
     p->asleep++;
     pthread_cond_wait(&p->work, &p->lock);
     p->asleep--;
+    size_t left = p->queue ? p->queue->count - p->queue->next : 0;
+    if (left > 1) wake_workers(p, left - 1 < p->asleep ? left - 1 : p->asleep);
 }
 
 static void *worker_main(void *argument)
@@ -242,14 +253,6 @@ static bool run_alone(struct pool *p, struct operation *op)
     p->seat_taken = false;
     offer_seat(p, op);
     return true;
-}
-
-/* Outside the lock, which the first ones to wake want at once. */
-static void wake_workers(struct pool *p, size_t count)
-{
-    give(p);
-    while (count--) pthread_cond_signal(&p->work);
-    take(p);
 }
 
 bool pool_run(struct pool *p, enum pool_priority priority, pool_task task, void *context, size_t count,

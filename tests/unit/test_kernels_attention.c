@@ -9,10 +9,11 @@ struct shape {
 };
 /* One row and many, tiles of every height, blocks of keys that end early, heads of every kind of width, more heads
  * than a block of queries holds. */
-static const struct shape shapes[] = {
-    {1, 0, 1, 2},      {5, 3, 3, 10},   {67, 0, 1, 16},  {70, 60, 3, 64}, {129, 0, 2, 40},  {1, 300, 3, 64},
-    {33, 100, 4, 128}, {7, 64, 5, 80},  {40, 0, 7, 24},  {3, 10, 100, 8}, {2, 70, 1, 512},  {100, 0, 1, 6},
-    {64, 64, 6, 96},   {65, 63, 1, 34}, {1, 63, 1, 128}, {200, 0, 3, 64}, {3, 2300, 3, 32}, {70, 1000, 2, 20}};
+static const struct shape shapes[] = {{1, 0, 1, 2},    {5, 3, 3, 10},   {67, 0, 1, 16},    {70, 60, 3, 64},
+                                      {129, 0, 2, 40}, {1, 300, 3, 64}, {33, 100, 4, 128}, {7, 64, 5, 80},
+                                      {40, 0, 7, 24},  {3, 10, 100, 8}, {2, 70, 1, 512},   {100, 0, 1, 6},
+                                      {64, 64, 6, 96}, {45, 0, 5, 32},  {131, 31, 3, 64},  {65, 63, 1, 34},
+                                      {1, 63, 1, 128}, {200, 0, 3, 64}, {3, 2300, 3, 32},  {70, 1000, 2, 20}};
 
 /* ---- a problem and its buffers --------------------------------------------------------------------------------------
  */
@@ -157,19 +158,6 @@ static void run_all(const struct cpu_attention_kernels *k, struct problem *p)
 }
 
 static const struct level levels[] = LEVELS(attention);
-
-/* The bf16 level; false: this CPU lacks its instructions. */
-static bool open_bf16(struct cpu_kernels *t)
-{
-    memset(t, 0, sizeof *t);
-#if LORAC_X86
-    if (!__builtin_cpu_supports("avx512bf16")) return false;
-    attention_avx512bf16(t);
-    return true;
-#else
-    return false;
-#endif
-}
 
 static struct cpu_kernels kernels_of(struct level level)
 {
@@ -585,8 +573,15 @@ static void test_levels(void **unused)
         check_stores(levels[l].name, &t);
         check_kernels(levels[l].name, &t.attention, false);
     }
-    struct cpu_kernels t;
-    if (open_bf16(&t)) check_kernels("bf16", &t.attention_bf16, true);
+#if LORAC_X86
+    struct cpu_kernels t = {0};
+    if (!__builtin_cpu_supports("avx512bf16")) return;
+    attention_avx512bf16(&t);
+    check_kernels("avx512bf16", &t.attention_bf16, true);
+    if (!cpu_has_amx()) return;
+    attention_amx(&t);
+    check_kernels("amx", &t.attention_bf16, true);
+#endif
 }
 
 int main(void)

@@ -47,7 +47,7 @@ static void find_levels(void)
 
 /* ---- buffers ---------------------------------------------------------------------------------------------------- */
 
-enum { CANARY = 0xA5, BUFFERS = 16 };
+enum { CANARY = 0xA5, BUFFERS = 32 };
 static struct buffer {
     uint8_t *map, *data;
     size_t bytes, room; /* room: what precedes the forbidden page */
@@ -394,6 +394,65 @@ static void test_tile(void **unused)
         }
 }
 
+/* ---- strips -------------------------------------------------------------------------------------------------------
+ */
+
+enum { MOST_OPERANDS = 3 };
+
+static double strip_factor(const struct cpu_strip *o, size_t tile, size_t n, size_t d)
+{
+    return (double)bf16_to_float(o->panels[n / tile * tile * o->depth + (d / 2 * tile + n % tile) * 2 + d % 2]);
+}
+
+static struct cpu_strip random_strip(const struct cpu_kernels *t, size_t rows, size_t wide)
+{
+    struct cpu_strip o = {.depth = CPU_STRIP_DEPTH * (1 + below(4))};
+    o.ldx = o.depth + below(3);
+    size_t x_count = (rows - 1) * o.ldx + o.depth, panel_count = wide * o.depth;
+    uint16_t *x = buffer(x_count * sizeof *x, 0), *panels = buffer(panel_count * sizeof *panels, 0);
+    t->to_bf16(x, floats(x_count), x_count), t->to_bf16(panels, floats(panel_count), panel_count);
+    o.x = x, o.panels = panels;
+    return o;
+}
+
+static void check_strip(const struct cpu_kernels *t, size_t rows, size_t count, struct measured *error)
+{
+    struct cpu_strip o[MOST_OPERANDS], one[MOST_OPERANDS];
+    size_t tile = t->tile_cols, cols = 1 + below(3 * tile), wide = (cols + tile - 1) / tile * tile;
+    size_t ldy = wide + below(3), y_count = (rows - 1) * ldy + wide;
+    for (size_t i = 0; i < count; i++) o[i] = random_strip(t, rows, wide);
+    float *y = floats(y_count), *before = buffer(y_count * sizeof *before, 0), *alone = floats(wide);
+    memcpy(before, y, y_count * sizeof *y);
+    t->strip_bf16(y, ldy, o, count, rows, cols);
+    for (size_t m = 0; m < rows; m++) {
+        for (size_t i = 0; i < count; i++) one[i] = o[i], one[i].x += m * o[i].ldx;
+        t->strip_bf16(alone, wide, one, count, 1, cols);
+        for (size_t n = 0; n < cols; n++) {
+            double sum = 0, magnitude = 0;
+            for (size_t i = 0; i < count; i++)
+                for (size_t d = 0; d < o[i].depth; d++) {
+                    double term = (double)bf16_to_float(one[i].x[d]) * strip_factor(&o[i], tile, n, d);
+                    sum += term, magnitude += fabs(term);
+                }
+            measure(error, (double)y[m * ldy + n], sum, magnitude);
+            assert_true(same_bits(y[m * ldy + n], alone[n]));
+        }
+        for (size_t n = wide; m + 1 < rows && n < ldy; n++) assert_true(same_bits(y[m * ldy + n], before[m * ldy + n]));
+    }
+    release_buffers();
+}
+
+static void test_strip(void **unused)
+{
+    for (size_t l = 0; l < level_count; l++) {
+        struct measured error = {0};
+        if (!levels[l].strip_bf16) continue;
+        for (size_t rows = 1; rows <= CPU_STRIP_ROWS; rows++)
+            for (size_t count = 1; count <= MOST_OPERANDS; count++) check_strip(levels + l, rows, count, &error);
+        report(levels[l].isa, "strip_bf16", "", error);
+    }
+}
+
 /* ---- outer product, rounding
  * ----------------------------------------------------------------------------------------- */
 
@@ -591,9 +650,15 @@ static void test_dequantize(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_pack),    cmocka_unit_test(test_tile),        cmocka_unit_test(test_outer),
-        cmocka_unit_test(test_to_bf16), cmocka_unit_test(test_quantize_q8), cmocka_unit_test(test_quantize_not_finite),
-        cmocka_unit_test(test_gemv),    cmocka_unit_test(test_dequantize),
+        cmocka_unit_test(test_pack),
+        cmocka_unit_test(test_tile),
+        cmocka_unit_test(test_strip),
+        cmocka_unit_test(test_outer),
+        cmocka_unit_test(test_to_bf16),
+        cmocka_unit_test(test_quantize_q8),
+        cmocka_unit_test(test_quantize_not_finite),
+        cmocka_unit_test(test_gemv),
+        cmocka_unit_test(test_dequantize),
     };
     find_levels();
     return cmocka_run_group_tests(tests, NULL, NULL);

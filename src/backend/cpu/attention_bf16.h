@@ -1,8 +1,13 @@
-/* attention_bf16.h — what the bf16 attention kernels share: rows of numbers as pairs of bf16, and products of them.
+/* attention_bf16.h — what the bf16 attention kernels share: rows of numbers as pairs of bf16, operands of products.
  *
- * A `pair` is two neighbours along the sum of a product: vdpbf16ps multiplies both and adds them to an f32. Rows have
- * their pairs along head_dim as they lie; flip() turns rows into such pairs with lanes over the rows; zip() makes pairs
- * of neighbouring rows with lanes over head_dim. An odd end is filled up with 0. */
+ * A `pair` is two neighbours along the sum of a product: both are multiplied and added to an f32. Rows have their pairs
+ * along head_dim as they lie; flip() turns rows into such pairs with lanes over the rows; zip() makes pairs of
+ * neighbouring rows with lanes over head_dim. An odd end is filled up with 0.
+ *
+ * The kernels are attention_bf16_forward.h and attention_bf16_back.h, compiled once for each instruction set with its
+ * attention_product_*.h: PRODUCT_ROWS, the rows of a that one call takes; GRAIN and DEPTH_GRAIN, of which b's columns
+ * and the depth in numbers are multiples; SIDE_BY_SIDE, whether a's pairs must lie so (step 1); product_begin and
+ * product_end around a kernel's calls; and product. */
 #ifndef CPU_ATTENTION_BF16_H
 #define CPU_ATTENTION_BF16_H
 
@@ -11,8 +16,6 @@
 
 #define INLINE static inline __attribute__((always_inline))
 typedef uint32_t pair;
-enum { TILE_ROWS = 6, TILE_COLS = TILE_VECTORS * LANES };
-
 static inline size_t smaller(size_t a, size_t b)
 {
     return a < b ? a : b;
@@ -129,6 +132,20 @@ static void zip(pair *y, size_t ldy, const void *x, size_t row_bytes, size_t row
         }
 }
 
+/* y[i][j] = x[j][i]: rows, cols and the strides are multiples of LANES. */
+INLINE void turn(float *y, size_t ldy, const float *x, size_t ldx, size_t rows, size_t cols)
+{
+    for (size_t j = 0; j < rows; j += LANES)
+        for (size_t i = 0; i < cols; i += LANES) {
+            __m512 r[LANES];
+#pragma GCC unroll 16
+            for (size_t k = 0; k < LANES; k++) r[k] = _mm512_loadu_ps(x + (j + k) * ldx + i);
+            vec_transpose(r);
+#pragma GCC unroll 16
+            for (size_t k = 0; k < LANES; k++) _mm512_storeu_ps(y + (i + k) * ldy + j, r[k]);
+        }
+}
+
 /* ---- products ---------------------------------------------------------------------------------------------------- */
 
 /* c[i][j] (+)= Σ_k a[i · row + k · step] · b[k][j], over pairs. */
@@ -137,71 +154,6 @@ struct operands {
     const pair *a, *b;
     size_t ldc, row, step, ldb;
 };
-
-/* i < rows, j < vectors · LANES; both known when compiling. */
-INLINE void product_tile(struct operands o, size_t depth, bool accumulate, size_t rows, size_t vectors)
-{
-    __m512 sum[TILE_ROWS][TILE_VECTORS];
-#pragma GCC unroll 8
-    for (size_t i = 0; i < rows; i++)
-#pragma GCC unroll 8
-        for (size_t j = 0; j < vectors; j++)
-            sum[i][j] = accumulate ? _mm512_loadu_ps(o.c + i * o.ldc + j * LANES) : _mm512_setzero_ps();
-    for (size_t k = 0; k < depth; k++, o.a += o.step, o.b += o.ldb) {
-        __m512bh b[TILE_VECTORS];
-#pragma GCC unroll 8
-        for (size_t j = 0; j < vectors; j++) b[j] = (__m512bh)_mm512_loadu_si512(o.b + j * LANES);
-#pragma GCC unroll 8
-        for (size_t i = 0; i < rows; i++) {
-            __m512bh a = (__m512bh)_mm512_set1_epi32((int)o.a[i * o.row]);
-#pragma GCC unroll 8
-            for (size_t j = 0; j < vectors; j++) sum[i][j] = _mm512_dpbf16_ps(sum[i][j], a, b[j]);
-        }
-    }
-#pragma GCC unroll 8
-    for (size_t i = 0; i < rows; i++)
-#pragma GCC unroll 8
-        for (size_t j = 0; j < vectors; j++) _mm512_storeu_ps(o.c + i * o.ldc + j * LANES, sum[i][j]);
-}
-
-INLINE void product_rows(struct operands o, size_t depth, bool accumulate, size_t rows, size_t vectors)
-{
-    switch (rows) {
-    case 6:
-        product_tile(o, depth, accumulate, 6, vectors);
-        break;
-    case 5:
-        product_tile(o, depth, accumulate, 5, vectors);
-        break;
-    case 4:
-        product_tile(o, depth, accumulate, 4, vectors);
-        break;
-    case 3:
-        product_tile(o, depth, accumulate, 3, vectors);
-        break;
-    case 2:
-        product_tile(o, depth, accumulate, 2, vectors);
-        break;
-    default:
-        product_tile(o, depth, accumulate, 1, vectors);
-    }
-}
-
-/* rows <= TILE_ROWS; cols: a multiple of LANES. Not inlined: one copy of the tiles. */
-static __attribute__((noinline)) void product(struct operands o, size_t rows, size_t cols, size_t depth,
-                                              bool accumulate)
-{
-    size_t width;
-    for (size_t left = cols; left; left -= width, o.c += width, o.b += width) {
-        width = left >= TILE_COLS ? TILE_COLS : left >= 2 * LANES ? 2 * LANES : LANES;
-        if (width == TILE_COLS)
-            product_rows(o, depth, accumulate, rows, TILE_VECTORS);
-        else if (width == 2 * LANES)
-            product_rows(o, depth, accumulate, rows, 2);
-        else
-            product_rows(o, depth, accumulate, rows, 1);
-    }
-}
 
 /* ---- scratch ----------------------------------------------------------------------------------------------------- */
 
@@ -228,7 +180,15 @@ static inline size_t rows_together(size_t group, size_t head_dim, size_t most)
     return group < vectors ? vectors / group : 1;
 }
 
-size_t attention_back_bf16_scratch(size_t group, size_t head_dim, size_t keys);
-void attention_back_bf16(const struct cpu_attention *a); /* either gradient, or both */
+/* ---- the gradients, a file of their own ----------------------------------------------------------------------------
+ */
+
+struct attention_back {
+    size_t (*scratch)(size_t group, size_t head_dim, size_t keys);
+    void (*q)(const struct cpu_attention *a), (*kv)(const struct cpu_attention *a);
+    void (*both)(const struct cpu_attention *a);
+};
+extern const struct attention_back attention_back_avx512bf16, attention_back_amx;
+void attention_forward_avx512bf16(const struct cpu_attention *a);
 
 #endif

@@ -67,6 +67,7 @@ void cpu_kernels_amx(struct cpu_kernels *t)
 {
     t->isa = "amx";
     gemm_amx(t);
+    attention_amx(t);
 }
 
 /* The compiler's own test asks the operating system as well (XGETBV): the registers must be saved.

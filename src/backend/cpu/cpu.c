@@ -103,7 +103,7 @@ lorac_status cpu_backend_init(struct cpu_backend *c, struct memory *m, struct po
     c->task_flops = strcmp(c->k.isa, "scalar") ? 200e6 : 5e6;
     c->scratch = mem_array(m, (size_t)c->threads, sizeof *c->scratch);
     for (int i = 0; c->scratch && i < c->threads; i++) {
-        c->scratch[i].panel = mem_alloc(m, CPU_PANEL_BYTES);
+        c->scratch[i].panel = mem_alloc(m, c->k.strip_bf16 ? CPU_STRIP_PANEL_BYTES : CPU_PANEL_BYTES);
         c->scratch[i].rows = mem_alloc(m, CPU_ROWS_BYTES);
         c->scratch[i].sums = mem_alloc(m, CPU_SUMS_BYTES);
         c->scratch[i].blocks = mem_alloc(m, CPU_BLOCKS_BYTES);

@@ -7,12 +7,18 @@
 
 /* Scratch of one pool worker; nothing in it outlives a task. */
 struct cpu_scratch {
-    void *panel;  /* PANEL_BYTES: unpacked weights; rows of numbers as f32 */
+    void *panel;  /* PANEL_BYTES (strips: STRIP_PANEL_BYTES): unpacked weights; rows of numbers as f32 */
     void *rows;   /* ROWS_BYTES: converted activations */
     float *sums;  /* SUMS_BYTES: of a block of a product */
     void *blocks; /* BLOCKS_BYTES: an attention problem's */
 };
-enum { CPU_PANEL_BYTES = 1 << 19, CPU_ROWS_BYTES = 1 << 19, CPU_SUMS_BYTES = 1 << 18, CPU_BLOCKS_BYTES = 1 << 20 };
+enum {
+    CPU_PANEL_BYTES = 1 << 19,
+    CPU_STRIP_PANEL_BYTES = 1 << 20,
+    CPU_ROWS_BYTES = 1 << 19,
+    CPU_SUMS_BYTES = 1 << 18,
+    CPU_BLOCKS_BYTES = 1 << 20
+};
 
 struct cpu_backend {
     struct backend base;

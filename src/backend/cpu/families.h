@@ -33,6 +33,7 @@ void attention_avx512(struct cpu_kernels *t);
 void gemm_avx512bf16(struct cpu_kernels *t);
 void gemm_amx(struct cpu_kernels *t); /* over gemm_avx512bf16 */
 void attention_avx512bf16(struct cpu_kernels *t);
+void attention_amx(struct cpu_kernels *t);
 #endif
 
 #endif

@@ -217,11 +217,84 @@ static void tile_bf16(float *y, size_t ldy, const uint16_t *x, size_t ldx, const
     _tile_release();
 }
 
+/* ---- strips ------------------------------------------------------------------------------------------------ */
+
+/* Asks for the rows first .. last of the next strip's x. */
+static ALWAYS_INLINE void ask_for_rows(const struct cpu_strip *o, size_t d, size_t first, size_t last)
+{
+    for (size_t r = first; r < last; r++) _mm_prefetch((const char *)(o->x + (ROWS + r) * o->ldx + d), _MM_HINT_T1);
+}
+
+/* Asks for what the step after the next one reads of the panel. */
+static ALWAYS_INLINE void ask_for_panel(const uint16_t *panel)
+{
+    for (size_t pair = 2 * PAIRS; pair < 3 * PAIRS; pair++) {
+        _mm_prefetch((const char *)(panel + pair * PAIR), _MM_HINT_T0);
+        _mm_prefetch((const char *)(panel + pair * PAIR + 2 * TILE_COLS), _MM_HINT_T0);
+    }
+}
+
+/* More than 16 rows × 32 columns from n on, of `cols`: as much of the next strip is asked for. */
+static void strip_32x32(float *y, size_t ldy, const struct cpu_strip *operands, size_t count, size_t n, size_t cols)
+{
+    size_t first = n * ROWS / cols, last = (n + 32) * ROWS / cols;
+    float *lower = y + TILE_ROWS * ldy;
+    size_t stride = ldy * sizeof *y;
+    _tile_zero(0);
+    _tile_zero(1);
+    _tile_zero(2);
+    _tile_zero(3);
+    for (const struct cpu_strip *o = operands; o < operands + count; o++) {
+        const uint16_t *panel = o->panels + n / COLS * COLS * o->depth + n % COLS * 2;
+        for (size_t d = 0; d < o->depth; d += TILE_DEPTH, panel += PAIRS * PAIR) {
+            step_32x32(o->x + d, o->ldx, panel);
+            ask_for_rows(o, d, first, last);
+            ask_for_panel(panel);
+        }
+    }
+    _tile_stored(0, y, stride);
+    _tile_stored(1, y + TILE_COLS, stride);
+    _tile_stored(2, lower, stride);
+    _tile_stored(3, lower + TILE_COLS, stride);
+}
+
+/* At most 16 rows × 64 columns from n on. */
+static void strip_16x64(float *y, size_t ldy, const struct cpu_strip *operands, size_t count, size_t n)
+{
+    size_t stride = ldy * sizeof *y;
+    _tile_zero(0);
+    _tile_zero(1);
+    _tile_zero(2);
+    _tile_zero(3);
+    for (const struct cpu_strip *o = operands; o < operands + count; o++) {
+        const uint16_t *panel = o->panels + n * o->depth;
+        for (size_t d = 0; d < o->depth; d += TILE_DEPTH, panel += PAIRS * PAIR) step_16x64(o->x + d, o->ldx, panel);
+    }
+    _tile_stored(0, y, stride);
+    _tile_stored(1, y + TILE_COLS, stride);
+    _tile_stored(2, y + 2 * TILE_COLS, stride);
+    _tile_stored(3, y + 3 * TILE_COLS, stride);
+}
+
+static void strip_bf16(float *y, size_t ldy, const struct cpu_strip *operands, size_t count, size_t rows, size_t cols)
+{
+    tiles_see_memory(operands);
+    if (rows > TILE_ROWS) {
+        configure_32(rows);
+        for (size_t n = 0; n < cols; n += 32) strip_32x32(y + n, ldy, operands, count, n, cols);
+    } else {
+        configure_16(rows);
+        for (size_t n = 0; n < cols; n += COLS) strip_16x64(y + n, ldy, operands, count, n);
+    }
+    _tile_release();
+}
+
 /* Without int8 tiles: TDPBSUD takes 64 depths, but scales belong to 32. Half-filled registers have bf16's speed, of
  * which bringing the sums to f32 at every block leaves a quarter; AVX-512's VPDPBUSD has an eighth to a tenth. */
 void gemm_amx(struct cpu_kernels *t)
 {
     t->tile_bf16 = tile_bf16;
+    t->strip_bf16 = strip_bf16;
     t->q8_record = 0;
     t->quantize_q8_rows = NULL;
     memset(t->pack_q8, 0, sizeof t->pack_q8);

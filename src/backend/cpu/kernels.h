@@ -89,6 +89,14 @@ struct cpu_attention_kernels {
     void (*back)(const struct cpu_attention *a);    /* both at once; NULL: there is none */
 };
 
+/* An operand of strip_bf16: x (rows, depth) times panels of depth × tile_cols, one after the other; depth is a multiple
+ * of CPU_STRIP_DEPTH. */
+enum { CPU_STRIP_DEPTH = 32, CPU_STRIP_ROWS = 32 };
+struct cpu_strip {
+    const uint16_t *x, *panels;
+    size_t ldx, depth;
+};
+
 struct cpu_kernels {
     const char *isa; /* "scalar", "avx2", "avx512", "avx512bf16", "amx" */
 
@@ -111,6 +119,9 @@ struct cpu_kernels {
     void (*pack_bf16_t)(uint16_t *panel, const struct cpu_matrix *w, size_t row, size_t rows, size_t col, size_t cols);
     void (*tile_bf16)(float *y, size_t ldy, const uint16_t *x, size_t ldx, const uint16_t *panel, size_t depth,
                       size_t rows, size_t cols, float scale, bool accumulate);
+    /* y (rows, cols) = Σ over the operands, in order; rows <= CPU_STRIP_ROWS. y's columns up to a multiple of tile_cols
+     * are written. NULL where tile_bf16 on one operand after the other does as well. */
+    void (*strip_bf16)(float *y, size_t ldy, const struct cpu_strip *operands, size_t count, size_t rows, size_t cols);
     /* Round to nearest even; subnormal ones may become 0; y may begin where x does. */
     void (*to_bf16)(uint16_t *y, const float *x, size_t n);
     void (*from_bf16)(float *y, const uint16_t *x, size_t n);

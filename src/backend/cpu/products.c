@@ -13,6 +13,7 @@ enum {
     DEPTH_BLOCK = 256,
     PREFETCH_ROWS = 32, /* up to so many, reading the weights takes longer than multiplying them */
     PART_ROWS = 8192,   /* of a transposed weight, in one run: its tasks stay short */
+    STRIP_PART = 2048,  /* the same by strips: their panels fit the scratch for many columns */
     MOST_ROWS = 512,    /* of a task: DEPTH_BLOCK of each fill the scratch */
     MOST_COLS = 256,    /* of a task: DEPTH_BLOCK of each fill the panel */
     GOOD_ROWS = 64,     /* of a task, at least, before its columns become fewer: a panel for fewer is not worth it */
@@ -91,7 +92,7 @@ static void prefetch_block(const struct sums *b, const struct operand *o)
 static void add_operand(struct sums *b, const struct operand *o, size_t row, size_t rows)
 {
     const struct cpu_kernels *k = &b->p->c->k;
-    size_t tile = k->tile_cols, all = o->transposed ? o->w.rows : o->w.cols;
+    size_t tile = k->tile_cols, all = operand_depth(o);
     for (size_t d = 0; d < all; d += DEPTH_BLOCK) {
         size_t depth = size_min(DEPTH_BLOCK, all - d), ldx;
         const void *x = rows_of(b, o, b->row + row, rows, d, depth, &ldx);
@@ -131,44 +132,39 @@ static void add_q8(struct sums *b, const struct operand *o)
 /* The terms of the linears first .. last on the rows of their ranges: h Bᵀ, or, backward, dh A. */
 static void add_terms(struct sums *b, const struct low_rank *low)
 {
-    bool back = b->p->operand[0].transposed;
     for (size_t r = 0; r < low->terms->count; r++) {
         const struct term_rows *range = &low->terms->ranges[r];
         size_t from = range->row > b->row ? range->row : b->row, count;
         size_t to = size_min(range->row + range->rows, b->row + b->rows);
         for (size_t i = low->first; from < to && i < low->last; i++) {
-            const float *h = cpu_floats(low->h) + low_rank_column(low, range->table, i);
+            size_t column = low_rank_column(low, range->table, i);
             const struct lora_term *terms = low_rank_terms(low, range->table, i, &count);
-            for (size_t t = 0; t < count; h += term_rank(&terms[t++]))
-                add_operand(
-                    b,
-                    &(struct operand){h, NUMBER_F32, low->ldh,
-                                      cpu_matrix_of(back ? &terms[t].a[low->precision] : &terms[t].b[low->precision]),
-                                      back, back ? 1 : terms[t].scale},
-                    from - b->row, to - from);
+            for (size_t t = 0; t < count; column += term_rank(&terms[t++])) {
+                struct operand o = term_operand(b->p, &terms[t], column);
+                add_operand(b, &o, from - b->row, to - from);
+            }
         }
     }
 }
 
-/* Sums to y: with the bias, added to what is there or not, in y's numbers. */
-static void store(const struct sums *b)
+void product_store(const struct product *p, struct cpu_scratch *scratch, size_t ld, size_t row, size_t rows, size_t col,
+                   size_t cols)
 {
-    const struct product *p = b->p;
     const struct cpu_kernels *k = &p->c->k;
-    for (size_t i = 0; i < b->rows; i++) {
-        float *sums = b->scratch->sums + i * b->ld;
-        void *y = (char *)p->y + ((b->row + i) * p->ldy + b->col) * number_bytes(p->number);
-        if (p->bias) k->axpy(sums, p->bias + b->col, 1, b->cols);
+    for (size_t i = 0; i < rows; i++) {
+        float *sums = scratch->sums + i * ld;
+        void *y = (char *)p->y + ((row + i) * p->ldy + col) * number_bytes(p->number);
+        if (p->bias) k->axpy(sums, p->bias + col, 1, cols);
         if (p->number == NUMBER_BF16) {
             if (p->accumulate) {
-                k->from_bf16(b->scratch->rows, y, b->cols);
-                k->axpy(sums, b->scratch->rows, 1, b->cols);
+                k->from_bf16(scratch->rows, y, cols);
+                k->axpy(sums, scratch->rows, 1, cols);
             }
-            k->to_bf16(y, sums, b->cols);
+            k->to_bf16(y, sums, cols);
         } else if (p->accumulate) {
-            k->axpy(y, sums, 1, b->cols);
+            k->axpy(y, sums, 1, cols);
         } else {
-            memcpy(y, sums, b->cols * sizeof *sums);
+            memcpy(y, sums, cols * sizeof *sums);
         }
     }
 }
@@ -177,6 +173,10 @@ void product_block(const struct product *p, struct cpu_scratch *scratch, size_t 
                    size_t cols)
 {
     size_t tile = p->c->k.tile_cols;
+    if (strips_depth(p)) {
+        strips_block(p, scratch, row, rows, col, cols);
+        return;
+    }
     struct sums b = {p, scratch, row, rows, col, cols, (cols + tile - 1) / tile * tile, false};
     if (p->x8) add_q8(&b, &p->operand[0]);
     for (size_t i = p->x8 ? 1 : 0; i < p->count; i++) add_operand(&b, &p->operand[i], 0, rows);
@@ -186,17 +186,16 @@ void product_block(const struct product *p, struct cpu_scratch *scratch, size_t 
         few_terms_wait(p->few);
     else if (p->low)
         add_terms(&b, p->low);
-    store(&b);
+    product_store(p, scratch, b.ld, row, rows, col, cols);
 }
 
 /* ---- tasks ---------------------------------------------------------------------------------- */
 
 /* Blocks as large as scratch and the pool's promise allow, and enough of them for all threads. */
-static void plan(struct product *p)
+static void plan_blocks(struct product *p)
 {
     size_t tile = p->c->k.tile_cols, depth = 1, all = (p->cols + tile - 1) / tile * tile;
-    for (size_t i = 0; i < p->count; i++)
-        depth += p->operand[i].transposed ? p->operand[i].w.rows : p->operand[i].w.cols;
+    for (size_t i = 0; i < p->count; i++) depth += operand_depth(&p->operand[i]);
     size_t work = (size_t)(p->c->task_flops * (p->bf16 || p->x8 ? 3 : 1) / 2 / (double)depth);
     work = size_min(work, CPU_SUMS_BYTES / sizeof(float));
     size_t cols = size_min(all, MOST_COLS / tile * tile), rows = size_min(p->rows, MOST_ROWS);
@@ -210,8 +209,17 @@ static void plan(struct product *p)
         rows = (rows / 2 + 7) & ~(size_t)7;
     p->step_rows = rows < 1 ? 1 : rows;
     p->step_cols = cols;
+}
+
+static void plan(struct product *p)
+{
+    size_t depth = strips_depth(p);
+    if (depth)
+        strips_plan(p, depth);
+    else
+        plan_blocks(p);
     p->row_tasks = (p->rows + p->step_rows - 1) / p->step_rows;
-    p->col_tasks = (p->cols + cols - 1) / cols;
+    p->col_tasks = (p->cols + p->step_cols - 1) / p->step_cols;
 }
 
 struct products {
@@ -269,8 +277,10 @@ void cpu_matmul(struct stream *s, const struct matmul *a)
         gemv(s, a);
         return;
     }
+    struct matmul narrowed;
     bool int8 = q8_rows_can(c, a);
     all.few = few_terms_of(c, a);
+    if (!all.few.tasks && !int8 && strips_narrow(s, a, &narrowed)) a = &narrowed;
     if (a->shrink && !all.few.tasks) shrink_input(s, a);
     if (int8) q8_rows_make(s, a, &x8);
     for (size_t i = 0; i < a->count; i++) {
@@ -327,10 +337,11 @@ static struct product part(const struct stream *s, const struct matmul_back *a, 
 void cpu_matmul_back(struct stream *s, const struct matmul_back *a)
 {
     bool parts = a->count == 1 && a->number == NUMBER_F32;
-    size_t all = a->count ? a->in[0].w->rows : 1, step = parts ? PART_ROWS : all;
+    size_t most = cpu_of(s)->k.strip_bf16 && product_in_bf16(cpu_of(s), a->precision) ? STRIP_PART : PART_ROWS;
+    size_t all = a->count ? a->in[0].w->rows : 1, step = parts ? most : all;
     s->flops += flops_matmul_back(a);
     for (size_t first = 0; first < all; first += step) {
-        struct products one = {.count = 1, .item = {part(s, a, first, parts ? PART_ROWS : SIZE_MAX)}};
+        struct products one = {.count = 1, .item = {part(s, a, first, parts ? step : SIZE_MAX)}};
         if (a->low.terms && first + step >= all) one.item[0].low = &a->low;
         run(s, &one);
     }

@@ -46,6 +46,22 @@ struct few_terms few_terms_of(struct cpu_backend *c, const struct matmul *a); /*
 void few_terms_task(struct few_terms *f, size_t task, struct cpu_scratch *scratch);
 void few_terms_wait(struct few_terms *f);
 
+static inline size_t operand_depth(const struct operand *o)
+{
+    return o->transposed ? o->w.rows : o->w.cols;
+}
+/* A term of linear i's whose h begins at the column: h Bᵀ, or, backward, dh A. */
+static inline struct operand term_operand(const struct product *p, const struct lora_term *t, size_t column)
+{
+    bool back = p->operand[0].transposed;
+    const struct low_rank *low = p->low;
+    return (struct operand){cpu_floats(low->h) + column,
+                            NUMBER_F32,
+                            low->ldh,
+                            cpu_matrix_of(back ? &t->a[low->precision] : &t->b[low->precision]),
+                            back,
+                            back ? 1 : t->scale};
+}
 static inline size_t size_min(size_t a, size_t b)
 {
     return a < b ? a : b;
@@ -58,6 +74,17 @@ static inline const void *number_at(const void *x, size_t i, enum number number)
 /* Rows row .. row + rows, columns col .. col + cols of y; at most step_rows × step_cols of them. */
 void product_block(const struct product *p, struct cpu_scratch *scratch, size_t row, size_t rows, size_t col,
                    size_t cols);
+/* The block's sums (rows, cols), ld apart in the scratch, to y: with the bias, added to what is there or not, in y's
+ * numbers. */
+void product_store(const struct product *p, struct cpu_scratch *scratch, size_t ld, size_t row, size_t rows, size_t col,
+                   size_t cols);
+/* The depth of all operands together where the product goes by strips; 0: it does not. */
+size_t strips_depth(const struct product *p);
+void strips_plan(struct product *p, size_t depth); /* step_rows, step_cols */
+void strips_block(const struct product *p, struct cpu_scratch *scratch, size_t row, size_t rows, size_t col,
+                  size_t cols);
+/* a with its activations in bf16, in its scratch, made once for all blocks; false: they stay as they are. */
+bool strips_narrow(struct stream *s, const struct matmul *a, struct matmul *narrowed);
 bool product_in_bf16(const struct cpu_backend *c, enum precision precision);
 bool gemv_can(const struct cpu_backend *c, const struct matmul *a);
 void gemv(struct stream *s, const struct matmul *a);

@@ -9,7 +9,8 @@
 #include <string.h>
 
 enum {
-    WORK = SUM_SQUARES_BLOCK,                     /* elements a task takes: some 20 us; sum_squares counts on it */
+    WORK = 1 << 16,                               /* elements a task takes: some 20 us */
+    TASKS_A_THREAD = 4,                           /* at least, of PIECE elements or more */
     PIECE = 2048,                                 /* elements converted at once: they stay in the first-level cache */
     WIDEST = CPU_PANEL_BYTES / sizeof(float) / 2, /* row that is converted at once */
 };
@@ -38,11 +39,18 @@ static size_t span(const struct rows_run *r, size_t task, size_t *count)
     return first;
 }
 
+static void run_steps(struct stream *s, struct rows_run *r, pool_task task, size_t step)
+{
+    r->step = step;
+    if (r->rows) cpu_run(s, task, r, (r->rows + step - 1) / step);
+}
+
+/* Fewer than WORK elements a task where all threads would not have enough of them; flat arrays in whole pieces. */
 static void run(struct stream *s, struct rows_run *r, pool_task task)
 {
-    if (!r->rows) return;
-    r->step = cpu_rows_per_task(r->rows, r->width, WORK);
-    cpu_run(s, task, r, (r->rows + r->step - 1) / r->step);
+    size_t most = cpu_rows_per_task(r->rows, r->width, WORK), least = cpu_rows_per_task(r->rows, r->width, PIECE);
+    size_t share = r->rows / (TASKS_A_THREAD * (size_t)r->c->threads) / least * least;
+    run_steps(s, r, task, share < least ? least : share < most ? share : most);
 }
 
 /* Flat arrays are cut as rows of width 1. */
@@ -455,7 +463,7 @@ static void sum_squares_task(void *context, size_t task, int worker)
 void cpu_sum_squares(struct stream *s, struct buf sums, struct buf x, size_t n)
 {
     struct rows_run r = {.c = cpu_of(s), .sums = cpu_pointer(sums), .a = cpu_floats(x), .rows = n};
-    run_flat(s, &r, sum_squares_task);
+    run_steps(s, &r, sum_squares_task, SUM_SQUARES_BLOCK);
 }
 
 static void adamw_task(void *context, size_t task, int worker)

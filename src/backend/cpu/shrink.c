@@ -1,7 +1,7 @@
 /* shrink.c — the inner products of low-rank terms on the CPU, and the gradients of their matrices. */
 #include "backend/cpu/products.h"
 
-enum { TERM_ROWS = 256, OUTER_ROWS = 128, OUTER_N = 64, OUTER_K = 128 };
+enum { TERM_ROWS = 256, OUTER_ROWS = 128, OUTER_N = 64, OUTER_K = 128, OUTER_LEAST_K = 32 };
 
 /* ---- h = x Aᵀ, dh = scale · dy B ------------------------------------------------------------- */
 
@@ -75,7 +75,7 @@ void cpu_shrink_back(struct stream *s, const struct shrink *a)
 struct outer_run {
     struct cpu_backend *c;
     const struct outer *a;
-    size_t k_tasks;
+    size_t k_tasks, k_step;
 };
 
 /* Rows × cols of a matrix as f32: in place, or converted into `to`. */
@@ -93,8 +93,8 @@ static void outer_task(void *context, size_t task, int worker)
     const struct outer_run *r = context;
     const struct outer *a = r->a;
     const struct cpu_kernels *k = &r->c->k;
-    size_t n = task / r->k_tasks * OUTER_N, col = task % r->k_tasks * OUTER_K;
-    size_t n_count = size_min(OUTER_N, a->n - n), k_count = size_min(OUTER_K, a->k - col);
+    size_t n = task / r->k_tasks * OUTER_N, col = task % r->k_tasks * r->k_step;
+    size_t n_count = size_min(OUTER_N, a->n - n), k_count = size_min(r->k_step, a->k - col);
     for (size_t row = 0; row < a->rows; row += OUTER_ROWS) {
         size_t rows = size_min(OUTER_ROWS, a->rows - row), lddy = a->lddy, ldx = a->ldx;
         const float *dy = as_floats(k, number_at(cpu_pointer(a->dy), row * lddy + n, a->dy_number), a->dy_number, &lddy,
@@ -108,6 +108,9 @@ static void outer_task(void *context, size_t task, int worker)
 void cpu_outer(struct stream *s, const struct outer *a)
 {
     s->flops += flops_outer(a);
-    struct outer_run r = {.c = cpu_of(s), .a = a, .k_tasks = (a->k + OUTER_K - 1) / OUTER_K};
-    cpu_run(s, outer_task, &r, (a->n + OUTER_N - 1) / OUTER_N * r.k_tasks);
+    struct outer_run r = {.c = cpu_of(s), .a = a, .k_step = OUTER_K};
+    size_t n_tasks = (a->n + OUTER_N - 1) / OUTER_N;
+    while (r.k_step > OUTER_LEAST_K && n_tasks * (a->k / r.k_step) < (size_t)r.c->threads) r.k_step /= 2;
+    r.k_tasks = (a->k + r.k_step - 1) / r.k_step;
+    cpu_run(s, outer_task, &r, n_tasks * r.k_tasks);
 }
