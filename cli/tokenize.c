@@ -157,7 +157,8 @@ static int run(struct arguments *a)
     const struct tokenize *t = a->values;
     struct engine e;
     int given = !!t->text + !!t->chat + !!t->tokens + !!t->lines + !!t->token_lines, status;
-    if (given != 1) return fail_usage(t->common.json, "give one of --text, --chat, --tokens, --lines and --token-lines");
+    if (given != 1)
+        return fail_usage(t->common.json, "give one of --text, --chat, --tokens, --lines and --token-lines");
     status = engine_open(&e, &t->common, OPEN_TOKENIZER);
     if (!status) {
         if (t->text)
