@@ -17,7 +17,7 @@ struct lorac_tokenizer *tokenizer_new(struct memory *m, const char *path)
     vocab_init(&t->vocab, m);
     added_init(&t->raw, m);
     added_init(&t->normalized, m);
-    t->pretokenizer.steps = (struct list){.memory = m, .size = sizeof(struct split_step)};
+    pretokenizer_init(&t->pretokenizer, m);
     t->prefix = t->suffix = (struct list){.memory = m, .size = sizeof(int32_t)};
     t->special = (struct tokenizer_special){-1, -1, -1, -1};
     return t;

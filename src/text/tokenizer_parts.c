@@ -8,7 +8,6 @@
 /* What is known when a part is read. */
 struct parts {
     struct lorac_tokenizer *tokenizer;
-    bool spells_bytes; /* a ByteLevel step came: words now are spelled bytes, and no further cut fits */
     lorac_error *err;
 };
 typedef lorac_status (*part_fn)(struct parts *p, const json_t *part);
@@ -89,71 +88,6 @@ static lorac_status read_added_token(struct parts *p, const json_t *part)
     TRY(get_bool(p, part, "single_word", false, &flags.single_word));
     return tokenizer_add_token(p->tokenizer, json_integer_value(id), json_string_value(content),
                                json_string_length(content), flags, p->err);
-}
-
-/* ---- pre-tokenizer ----------------------------------------------------------------------- */
-
-static lorac_status read_pretokenizer(struct parts *p, const json_t *part);
-
-static lorac_status read_pretokenizers(struct parts *p, const json_t *part)
-{
-    return read_sequence(p, "the pre_tokenizer has no list \"pretokenizers\"", json_object_get(part, "pretokenizers"),
-                         read_pretokenizer);
-}
-
-static lorac_status add_step(struct parts *p, const char *pattern, size_t length, bool literal, struct split_step step)
-{
-    if (p->spells_bytes) return wrong(p, "a pre-tokenizer comes after ByteLevel");
-    return pretokenizer_add(&p->tokenizer->pretokenizer, pattern, length, literal, step, p->tokenizer->path, p->err);
-}
-
-static lorac_status read_split(struct parts *p, const json_t *part)
-{
-    const char *behaviour;
-    const json_t *pattern = json_object_get(part, "pattern"), *regex = json_object_get(pattern, "Regex");
-    const json_t *text = regex ? regex : json_object_get(pattern, "String");
-    struct split_step step = {0};
-    TRY(get_text(p, part, "behavior", &behaviour));
-    TRY(get_bool(p, part, "invert", false, &step.invert));
-    if (!json_is_string(text)) return wrong(p, "a Split has no pattern");
-    if (!strcmp(behaviour, "Removed"))
-        step.behaviour = SPLIT_REMOVED;
-    else if (strcmp(behaviour, "Isolated"))
-        return unsupported(p, "Split behavior", behaviour);
-    return add_step(p, json_string_value(text), json_string_length(text), !regex, step);
-}
-
-/* The reference asks Rust's is_numeric here, which knows Unicode 17; its regular expressions know 16. */
-#define DIGIT "[\\p{N}\\x{11DE0}-\\x{11DE9}\\x{16FF4}-\\x{16FF6}]"
-
-static lorac_status read_digits(struct parts *p, const json_t *part)
-{
-    bool individual;
-    TRY(get_bool(p, part, "individual_digits", false, &individual));
-    const char *pattern = individual ? DIGIT : DIGIT "+";
-    return add_step(p, pattern, strlen(pattern), false, (struct split_step){0});
-}
-
-static lorac_status read_byte_level(struct parts *p, const json_t *part)
-{
-    bool use_regex;
-    struct split_step step = {0};
-    TRY(get_bool(p, part, "use_regex", true, &use_regex));
-    TRY(get_bool(p, part, "add_prefix_space", true, &step.prefix_space));
-    TRY(add_step(p, use_regex ? pattern_gpt2 : NULL, strlen(pattern_gpt2), false, step));
-    p->spells_bytes = true;
-    return LORAC_OK;
-}
-
-static const struct part_kind pretokenizers[] = {{"Sequence", read_pretokenizers},
-                                                 {"Split", read_split},
-                                                 {"Digits", read_digits},
-                                                 {"ByteLevel", read_byte_level},
-                                                 {0}};
-
-static lorac_status read_pretokenizer(struct parts *p, const json_t *part)
-{
-    return read_part(p, "pre-tokenizer", part, pretokenizers);
 }
 
 /* ---- post-processor ---------------------------------------------------------------------- */
@@ -289,8 +223,8 @@ lorac_status tokenizer_read_parts(struct lorac_tokenizer *t, const json_t *root,
     if (normalizer) TRY(read_normalizer(&p, normalizer));
     if (added && !json_is_null(added))
         TRY(read_sequence(&p, "\"added_tokens\" is not a list", added, read_added_token));
-    TRY(read_pretokenizer(&p, json_object_get(root, "pre_tokenizer")));
-    if (!p.spells_bytes) return unsupported(&p, "BPE", "without ByteLevel");
+    TRY(pretokenizer_read(&t->pretokenizer, json_object_get(root, "pre_tokenizer"), t->path, err));
+    if (!t->pretokenizer.byte_level && !t->pretokenizer.spelled) return unsupported(&p, "BPE", "without ByteLevel");
     TRY(read_postprocessor(&p, json_object_get(root, "post_processor")));
     return check_decoder(&p, json_object_get(root, "decoder"));
 }
