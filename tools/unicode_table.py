@@ -221,4 +221,5 @@ def main():
         write_ranges(out, "inert_ranges", inert())
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -1,5 +1,5 @@
-/* alphabet.h — the characters that an expression tells apart, numbered. Code points that are in the same of its sets are one
- * symbol, a byte: text becomes as many bytes as it has characters, and matching needs no Unicode. */
+/* alphabet.h — the characters that an expression tells apart, numbered. Code points that are in the same of its sets
+ * are one symbol, a byte: text becomes as many bytes as it has characters, and matching needs no Unicode. */
 #ifndef TEXT_ALPHABET_H
 #define TEXT_ALPHABET_H
 
@@ -10,9 +10,9 @@ enum { MAX_SYMBOLS = 256, BLOCK = 256 };
 struct alphabet {
     struct memory *memory;
     size_t symbols;
-    uint64_t (*members)[4];         /* (symbols): which sets a symbol is in, a bit each */
+    uint64_t (*members)[4];           /* (symbols): which sets a symbol is in, a bit each */
     uint16_t place[CODE_END / BLOCK]; /* of a block of code points in `blocks` */
-    struct list blocks;             /* uint8_t[BLOCK] */
+    struct list blocks;               /* uint8_t[BLOCK] */
 };
 
 /* At most 255 sets. */

@@ -1,5 +1,5 @@
-/* pretokenize_kinds.c — the pre-tokenizers that a tokenizer.json names, as steps. Each kind is one line of a table; one that
- * is in no table would cut words in a way lorac does not know, and is refused by name. */
+/* pretokenize_kinds.c — the pre-tokenizers that a tokenizer.json names, as steps. Each kind is one line of a table; one
+ * that is in no table would cut words in a way lorac does not know, and is refused by name. */
 #include "text/pretokenize.h"
 
 #include <stdio.h>
@@ -136,14 +136,10 @@ static lorac_status read_fixed_length(const struct reader_state *r, const json_t
 static const struct {
     const char *type;
     kind_fn read;
-} kinds[] = {{"Sequence", read_sequence},
-             {"Split", read_split},
-             {"Digits", read_digits},
-             {"ByteLevel", read_byte_level},
-             {"Whitespace", read_whitespace},
-             {"WhitespaceSplit", read_whitespace_split},
-             {"Punctuation", read_punctuation},
-             {"CharDelimiterSplit", read_delimiter},
+} kinds[] = {{"Sequence", read_sequence},       {"Split", read_split},
+             {"Digits", read_digits},           {"ByteLevel", read_byte_level},
+             {"Whitespace", read_whitespace},   {"WhitespaceSplit", read_whitespace_split},
+             {"Punctuation", read_punctuation}, {"CharDelimiterSplit", read_delimiter},
              {"FixedLength", read_fixed_length}};
 
 lorac_status pretokenizer_read(struct pretokenizer *p, const json_t *part, const char *file, lorac_error *err)

@@ -164,8 +164,8 @@ static void add_item(struct pattern_reader *r, struct code_set *set, int nesting
     else if (pattern_take(r, "["))
         read_class(r, set, nesting + 1);
     else
-        class = pattern_take(r, "\\") ? pattern_escape(r, &first, set) == ESCAPED_CLASS
-                                      : (first = pattern_code(r), false);
+        class =
+            pattern_take(r, "\\") ? pattern_escape(r, &first, set) == ESCAPED_CLASS : (first = pattern_code(r), false);
     bool range = more_than_a_dash(r);
     if (class && range) r->refused = "a range that begins in a class";
     if (class || r->refused) return;

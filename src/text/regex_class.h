@@ -1,4 +1,5 @@
-/* regex_class.h — what regex_parse.c and regex_class.c share: the place in the pattern, and reading characters there. */
+/* regex_class.h — what regex_parse.c and regex_class.c share: the place in the pattern, and reading characters there.
+ */
 #ifndef TEXT_REGEX_CLASS_H
 #define TEXT_REGEX_CLASS_H
 

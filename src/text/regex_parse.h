@@ -1,6 +1,6 @@
-/* regex_parse.h — an expression in Oniguruma's syntax, as the reference reads it, taken apart for PCRE2: every literal and
- * every class becomes a set of code points; all else is syntax that both engines read alike. What could mean something
- * else, or reaches beyond characters (back references, names, callouts), is refused by name. */
+/* regex_parse.h — an expression in Oniguruma's syntax, as the reference reads it, taken apart for PCRE2: every literal
+ * and every class becomes a set of code points; all else is syntax that both engines read alike. What could mean
+ * something else, or reaches beyond characters (back references, names, callouts), is refused by name. */
 #ifndef TEXT_REGEX_PARSE_H
 #define TEXT_REGEX_PARSE_H
 
