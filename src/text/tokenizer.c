@@ -36,7 +36,7 @@ static lorac_status open_json(struct lorac_tokenizer *t, bool map, lorac_error *
 {
     struct os_file file;
     TRY(os_file_open(t->memory, t->path, map, &file, err));
-    lorac_status status = tokenizer_read_json(t, (const char *)file.data, file.size, err);
+    lorac_status status = tokenizer_read_json(t, &file, err);
     os_file_close(&file);
     return status;
 }
@@ -96,7 +96,8 @@ lorac_status tokenizer_open_json_bytes(struct memory *m, const char *text, size_
 {
     struct lorac_tokenizer *t = tokenizer_new(m, "tokenizer.json");
     if (!t) return fail_memory(err, "the tokenizer", sizeof *t);
-    return conclude(t, tokenizer_read_json(t, text, length, err), out, err);
+    struct os_file file = {.data = (const uint8_t *)text, .size = length};
+    return conclude(t, tokenizer_read_json(t, &file, err), out, err);
 }
 
 void lorac_tokenizer_close(lorac_tokenizer *t)

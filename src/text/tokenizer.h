@@ -7,6 +7,7 @@
 
 #include <lorac/tokenizer.h>
 #include "base/json.h"
+#include "base/os.h"
 #include "text/added.h"
 #include "text/bpe.h"
 #include "text/normalize.h"
@@ -43,8 +44,8 @@ lorac_status tokenizer_open_json_bytes(struct memory *m, const char *text, size_
 
 struct gguf;
 lorac_status tokenizer_read_gguf(struct lorac_tokenizer *t, const struct gguf *g, lorac_error *err);
-/* A tokenizer.json's text. */
-lorac_status tokenizer_read_json(struct lorac_tokenizer *t, const char *text, size_t length, lorac_error *err);
+/* A tokenizer.json. */
+lorac_status tokenizer_read_json(struct lorac_tokenizer *t, const struct os_file *file, lorac_error *err);
 /* Refuses a model other than BPE. */
 lorac_status tokenizer_check_model(struct lorac_tokenizer *t, const json_t *root, lorac_error *err);
 /* The pieces of a tokenizer.json other than its vocabulary and merges. */

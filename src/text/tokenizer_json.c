@@ -183,17 +183,31 @@ static int on_end_list(void *context)
 
 /* ---- the whole file ---------------------------------------------------------------------- */
 
-static lorac_status parse(struct stream *s, const char *text, size_t length)
+enum { CHUNK = 1 << 20 };
+
+/* What is read has been copied: the file need not stay in memory. *at: where the reading stopped. */
+static yajl_status feed(yajl_handle handle, const struct os_file *file, size_t *at)
+{
+    for (*at = 0; *at < file->size;) {
+        size_t part = file->size - *at < CHUNK ? file->size - *at : CHUNK;
+        yajl_status result = yajl_parse(handle, file->data + *at, part);
+        *at += yajl_get_bytes_consumed(handle);
+        if (result != yajl_status_ok) return result;
+        os_file_release(file, *at);
+    }
+    return yajl_complete_parse(handle);
+}
+
+static lorac_status parse(struct stream *s, const struct os_file *file)
 {
     static const yajl_callbacks events = {on_null,      on_boolean, NULL,       NULL,          on_number,  on_string,
                                           on_start_map, on_key,     on_end_map, on_start_list, on_end_list};
     yajl_handle handle = yajl_alloc(&events, NULL, s);
     if (!handle) return fail_memory(s->err, "a JSON parser", 0);
-    yajl_status result = yajl_parse(handle, (const unsigned char *)text, length);
-    if (result == yajl_status_ok) result = yajl_complete_parse(handle);
+    size_t at;
+    yajl_status result = feed(handle, file, &at);
     if (result != yajl_status_ok && s->status == LORAC_OK)
-        s->status = fail(s->err, LORAC_FORMAT, s->tokenizer->path, "the JSON is damaged at byte %zu",
-                         yajl_get_bytes_consumed(handle));
+        s->status = fail(s->err, LORAC_FORMAT, s->tokenizer->path, "the JSON is damaged at byte %zu", at);
     yajl_free(handle);
     return s->status;
 }
@@ -226,7 +240,7 @@ static lorac_status read_rest(struct stream *s)
     return status;
 }
 
-lorac_status tokenizer_read_json(struct lorac_tokenizer *t, const char *text, size_t length, lorac_error *err)
+lorac_status tokenizer_read_json(struct lorac_tokenizer *t, const struct os_file *file, lorac_error *err)
 {
     struct memory *m = t->memory;
     struct stream s = {.tokenizer = t,
@@ -236,7 +250,7 @@ lorac_status tokenizer_read_json(struct lorac_tokenizer *t, const char *text, si
                        .merge_bytes = {.memory = m},
                        .merges = {.memory = m, .size = sizeof(struct merge_span)}};
     s.rest = yajl_gen_alloc(NULL);
-    lorac_status status = s.rest ? parse(&s, text, length) : fail_memory(err, "JSON", 0);
+    lorac_status status = s.rest ? parse(&s, file) : fail_memory(err, "JSON", 0);
     if (status == LORAC_OK) status = read_rest(&s);
     if (s.rest) yajl_gen_free(s.rest);
     text_free(&s.key);

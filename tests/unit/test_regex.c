@@ -1,5 +1,6 @@
 /* test_regex.c — regular expressions and pre-tokenizers against the `tokenizers` package (tests/golden/regex, made by
- * tools/golden_regex.py): which of all code points a class takes, where texts are cut; expressions that must be refused. */
+ * tools/golden_regex.py): which of all code points a class takes, where texts are cut; expressions that must be
+ * refused. */
 #include "text/pretokenize.h"
 
 #include "base/os.h"
