@@ -36,11 +36,12 @@ struct run {
     struct regex_match *match;
     word_fn word;
     void *context;
+    bool first; /* nothing of the whole text came before */
 };
 
-static lorac_status cut(const struct run *run, size_t step, const char *text, size_t length, lorac_error *err);
+static lorac_status cut(struct run *run, size_t step, const char *text, size_t length, lorac_error *err);
 
-static lorac_status pass_on(const struct run *run, size_t step, bool matched, const char *text, size_t length,
+static lorac_status pass_on(struct run *run, size_t step, bool matched, const char *text, size_t length,
                             lorac_error *err)
 {
     const struct split_step *s = (const struct split_step *)run->pretokenizer->steps.items + step;
@@ -49,8 +50,7 @@ static lorac_status pass_on(const struct run *run, size_t step, bool matched, co
 }
 
 /* After an empty match the search goes on one character later; the cut stays where the match was. */
-static lorac_status cut_at_matches(const struct run *run, size_t step, const char *text, size_t length,
-                                   lorac_error *err)
+static lorac_status cut_at_matches(struct run *run, size_t step, const char *text, size_t length, lorac_error *err)
 {
     const struct regex *regex = ((const struct split_step *)run->pretokenizer->steps.items)[step].regex;
     size_t done = 0, start, end;
@@ -66,8 +66,7 @@ static lorac_status cut_at_matches(const struct run *run, size_t step, const cha
     return pass_on(run, step, false, text + done, length - done, err);
 }
 
-static lorac_status cut_with_space(const struct run *run, size_t step, const char *text, size_t length,
-                                   lorac_error *err)
+static lorac_status cut_with_space(struct run *run, size_t step, const char *text, size_t length, lorac_error *err)
 {
     struct text spaced = {.memory = run->pretokenizer->steps.memory};
     text_puts(&spaced, " ");
@@ -78,18 +77,36 @@ static lorac_status cut_with_space(const struct run *run, size_t step, const cha
     return status;
 }
 
-static lorac_status cut(const struct run *run, size_t step, const char *text, size_t length, lorac_error *err)
+static lorac_status cut_at_marks(struct run *run, size_t step, const char *text, size_t length, lorac_error *err)
 {
-    if (step == run->pretokenizer->steps.count) return run->word(run->context, text, length, err);
+    const struct metaspace *m = &((const struct split_step *)run->pretokenizer->steps.items)[step].metaspace;
+    struct text marked = {.memory = run->pretokenizer->steps.memory};
+    metaspace_mark(m, run->first, text, length, &marked);
+    lorac_status status = marked.failed ? fail_memory(err, "text", length) : LORAC_OK;
+    for (size_t at = 0, end; at < marked.length && status == LORAC_OK; at = end) {
+        end = m->split ? metaspace_word_end(m, marked.data, marked.length, at) : marked.length;
+        status = cut(run, step + 1, marked.data + at, end - at, err);
+    }
+    text_free(&marked);
+    return status;
+}
+
+static lorac_status cut(struct run *run, size_t step, const char *text, size_t length, lorac_error *err)
+{
+    if (step == run->pretokenizer->steps.count) {
+        run->first = false;
+        return run->word(run->context, text, length, err);
+    }
     const struct split_step *s = (const struct split_step *)run->pretokenizer->steps.items + step;
+    if (*s->metaspace.mark) return cut_at_marks(run, step, text, length, err);
     if (s->prefix_space && text[0] != ' ') return cut_with_space(run, step, text, length, err);
     if (!s->regex) return cut(run, step + 1, text, length, err);
     return cut_at_matches(run, step, text, length, err);
 }
 
-lorac_status pretokenize(const struct pretokenizer *p, struct regex_match *match, const char *text, size_t length,
-                         word_fn word, void *context, lorac_error *err)
+lorac_status pretokenize(const struct pretokenizer *p, struct regex_match *match, bool first, const char *text,
+                         size_t length, word_fn word, void *context, lorac_error *err)
 {
-    struct run run = {p, match, word, context};
+    struct run run = {p, match, word, context, first};
     return length ? cut(&run, 0, text, length, err) : LORAC_OK;
 }

@@ -5,6 +5,7 @@
 #ifndef TEXT_PRETOKENIZE_H
 #define TEXT_PRETOKENIZE_H
 
+#include "text/metaspace.h"
 #include "text/regex.h"
 
 enum split_behaviour { SPLIT_ISOLATED, SPLIT_REMOVED };
@@ -12,8 +13,9 @@ enum split_behaviour { SPLIT_ISOLATED, SPLIT_REMOVED };
 struct split_step {
     struct regex *regex; /* NULL: the piece stays whole */
     enum split_behaviour behaviour;
-    bool invert;       /* what lies between the matches counts as match */
-    bool prefix_space; /* a piece that does not begin with a space gets one */
+    bool invert;                /* what lies between the matches counts as match */
+    bool prefix_space;          /* a piece that does not begin with a space gets one */
+    struct metaspace metaspace; /* in place of all above */
 };
 
 struct pretokenizer {
@@ -25,9 +27,9 @@ lorac_status pretokenizer_add(struct pretokenizer *p, const char *pattern, size_
 void pretokenizer_free(struct pretokenizer *p);
 
 typedef lorac_status (*word_fn)(void *context, const char *word, size_t length, lorac_error *err);
-/* Calls `word` for each word of text (valid UTF-8), in order. */
-lorac_status pretokenize(const struct pretokenizer *p, struct regex_match *match, const char *text, size_t length,
-                         word_fn word, void *context, lorac_error *err);
+/* Calls `word` for each word of text (valid UTF-8), in order. `first`: the text is not a later piece of a whole. */
+lorac_status pretokenize(const struct pretokenizer *p, struct regex_match *match, bool first, const char *text,
+                         size_t length, word_fn word, void *context, lorac_error *err);
 
 /* The expressions that families of models share. */
 extern const char pattern_gpt2[], pattern_llama3[], pattern_qwen2[];

@@ -17,6 +17,10 @@ struct lorac_tokenizer *tokenizer_new(struct memory *m, const char *path)
     vocab_init(&t->vocab, m);
     added_init(&t->raw, m);
     added_init(&t->normalized, m);
+    normalizer_init(&t->normalizer, m);
+    decoder_init(&t->decoder, m);
+    t->model = &model_bpe;
+    t->scores = (struct list){.memory = m, .size = sizeof(double)};
     t->pretokenizer.steps = (struct list){.memory = m, .size = sizeof(struct split_step)};
     t->prefix = t->suffix = (struct list){.memory = m, .size = sizeof(int32_t)};
     t->special = (struct tokenizer_special){-1, -1, -1, -1};
@@ -105,6 +109,11 @@ void lorac_tokenizer_close(lorac_tokenizer *t)
     struct memory *m = t->memory;
     vocab_free(&t->vocab);
     bpe_free(&t->bpe);
+    unigram_free(&t->unigram);
+    wordpiece_free(&t->wordpiece);
+    normalizer_free(&t->normalizer);
+    decoder_free(&t->decoder);
+    list_free(&t->scores);
     added_free(&t->raw);
     added_free(&t->normalized);
     pretokenizer_free(&t->pretokenizer);
@@ -135,8 +144,11 @@ int32_t tokenizer_find(const struct lorac_tokenizer *t, const char *content, siz
 static lorac_status look_for(struct lorac_tokenizer *t, struct added_token token, const char *content, lorac_error *err)
 {
     struct text buffer = {.memory = t->memory};
+    struct regex_match *match;
+    TRY(regex_match_create(&match, err));
     lorac_status status = LORAC_OK;
-    if (token.normalized) status = normalize(&t->normalizer, &buffer, &content, &token.length, err);
+    if (token.normalized) status = normalize(&t->normalizer, match, &buffer, &content, &token.length, err);
+    regex_match_free(match);
     if (status == LORAC_OK && token.length)
         status = added_put(token.normalized ? &t->normalized : &t->raw, token, content, err);
     text_free(&buffer);

@@ -148,5 +148,6 @@ lorac_status tokenizer_read_gguf(struct lorac_tokenizer *t, const struct gguf *g
     t->bpe.ignore_merges = families[family].ignore_merges;
     TRY(pretokenizer_add(&t->pretokenizer, families[family].pattern, strlen(families[family].pattern), false,
                          (struct split_step){0}, g->path, err));
+    if (!decoder_add(&t->decoder, decoder_kind_named("ByteLevel"), err)) return LORAC_OUT_OF_MEMORY;
     return read_special(t, g, families[family].adds_bos, err);
 }
