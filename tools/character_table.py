@@ -6,6 +6,7 @@ Lowercase as an arithmetic mapping of ranges; the characters that StripAccents, 
 remove. Each is asked for every scalar value."""
 import ctypes
 import os
+import struct
 import sys
 import tokenizers
 from tokenizers import normalizers
@@ -62,6 +63,24 @@ def compatibility():
     return found
 
 
+def graphemes():
+    """The characters that the reference joins to a letter before, to one behind, and utf8proc does not, or the reverse.
+
+    The reference shows its graphemes in Precompiled alone: this charsmap turns "A" and all that is one grapheme with it to "a"."""
+    units = [0] * 1024
+    units[0], units[0x141] = 0x100 << 10, 0x200 << 10 | 1 << 8 | 0x41
+    precompiled = normalizers.Precompiled(struct.pack("<I1024I", 4096, *units) + b"a\0")
+    lib = ctypes.CDLL("libutf8proc.so.2")
+    after, before = [], []  # the reference joins what utf8proc parts, or the other way round
+    for c in CODES:
+        if chr(c) in "A\r\n": continue
+        joined = precompiled.normalize_str("A" + chr(c)) == "a"
+        if joined == bool(lib.utf8proc_grapheme_break(0x41, c) & 1): after.append(c)
+        joined = precompiled.normalize_str(chr(c) + "A\u030a") != chr(c) + "a"
+        if joined == bool(lib.utf8proc_grapheme_break(c, 0x41) & 1): before.append(c)
+    return after, before
+
+
 def rows(items, each):
     lines = [", ".join(items[i:i + each]) for i in range(0, len(items), each)]
     return "".join(f"    {line},\n" for line in lines)
@@ -88,6 +107,13 @@ def main():
                 f" * tools/character_table.py from tokenizers {tokenizers.__version__}. Do not edit; included by normalize_forms.c alone. */\n"
                 "/* clang-format off */\nstatic const uint32_t incompatible_ranges[][2] = {\n")
         f.write(rows([f"{{0x{a:X}, 0x{b:X}}}" for a, b in ranges(compatibility())], 6) + "};\n/* clang-format on */\n")
+    after, before = graphemes()
+    with open(os.path.join(sys.argv[1], "unicode_graphemes.h"), "w") as f:
+        f.write("/* unicode_graphemes.h — characters that the reference joins to a letter before or behind and utf8proc does not, or the\n * reverse: made by"
+                f" tools/character_table.py from tokenizers {tokenizers.__version__}. Do not edit; included by charsmap.c alone. */\n/* clang-format off */\n")
+        for name, codes in (("after_letter", after), ("before_letter", before)):
+            f.write(f"static const uint32_t {name}[][2] = {{\n" + rows([f"{{0x{a:X}, 0x{b:X}}}" for a, b in ranges(codes)], 6) + "};\n")
+        f.write("/* clang-format on */\n")
 
 
 main()

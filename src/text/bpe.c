@@ -64,6 +64,11 @@ void bpe_free(struct bpe *b)
     *b = (struct bpe){0};
 }
 
+void bpe_add_merge_ids(struct bpe *b, struct merge merge)
+{
+    b->merges[slot_of(b, merge.left, merge.right)] = merge;
+}
+
 lorac_status bpe_add_merge(struct bpe *b, const struct vocab *v, uint32_t rank, const char *left, size_t left_length,
                            const char *right, size_t right_length, const char *file, lorac_error *err)
 {
@@ -79,7 +84,7 @@ lorac_status bpe_add_merge(struct bpe *b, const struct vocab *v, uint32_t rank, 
     if (ids[0] < 0 || ids[1] < 0 || id < 0)
         return fail(err, LORAC_FORMAT, file, "merge %u, \"%.*s\" + \"%.*s\", names a token that the vocabulary lacks",
                     rank, (int)left_length, left, (int)right_length, right);
-    b->merges[slot_of(b, ids[0], ids[1])] = (struct merge){ids[0], ids[1], rank, id};
+    bpe_add_merge_ids(b, (struct merge){ids[0], ids[1], rank, id});
     return LORAC_OK;
 }
 

@@ -46,6 +46,8 @@ void bpe_free(struct bpe *b);
 lorac_status bpe_add_merge(struct bpe *b, const struct vocab *v, uint32_t rank, const char *left, size_t left_length,
                            const char *right, size_t right_length, const char *file, lorac_error *err);
 
+void bpe_add_merge_ids(struct bpe *b, struct merge merge);
+
 /* After the merges and settings: words are text whose characters are tokens, as SentencePiece's are. */
 lorac_status bpe_use_characters(struct bpe *b, const struct vocab *v, lorac_error *err);
 void bpe_characters_free(struct bpe_characters *c);

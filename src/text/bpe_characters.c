@@ -65,8 +65,8 @@ struct loading {
     const struct bpe *bpe;
     struct bpe_symbol *symbols;
     size_t count;
-    bool plain;      /* the last symbol is a character's own token */
-    bool unknown;    /* an unknown token waits for its place: it follows the bytes that come before a known character */
+    bool plain;   /* the last symbol is a character's own token */
+    bool unknown; /* an unknown token waits for its place: it follows the bytes that come before a known character */
 };
 
 static void put(struct loading *l, int32_t id, bool plain)
@@ -148,7 +148,8 @@ lorac_status bpe_use_characters(struct bpe *b, const struct vocab *v, lorac_erro
         c->byte_token[byte] = vocab_find(v, name, 6);
         if (byte < 128) c->ascii[byte] = vocab_find(v, (const char[]){(char)byte}, 1);
     }
-    return b->prefix || b->suffix ? LORAC_OK : find_joined(c, b, v, err); /* spelled symbols are not single characters */
+    return b->prefix || b->suffix ? LORAC_OK
+                                  : find_joined(c, b, v, err); /* spelled symbols are not single characters */
 }
 
 void bpe_characters_free(struct bpe_characters *c)

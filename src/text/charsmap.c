@@ -8,6 +8,7 @@
 #include "base/reader.h"
 #include <string.h>
 #include <utf8proc.h>
+#include "text/unicode_graphemes.h"
 
 struct charsmap {
     struct memory *memory;
@@ -70,6 +71,32 @@ static const char *look_up(const struct charsmap *c, const uint8_t *key, size_t 
 
 /* ---- text -------------------------------------------------------------------------------- */
 
+#define IS_IN(code, ranges) is_in(code, ranges, sizeof(ranges) / sizeof *(ranges))
+
+static bool is_in(uint32_t code, const uint32_t (*ranges)[2], size_t count)
+{
+    size_t low = 0, high = count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (ranges[middle][1] < code)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < count && ranges[low][0] <= code;
+}
+
+/* utf8proc's answer, turned where the reference's tables differ. Characters that end a line or are controls join
+ * nothing. */
+static bool is_break(uint32_t before, uint32_t code, utf8proc_int32_t *state)
+{
+    bool breaks = utf8proc_grapheme_break_stateful((int32_t)before, (int32_t)code, state);
+    utf8proc_category_t category = utf8proc_category((int32_t)before);
+    bool control =
+        category == UTF8PROC_CATEGORY_CC || category == UTF8PROC_CATEGORY_ZL || category == UTF8PROC_CATEGORY_ZP;
+    return breaks != (!control && (IS_IN(code, after_letter) || IS_IN(before, before_letter)));
+}
+
 /* How many bytes from `at` are one grapheme. */
 static size_t grapheme_length(const uint8_t *p, size_t length)
 {
@@ -80,7 +107,7 @@ static size_t grapheme_length(const uint8_t *p, size_t length)
     for (; at < length; at += size, before = code) {
         if (p[at] < 0x80 && before < 0x80 && (p[at] != '\n' || before != '\r')) break;
         size = utf8_decode(p + at, length - at, &code);
-        if (!size || utf8proc_grapheme_break_stateful((int32_t)before, (int32_t)code, &state)) break;
+        if (!size || is_break(before, code, &state)) break;
     }
     return at;
 }

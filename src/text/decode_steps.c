@@ -96,7 +96,10 @@ static lorac_status push_join(struct decoder_run *run, size_t step, struct decod
 
 static int hex(char c)
 {
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'A' && c <= 'F' ? c - 'A' + 10 : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+    return c >= '0' && c <= '9'   ? c - '0'
+           : c >= 'A' && c <= 'F' ? c - 'A' + 10
+           : c >= 'a' && c <= 'f' ? c - 'a' + 10
+                                  : -1;
 }
 
 /* "<0xE6>": its byte, -1: another token. A plus sign is taken for a zero, as in the reference. */
@@ -164,7 +167,8 @@ static lorac_status push_strip(struct decoder_run *run, size_t step, struct deco
     size_t length = state->held.length;
     while (kept < s->stop && length >= marker && !memcmp(state->held.data + length - marker, s->marker, marker))
         length -= marker, kept++;
-    TRY(decoder_give_piece(run, step, (struct decoder_piece){length ? state->held.data : "", length, begins, p.ends}, err));
+    TRY(decoder_give_piece(run, step, (struct decoder_piece){length ? state->held.data : "", length, begins, p.ends},
+                           err));
     if (kept) memmove(state->held.data, state->held.data + length, kept * marker);
     state->held.length = p.ends ? 0 : kept * marker;
     return LORAC_OK;
@@ -183,9 +187,9 @@ static lorac_status push_metaspace(struct decoder_run *run, size_t step, struct 
 /* English as it is written: no space before a full stop, a suffix joined to its word. */
 static void clean_up(struct text *text)
 {
-    static const char *const pairs[][2] = {{" .", "."},         {" ?", "?"},     {" !", "!"},     {" ,", ","},
-                                           {" ' ", "'"},        {" n't", "n't"}, {" 'm", "'m"},   {" do not", " don't"},
-                                           {" 's", "'s"},       {" 've", "'ve"}, {" 're", "'re"}};
+    static const char *const pairs[][2] = {{" .", "."},   {" ?", "?"},     {" !", "!"},    {" ,", ","},
+                                           {" ' ", "'"},  {" n't", "n't"}, {" 'm", "'m"},  {" do not", " don't"},
+                                           {" 's", "'s"}, {" 've", "'ve"}, {" 're", "'re"}};
     for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
         struct text before = *text;
         *text = (struct text){.memory = before.memory, .failed = before.failed};
@@ -235,8 +239,8 @@ static lorac_status push_ctc(struct decoder_run *run, size_t step, struct decode
 {
     const struct decoder_step *s = step_of(run, step);
     struct decoder_state *state = &run->states[step];
-    bool repeats = state->open && state->held.length == p.length &&
-                   (!p.length || !memcmp(state->held.data, p.text, p.length));
+    bool repeats =
+        state->open && state->held.length == p.length && (!p.length || !memcmp(state->held.data, p.text, p.length));
     state->open = true;
     if (repeats) return LORAC_OK;
     state->held.length = 0;
@@ -261,10 +265,14 @@ const struct decoder_kind decoder_join = {"", false, push_join, NULL};
 const struct decoder_kind *decoder_kind_named(const char *type)
 {
     static const struct decoder_kind kinds[] = {
-        {"ByteLevel", false, push_bytes, finish_bytes},   {"ByteFallback", false, push_fallback, give_bytes},
-        {"Fuse", true, push_fuse, finish_fused},          {"Replace", false, push_replace, NULL},
-        {"Strip", true, push_strip, NULL},                {"Metaspace", false, push_metaspace, NULL},
-        {"WordPiece", false, push_word_piece, NULL},      {"BPEDecoder", false, push_suffixed, finish_suffixed},
+        {"ByteLevel", false, push_bytes, finish_bytes},
+        {"ByteFallback", false, push_fallback, give_bytes},
+        {"Fuse", true, push_fuse, finish_fused},
+        {"Replace", false, push_replace, NULL},
+        {"Strip", true, push_strip, NULL},
+        {"Metaspace", false, push_metaspace, NULL},
+        {"WordPiece", false, push_word_piece, NULL},
+        {"BPEDecoder", false, push_suffixed, finish_suffixed},
         {"CTC", false, push_ctc, NULL},
     };
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)

@@ -1,10 +1,15 @@
-/* metaspace.h — SentencePiece's way with spaces: each becomes U+2581 (or another mark), and one is put before the text. */
+/* metaspace.h — SentencePiece's way with spaces: each becomes U+2581 (or another mark), and one is put before the text.
+ */
 #ifndef TEXT_METASPACE_H
 #define TEXT_METASPACE_H
 
 #include "base/memory.h"
 
-enum metaspace_prepend { PREPEND_ALWAYS, PREPEND_FIRST, PREPEND_NEVER }; /* to every piece, to one that begins the text */
+enum metaspace_prepend {
+    PREPEND_ALWAYS,
+    PREPEND_FIRST,
+    PREPEND_NEVER
+}; /* to every piece, to one that begins the text */
 
 struct metaspace {
     char mark[5]; /* one character; empty: the step is no Metaspace */

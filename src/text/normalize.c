@@ -98,3 +98,22 @@ lorac_status normalize_byte_level(const struct normalizer_step *step, struct reg
     byte_level_spell(&alphabet, out, (const uint8_t *)text, length);
     return LORAC_OK;
 }
+
+lorac_status normalize_spaces(const struct normalizer_step *step, struct regex_match *match, const char *text,
+                              size_t length, struct text *out, lorac_error *err)
+{
+    static const char mark[] = "\xE2\x96\x81";
+    size_t at = 0;
+    while (step->trim && length && text[length - 1] == ' ') length--;
+    while (step->trim && at < length && text[at] == ' ') at++;
+    bool marked = (step->escape && at < length && text[at] == ' ') || (length - at >= 3 && !memcmp(text + at, mark, 3));
+    if (step->mark_again && marked) text_puts(out, mark);
+    for (size_t end; at < length; at = end) {
+        for (end = at; end < length && text[end] != ' ';) end++;
+        text_add(out, text + at, end - at);
+        if (end == length) break;
+        text_puts(out, step->escape ? mark : " ");
+        for (end++; step->trim && end < length && text[end] == ' ';) end++;
+    }
+    return LORAC_OK;
+}

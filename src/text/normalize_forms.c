@@ -53,7 +53,6 @@ static size_t next_inert(int form, const uint8_t *p, size_t length, size_t at, s
 
 /* ---- a part without inert characters ----------------------------------------------------- */
 
-
 static int32_t *codes_of(const struct text *codes)
 {
     return (int32_t *)(void *)codes->data;
@@ -89,7 +88,7 @@ static bool sort_marks(struct memory *m, int32_t *marks, size_t count)
     if (!copy) return sorted;
     memcpy(copy, marks, count * sizeof *copy);
     for (size_t i = 0; i < count; i++) before[(order_of(copy[i]) & 255) + 1]++;
-    for (size_t class = 1; class < 257; class++) before[class] += before[class - 1];
+    for (size_t class = 1; class < 257; class ++) before[class] += before[class - 1];
     for (size_t i = 0; i < count; i++) marks[before[order_of(copy[i]) & 255]++] = copy[i];
     mem_free(m, copy);
     return true;

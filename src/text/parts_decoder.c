@@ -77,11 +77,16 @@ static lorac_status read_ctc(struct parts *p, const json_t *part)
     return parts_bool(p, part, "cleanup", true, &step->cleanup);
 }
 
-static const struct part_kind decoders[] = {{"Sequence", read_sequence},    {"ByteLevel", read_plain},
-                                            {"ByteFallback", read_plain},   {"Fuse", read_plain},
-                                            {"Replace", read_replace},      {"Strip", read_strip},
-                                            {"Metaspace", read_metaspace},  {"WordPiece", read_word_piece},
-                                            {"BPEDecoder", read_suffixed},  {"CTC", read_ctc},
+static const struct part_kind decoders[] = {{"Sequence", read_sequence},
+                                            {"ByteLevel", read_plain},
+                                            {"ByteFallback", read_plain},
+                                            {"Fuse", read_plain},
+                                            {"Replace", read_replace},
+                                            {"Strip", read_strip},
+                                            {"Metaspace", read_metaspace},
+                                            {"WordPiece", read_word_piece},
+                                            {"BPEDecoder", read_suffixed},
+                                            {"CTC", read_ctc},
                                             {0}};
 
 lorac_status parts_read_decoder(struct parts *p, const json_t *part)

@@ -92,8 +92,11 @@ static const char *type_of(const json_t *model)
 
 lorac_status parts_read_model(struct parts *p, const json_t *model)
 {
-    static const struct part_kind models[] = {
-        {"BPE", read_bpe}, {"Unigram", read_unigram}, {"WordPiece", read_wordpiece}, {"WordLevel", read_wordlevel}, {0}};
+    static const struct part_kind models[] = {{"BPE", read_bpe},
+                                              {"Unigram", read_unigram},
+                                              {"WordPiece", read_wordpiece},
+                                              {"WordLevel", read_wordlevel},
+                                              {0}};
     if (!json_is_object(model)) return parts_wrong(p, "there is no \"model\"");
     const char *type = type_of(model);
     if (p->spells_bytes && strcmp(type, "BPE")) return parts_unsupported(p, "ByteLevel with model", type);

@@ -101,12 +101,21 @@ static lorac_status read_plain(struct parts *p, const json_t *part)
     return add(p, plain[i].apply) ? LORAC_OK : LORAC_OUT_OF_MEMORY;
 }
 
-static const struct part_kind normalizers[] = {
-    {"Sequence", read_sequence}, {"Replace", read_replace},         {"Prepend", read_prepend},
-    {"Strip", read_strip},       {"BertNormalizer", read_bert},     {"Precompiled", read_precompiled},
-    {"NFC", read_form},          {"NFD", read_form},                {"NFKC", read_form},
-    {"NFKD", read_form},         {"Lowercase", read_plain},         {"StripAccents", read_plain},
-    {"Nmt", read_plain},         {"ByteLevel", read_plain},         {0}};
+static const struct part_kind normalizers[] = {{"Sequence", read_sequence},
+                                               {"Replace", read_replace},
+                                               {"Prepend", read_prepend},
+                                               {"Strip", read_strip},
+                                               {"BertNormalizer", read_bert},
+                                               {"Precompiled", read_precompiled},
+                                               {"NFC", read_form},
+                                               {"NFD", read_form},
+                                               {"NFKC", read_form},
+                                               {"NFKD", read_form},
+                                               {"Lowercase", read_plain},
+                                               {"StripAccents", read_plain},
+                                               {"Nmt", read_plain},
+                                               {"ByteLevel", read_plain},
+                                               {0}};
 
 lorac_status parts_read_normalizer(struct parts *p, const json_t *part)
 {

@@ -85,12 +85,9 @@ static lorac_status read_bert(struct parts *p, const json_t *part)
     return status;
 }
 
-static const struct part_kind postprocessors[] = {{"Sequence", read_postprocessors},
-                                                  {"TemplateProcessing", read_template},
-                                                  {"BertProcessing", read_bert},
-                                                  {"RobertaProcessing", read_bert},
-                                                  {"ByteLevel", read_offsets},
-                                                  {0}};
+static const struct part_kind postprocessors[] = {
+    {"Sequence", read_postprocessors}, {"TemplateProcessing", read_template}, {"BertProcessing", read_bert},
+    {"RobertaProcessing", read_bert},  {"ByteLevel", read_offsets},           {0}};
 
 lorac_status parts_read_postprocessor(struct parts *p, const json_t *part)
 {

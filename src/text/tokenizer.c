@@ -36,14 +36,27 @@ static lorac_status open_gguf(struct lorac_tokenizer *t, bool map, lorac_error *
     return status;
 }
 
-static lorac_status open_json(struct lorac_tokenizer *t, bool map, lorac_error *err)
+/* Reads a file's bytes; `config` is the tokenizer_config.json beside it, NULL where there is none. */
+typedef lorac_status (*read_fn)(struct lorac_tokenizer *t, const uint8_t *bytes, size_t size, const json_t *config,
+                                lorac_error *err);
+
+static lorac_status read_json(struct lorac_tokenizer *t, const uint8_t *bytes, size_t size, const json_t *config,
+                              lorac_error *err)
 {
-    struct os_file file;
-    TRY(os_file_open(t->memory, t->path, map, &file, err));
-    lorac_status status = tokenizer_read_json(t, (const char *)file.data, file.size, err);
-    os_file_close(&file);
-    return status;
+    return tokenizer_read_json(t, (const char *)bytes, size, err);
 }
+
+/* The kinds of file, the most telling first. */
+static const struct file_kind {
+    const char *name;       /* in a folder */
+    const char *part, *end; /* of the name of a file that is given itself */
+    read_fn read;
+} file_kinds[] = {
+    {"tokenizer.json", "", ".json", read_json},
+    {"tokenizer.model", "", ".model", tokenizer_read_model},
+    {"spiece.model", "", ".model", tokenizer_read_model},
+};
+enum { FILE_KINDS = sizeof file_kinds / sizeof *file_kinds };
 
 static char *folder_of(struct memory *m, const char *path)
 {
@@ -51,30 +64,63 @@ static char *folder_of(struct memory *m, const char *path)
     return !slash ? mem_text(m, ".", 1) : mem_text(m, path, slash == path ? 1 : (size_t)(slash - path));
 }
 
-/* t->path becomes the tokenizer.json's. */
-static lorac_status find_json(struct lorac_tokenizer *t, lorac_error *err)
+/* t->path becomes the file's in the folder. */
+static lorac_status find_file(struct lorac_tokenizer *t, const struct file_kind **kind, lorac_error *err)
 {
-    char *json = os_join(t->memory, t->path, "tokenizer.json");
-    if (!json) return fail_memory(err, "a path", strlen(t->path));
-    bool found = os_is_file(json);
-    mem_free(t->memory, found ? t->path : json);
-    if (!found) return fail(err, LORAC_NOT_FOUND, t->path, "there is no tokenizer.json in this folder");
-    t->path = json;
-    return LORAC_OK;
+    for (size_t i = 0; i < FILE_KINDS; i++) {
+        char *path = os_join(t->memory, t->path, file_kinds[i].name);
+        if (!path) return fail_memory(err, "a path", strlen(t->path));
+        bool found = os_is_file(path);
+        mem_free(t->memory, found ? t->path : path);
+        if (!found) continue;
+        t->path = path;
+        *kind = &file_kinds[i];
+        return LORAC_OK;
+    }
+    return fail(err, LORAC_NOT_FOUND, t->path,
+                "there is no tokenizer.json, tekken.json or tokenizer.model in this folder");
 }
 
-static lorac_status open_json_and_folder(struct lorac_tokenizer *t, bool map, lorac_error *err)
+/* A file of another name is taken for a tokenizer.json. */
+static const struct file_kind *kind_of(const char *path)
 {
-    if (os_is_folder(t->path)) TRY(find_json(t, err));
-    TRY(open_json(t, map, err));
+    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+    for (size_t i = FILE_KINDS; i-- > 0;) {
+        size_t length = strlen(name), end = strlen(file_kinds[i].end);
+        if (strstr(name, file_kinds[i].part) && length >= end && !strcmp(name + length - end, file_kinds[i].end))
+            return &file_kinds[i];
+    }
+    return &file_kinds[0];
+}
+
+static lorac_status read_file(struct lorac_tokenizer *t, bool map, const struct file_kind *kind, const char *folder,
+                              lorac_error *err)
+{
+    struct os_file file;
+    json_t *config = NULL;
+    TRY(os_file_open(t->memory, t->path, map, &file, err));
+    lorac_status status = tokenizer_read_config(t->memory, folder, "tokenizer_config.json", &config, err);
+    if (status == LORAC_OK) status = kind->read(t, file.data, file.size, config, err);
+    json_decref(config);
+    os_file_close(&file);
+    return status;
+}
+
+static lorac_status open_file_and_folder(struct lorac_tokenizer *t, bool map, lorac_error *err)
+{
+    const struct file_kind *kind = NULL;
+    if (os_is_folder(t->path))
+        TRY(find_file(t, &kind, err));
+    else
+        kind = kind_of(t->path);
     char *folder = folder_of(t->memory, t->path);
     if (!folder) return fail_memory(err, "a path", strlen(t->path));
-    lorac_status status = tokenizer_read_folder(t, folder, err);
+    lorac_status status = read_file(t, map, kind, folder, err);
+    if (status == LORAC_OK) status = tokenizer_read_folder(t, folder, err);
     mem_free(t->memory, folder);
     return status;
 }
 
-/* Hands over what a reader filled, or closes it. */
 static lorac_status conclude(struct lorac_tokenizer *t, lorac_status status, struct lorac_tokenizer **out,
                              lorac_error *err)
 {
@@ -92,7 +138,7 @@ lorac_status tokenizer_open(struct memory *m, bool map, const char *path, struct
     struct lorac_tokenizer *t = tokenizer_new(m, path);
     if (!t) return fail_memory(err, "the tokenizer", sizeof *t);
     bool is_gguf = !os_is_folder(path) && gguf_is(path);
-    return conclude(t, is_gguf ? open_gguf(t, map, err) : open_json_and_folder(t, map, err), out, err);
+    return conclude(t, is_gguf ? open_gguf(t, map, err) : open_file_and_folder(t, map, err), out, err);
 }
 
 lorac_status tokenizer_open_json_bytes(struct memory *m, const char *text, size_t length, struct lorac_tokenizer **out,

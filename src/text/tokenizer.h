@@ -52,8 +52,14 @@ struct gguf;
 lorac_status tokenizer_read_gguf(struct lorac_tokenizer *t, const struct gguf *g, lorac_error *err);
 /* A tokenizer.json's text. */
 lorac_status tokenizer_read_json(struct lorac_tokenizer *t, const char *text, size_t length, lorac_error *err);
+/* A tokenizer.model's bytes; `config`: the tokenizer_config.json beside it, or NULL. */
+lorac_status tokenizer_read_model(struct lorac_tokenizer *t, const uint8_t *bytes, size_t size, const json_t *config,
+                                  lorac_error *err);
 /* The pieces of a tokenizer.json other than its vocabulary and merges. */
 lorac_status tokenizer_read_parts(struct lorac_tokenizer *t, const json_t *root, lorac_error *err);
+/* *value is NULL where there is no such file. */
+lorac_status tokenizer_read_config(struct memory *m, const char *folder, const char *name, json_t **value,
+                                   lorac_error *err);
 /* The files beside a tokenizer.json. */
 lorac_status tokenizer_read_folder(struct lorac_tokenizer *t, const char *folder, lorac_error *err);
 

@@ -7,10 +7,10 @@
 #include "text/vocab.h"
 
 struct trie_node {
-    uint32_t first;  /* of its children, in trie.nodes */
-    uint16_t count;  /* of its children */
-    uint8_t byte;    /* that leads here */
-    int32_t id;      /* the token that ends here, -1: none */
+    uint32_t first; /* of its children, in trie.nodes */
+    uint16_t count; /* of its children */
+    uint8_t byte;   /* that leads here */
+    int32_t id;     /* the token that ends here, -1: none */
 };
 struct trie {
     struct memory *memory;

@@ -144,8 +144,8 @@ static void turn(struct unigram_node *nodes, size_t length)
 }
 
 /* Unknown characters side by side count as one. */
-static lorac_status put_path(const struct unigram *u, const struct vocab *v, const struct unigram_node *nodes, const uint8_t *text,
-                             size_t length, struct text *ids, lorac_error *err)
+static lorac_status put_path(const struct unigram *u, const struct vocab *v, const struct unigram_node *nodes,
+                             const uint8_t *text, size_t length, struct text *ids, lorac_error *err)
 {
     size_t unknown_from = 0;
     bool unknown = false;
@@ -161,8 +161,8 @@ static lorac_status put_path(const struct unigram *u, const struct vocab *v, con
     return unknown ? put_unknown(u, v, text + unknown_from, length - unknown_from, ids, err) : LORAC_OK;
 }
 
-lorac_status unigram_encode(const struct unigram *u, const struct vocab *v, struct unigram_scratch *s,
-                            const char *text, size_t length, struct text *ids, lorac_error *err)
+lorac_status unigram_encode(const struct unigram *u, const struct vocab *v, struct unigram_scratch *s, const char *text,
+                            size_t length, struct text *ids, lorac_error *err)
 {
     const uint8_t *bytes = (const uint8_t *)text;
     if (length > MAX_TEXT)

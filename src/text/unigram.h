@@ -1,6 +1,7 @@
 /* unigram.h — the cut of a text into tokens whose scores (log probabilities) sum highest (Kudo 2018), by Viterbi.
  *
- * From each character the tree of tokens is walked once, so the time is linear in the text for a given longest token. */
+ * From each character the tree of tokens is walked once, so the time is linear in the text for a given longest token.
+ */
 #ifndef TEXT_UNIGRAM_H
 #define TEXT_UNIGRAM_H
 
@@ -30,7 +31,7 @@ struct unigram_scratch {
 void unigram_scratch_free(struct unigram_scratch *s);
 
 /* Appends the ids (int32_t) of a text (valid UTF-8) to *ids. */
-lorac_status unigram_encode(const struct unigram *u, const struct vocab *v, struct unigram_scratch *s,
-                            const char *text, size_t length, struct text *ids, lorac_error *err);
+lorac_status unigram_encode(const struct unigram *u, const struct vocab *v, struct unigram_scratch *s, const char *text,
+                            size_t length, struct text *ids, lorac_error *err);
 
 #endif
