@@ -23,9 +23,15 @@ bool protobuf_next(struct reader *r, struct protobuf_field *field)
     uint64_t key = read_varint(r);
     *field = (struct protobuf_field){.number = (uint32_t)(key >> 3)};
     switch ((enum wire)(key & 7)) {
-    case VARINT: field->value = read_varint(r); break;
-    case FIXED_64: field->value = reader_u64(r); break;
-    case FIXED_32: field->value = reader_u32(r); break;
+    case VARINT:
+        field->value = read_varint(r);
+        break;
+    case FIXED_64:
+        field->value = reader_u64(r);
+        break;
+    case FIXED_32:
+        field->value = reader_u32(r);
+        break;
     case BYTES: {
         uint64_t length = read_varint(r);
         field->length = length <= reader_left(r) ? (size_t)length : 0;
@@ -33,7 +39,8 @@ bool protobuf_next(struct reader *r, struct protobuf_field *field)
         field->bytes = reader_take(r, field->length);
         break;
     }
-    default: r->failed = true;
+    default:
+        r->failed = true;
     }
     if (!field->number || key >> 3 > UINT32_MAX) r->failed = true;
     return !r->failed;

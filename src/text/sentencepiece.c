@@ -9,13 +9,13 @@
 
 /* ---- families ---------------------------------------------------------------------------- */
 
-#define MARK "\xE2\x96\x81"
+#define MARK              "\xE2\x96\x81"
 #define REPLACE(from, to) "{\"type\":\"Replace\",\"pattern\":{\"String\":\"" from "\"},\"content\":\"" to "\"}"
 #define METASPACE(scheme, split)                                                                                       \
     "{\"type\":\"Metaspace\",\"replacement\":\"" MARK "\",\"prepend_scheme\":\"" scheme "\",\"split\":" split "}"
 #define SEQUENCE(key, list) "{\"type\":\"Sequence\",\"" key "\":[" list "]}"
-#define TO_BYTES REPLACE(MARK, " ") ",{\"type\":\"ByteFallback\"},{\"type\":\"Fuse\"}"
-#define STRIP ",{\"type\":\"Strip\",\"content\":\" \",\"start\":1,\"stop\":0}"
+#define TO_BYTES            REPLACE(MARK, " ") ",{\"type\":\"ByteFallback\"},{\"type\":\"Fuse\"}"
+#define STRIP               ",{\"type\":\"Strip\",\"content\":\" \",\"start\":1,\"stop\":0}"
 
 /* What tokenizer.json would hold; `plain` where the file asks for no space before the text. */
 struct sentencepiece_family {
@@ -24,9 +24,9 @@ struct sentencepiece_family {
     bool settled;       /* the class decides alone: bytes stand for unknown text, the file's normaliser is not asked */
     bool drops_unknown; /* unknown text without byte tokens gives nothing */
     const char *parts, *plain;
-    const char *specials;                 /* tokens that are special if the vocabulary has them */
-    enum merge_order order, gguf_order;   /* in a tokenizer.model, in a GGUF */
-    int extra_ids;                        /* T5: that many <extra_id_N> follow the pieces */
+    const char *specials;               /* tokens that are special if the vocabulary has them */
+    enum merge_order order, gguf_order; /* in a tokenizer.model, in a GGUF */
+    int extra_ids;                      /* T5: that many <extra_id_N> follow the pieces */
 };
 
 static const struct sentencepiece_family families[] = {
@@ -40,24 +40,27 @@ static const struct sentencepiece_family families[] = {
     {.classes = "T5Tokenizer T5TokenizerFast",
      .architectures = "*",
      .unigram = true,
-     .parts = "{\"pre_tokenizer\":" SEQUENCE("pretokenizers",
-              "{\"type\":\"Split\",\"pattern\":{\"Regex\":\"\\\\s+\"},\"behavior\":\"Removed\",\"invert\":false}," METASPACE("always", "true"))
-              ",\"decoder\":" METASPACE("always", "true") "}",
+     .parts = "{\"pre_tokenizer\":" SEQUENCE(
+         "pretokenizers",
+         "{\"type\":\"Split\",\"pattern\":{\"Regex\":\"\\\\s+\"},\"behavior\":\"Removed\",\"invert\":false}," METASPACE(
+             "always", "true")) ",\"decoder\":" METASPACE("always", "true") "}",
      .specials = "<unk> </s> <pad>",
      .extra_ids = 100},
     {.classes = "",
      .architectures = "phi3",
      .settled = true,
      .drops_unknown = true,
-     .parts = "{\"normalizer\":" SEQUENCE("normalizers", "{\"type\":\"Prepend\",\"prepend\":\"" MARK "\"}," REPLACE(" ", MARK))
-              ",\"decoder\":" SEQUENCE("decoders", TO_BYTES STRIP) "}",
+     .parts = "{\"normalizer\":" SEQUENCE(
+         "normalizers", "{\"type\":\"Prepend\",\"prepend\":\"" MARK
+                        "\"}," REPLACE(" ", MARK)) ",\"decoder\":" SEQUENCE("decoders", TO_BYTES STRIP) "}",
      .specials = "<unk> <s> </s>",
      .gguf_order = MERGE_BY_SCORE_LONG_LEFT},
     {.classes = "LlamaTokenizer LlamaTokenizerFast CodeLlamaTokenizer CodeLlamaTokenizerFast",
      .architectures = "*",
      .settled = true,
      .drops_unknown = true,
-     .parts = "{\"pre_tokenizer\":" METASPACE("first", "false") ",\"decoder\":" SEQUENCE("decoders", TO_BYTES STRIP) "}",
+     .parts =
+         "{\"pre_tokenizer\":" METASPACE("first", "false") ",\"decoder\":" SEQUENCE("decoders", TO_BYTES STRIP) "}",
      .plain = "{\"pre_tokenizer\":" METASPACE("never", "false") ",\"decoder\":" SEQUENCE("decoders", TO_BYTES) "}",
      .specials = "<unk> <s> </s>",
      .order = MERGE_BY_ID,
@@ -137,9 +140,9 @@ static lorac_status add_special(struct sentencepiece *s, int32_t id, bool specia
     struct token token = t->vocab.tokens[id];
     struct text copy = {.memory = t->memory}; /* adding may move the vocabulary's bytes */
     text_add(&copy, vocab_bytes(&t->vocab, &token), token.length);
-    lorac_status status = copy.failed ? fail_memory(err, "added tokens", token.length)
-                                      : tokenizer_add_token(t, id, copy.data, copy.length,
-                                                            (struct added_token){.special = special}, err);
+    lorac_status status =
+        copy.failed ? fail_memory(err, "added tokens", token.length)
+                    : tokenizer_add_token(t, id, copy.data, copy.length, (struct added_token){.special = special}, err);
     text_free(&copy);
     return status;
 }
@@ -233,13 +236,13 @@ static json_t *general_pretokenizer(const struct sentencepiece *s, const struct 
 static json_t *general_decoder(const struct sentencepiece *s)
 {
     json_t *list = json_array();
-    json_array_append_new(list, json_pack("{s:s, s:{s:s}, s:s}", "type", "Replace", "pattern", "String", MARK, "content",
-                                          " "));
+    json_array_append_new(
+        list, json_pack("{s:s, s:{s:s}, s:s}", "type", "Replace", "pattern", "String", MARK, "content", " "));
     if (s->byte_fallback) json_array_append_new(list, json_pack("{s:s}", "type", "ByteFallback"));
     if (s->byte_fallback || s->dummy_prefix) json_array_append_new(list, json_pack("{s:s}", "type", "Fuse"));
     if (s->dummy_prefix)
-        json_array_append_new(list, json_pack("{s:s, s:s, s:i, s:i}", "type", "Strip", "content", " ", "start", 1,
-                                              "stop", 0));
+        json_array_append_new(
+            list, json_pack("{s:s, s:s, s:i, s:i}", "type", "Strip", "content", " ", "start", 1, "stop", 0));
     return json_pack("{s:s, s:o}", "type", "Sequence", "decoders", list);
 }
 
@@ -247,9 +250,9 @@ static lorac_status general_parts(const struct sentencepiece *s, bool *has_users
 {
     struct text users = {.memory = s->tokenizer->memory};
     bool made = user_pattern(s, &users);
-    *root = made ? json_pack("{s:o, s:o}", "pre_tokenizer", general_pretokenizer(s, &users), "decoder",
-                             general_decoder(s))
-                 : NULL;
+    *root =
+        made ? json_pack("{s:o, s:o}", "pre_tokenizer", general_pretokenizer(s, &users), "decoder", general_decoder(s))
+             : NULL;
     *has_users = users.length > 0;
     text_free(&users);
     return *root ? LORAC_OK : fail_memory(err, "the tokenizer's parts", 0);
@@ -314,7 +317,7 @@ lorac_status sentencepiece_finish(struct sentencepiece *s, lorac_error *err)
     if (!s->types.count) return fail(err, LORAC_FORMAT, s->path, "there are no pieces");
     s->byte_fallback |= s->family->settled;
     if (s->unigram) TRY(add_extra_ids(s, err));
-    if (!s->unigram && !t->bpe.memory) TRY(sentencepiece_merges(s, err));
+    if (!s->unigram && !t->bpe.memory) TRY(vocab_merges(t, s->order, s->types.items, err));
     TRY(add_charsmap(s, err));
     TRY(add_spaces(s, err));
     TRY(read_parts(s, err));

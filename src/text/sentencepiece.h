@@ -5,24 +5,7 @@
 #ifndef TEXT_SENTENCEPIECE_H
 #define TEXT_SENTENCEPIECE_H
 
-#include "text/tokenizer.h"
-
-enum piece_type { /* numbered as in the files */
-                  PIECE_NORMAL = 1,
-                  PIECE_UNKNOWN,
-                  PIECE_CONTROL,
-                  PIECE_USER_DEFINED,
-                  PIECE_UNUSED,
-                  PIECE_BYTE
-};
-
-/* Which pairs of pieces merge first. */
-enum merge_order {
-    MERGE_BY_ID,              /* of what they become; the shorter left side first */
-    MERGE_BY_SCORE,           /* the highest, then by id; normal pieces alone merge */
-    MERGE_BY_SCORE_LONG_LEFT, /* the highest; the longer left side, then the longer right side, then by id */
-    MERGE_BY_ID_LONG_LEFT
-};
+#include "text/vocab_merges.h"
 
 struct sentencepiece {
     struct lorac_tokenizer *tokenizer; /* its vocab is filled, and its scores */
@@ -50,8 +33,5 @@ lorac_status sentencepiece_add(struct sentencepiece *s, const char *piece, size_
                                enum piece_type type, lorac_error *err);
 /* After the last piece, or with t->bpe's merges from elsewhere: the rest of the tokenizer. */
 lorac_status sentencepiece_finish(struct sentencepiece *s, lorac_error *err);
-
-/* The model's merges, from all ways to cut its pieces in two pieces (sentencepiece_merges.c). */
-lorac_status sentencepiece_merges(struct sentencepiece *s, lorac_error *err);
 
 #endif

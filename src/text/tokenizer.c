@@ -53,6 +53,7 @@ static const struct file_kind {
     read_fn read;
 } file_kinds[] = {
     {"tokenizer.json", "", ".json", read_json},
+    {"tekken.json", "tekken", ".json", tokenizer_read_tekken},
     {"tokenizer.model", "", ".model", tokenizer_read_model},
     {"spiece.model", "", ".model", tokenizer_read_model},
 };

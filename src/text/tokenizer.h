@@ -55,6 +55,11 @@ lorac_status tokenizer_read_json(struct lorac_tokenizer *t, const char *text, si
 /* A tokenizer.model's bytes; `config`: the tokenizer_config.json beside it, or NULL. */
 lorac_status tokenizer_read_model(struct lorac_tokenizer *t, const uint8_t *bytes, size_t size, const json_t *config,
                                   lorac_error *err);
+/* A tekken.json's; tiktoken's lines, which some files called tokenizer.model hold. */
+lorac_status tokenizer_read_tekken(struct lorac_tokenizer *t, const uint8_t *bytes, size_t size, const json_t *config,
+                                   lorac_error *err);
+bool tokenizer_is_tiktoken(const uint8_t *bytes, size_t size);
+lorac_status tokenizer_read_tiktoken(struct lorac_tokenizer *t, const uint8_t *bytes, size_t size, lorac_error *err);
 /* The pieces of a tokenizer.json other than its vocabulary and merges. */
 lorac_status tokenizer_read_parts(struct lorac_tokenizer *t, const json_t *root, lorac_error *err);
 /* *value is NULL where there is no such file. */

@@ -1,4 +1,4 @@
-/* tokenizer_model.c — a tokenizer.model: SentencePiece's ModelProto, a protocol buffer. */
+/* tokenizer_model.c — a tokenizer.model: SentencePiece's ModelProto, a protocol buffer, or tiktoken's lines. */
 #include "base/protobuf.h"
 #include "text/sentencepiece.h"
 
@@ -67,7 +67,8 @@ static void read_trainer(struct model_file *f, const struct protobuf_field *fiel
 
 static void read_normalizer(struct model_file *f, const struct protobuf_field *field)
 {
-    if (field->number == NORMALIZER_CHARSMAP) f->pieces.charsmap = field->bytes, f->pieces.charsmap_length = field->length;
+    if (field->number == NORMALIZER_CHARSMAP)
+        f->pieces.charsmap = field->bytes, f->pieces.charsmap_length = field->length;
     if (field->number == NORMALIZER_DUMMY_PREFIX) f->pieces.dummy_prefix = field->value != 0;
     if (field->number == NORMALIZER_REMOVE_SPACES) f->pieces.remove_extra_spaces = field->value != 0;
     if (field->number == NORMALIZER_ESCAPE_SPACES) f->pieces.escape_spaces = field->value != 0;
@@ -94,8 +95,8 @@ static lorac_status finish(struct model_file *f, lorac_error *err)
 {
     struct lorac_tokenizer *t = f->pieces.tokenizer;
     if (f->type != TYPE_UNIGRAM && f->type != TYPE_BPE)
-        return fail(err, LORAC_UNSUPPORTED, f->pieces.path, "a SentencePiece model of words or characters (model_type %d)",
-                    (int)f->type);
+        return fail(err, LORAC_UNSUPPORTED, f->pieces.path,
+                    "a SentencePiece model of words or characters (model_type %d)", (int)f->type);
     f->pieces.unigram = f->type == TYPE_UNIGRAM;
     f->pieces.unknown = t->special.unknown = in_range(f, f->unknown);
     t->special.bos = in_range(f, f->bos);
@@ -115,6 +116,7 @@ static lorac_status read_class(struct model_file *f, const json_t *config, lorac
 lorac_status tokenizer_read_model(struct lorac_tokenizer *t, const uint8_t *bytes, size_t size, const json_t *config,
                                   lorac_error *err)
 {
+    if (tokenizer_is_tiktoken(bytes, size)) return tokenizer_read_tiktoken(t, bytes, size, err);
     struct model_file f = {.type = TYPE_UNIGRAM, .unknown = 0, .bos = 1, .eos = 2};
     sentencepiece_init(&f.pieces, t);
     lorac_status status = read_class(&f, config, err);

@@ -152,9 +152,21 @@ static lorac_status read_metaspace(struct parts *p, const json_t *part)
     return add_step(p, NULL, 0, false, step);
 }
 
-static const struct part_kind pretokenizers[] = {{"Sequence", read_pretokenizers}, {"Split", read_split},
-                                                 {"Digits", read_digits},          {"ByteLevel", read_byte_level},
-                                                 {"Metaspace", read_metaspace},    {0}};
+/* White space goes, a punctuation mark is a word. */
+static lorac_status read_bert(struct parts *p, const json_t *part)
+{
+    static const char spaces[] = "\\s+", marks[] = "[\\p{P}!-/:-@\\[-`{-~]";
+    TRY(add_step(p, spaces, strlen(spaces), false, (struct split_step){.behaviour = SPLIT_REMOVED}));
+    return add_step(p, marks, strlen(marks), false, (struct split_step){0});
+}
+
+static const struct part_kind pretokenizers[] = {{"Sequence", read_pretokenizers},
+                                                 {"Split", read_split},
+                                                 {"Digits", read_digits},
+                                                 {"ByteLevel", read_byte_level},
+                                                 {"Metaspace", read_metaspace},
+                                                 {"BertPreTokenizer", read_bert},
+                                                 {0}};
 
 lorac_status parts_read_pretokenizer(struct parts *p, const json_t *part)
 {
