@@ -45,6 +45,7 @@ struct run {
     struct regex_match *match;
     word_fn word;
     void *context;
+    bool first;        /* nothing of the whole text came before */
     struct text bytes; /* of a spelled word */
 };
 
@@ -129,8 +130,23 @@ static lorac_status cut_copy(struct run *run, size_t step, bool space, bool spel
     return status;
 }
 
+static lorac_status cut_at_marks(struct run *run, size_t step, const char *text, size_t length, lorac_error *err)
+{
+    const struct metaspace *m = &((const struct split_step *)run->pretokenizer->steps.items)[step].metaspace;
+    struct text marked = {.memory = run->pretokenizer->steps.memory};
+    metaspace_mark(m, run->first, text, length, &marked);
+    lorac_status status = marked.failed ? fail_memory(err, "text", length) : LORAC_OK;
+    for (size_t at = 0, end; at < marked.length && status == LORAC_OK; at = end) {
+        end = m->split ? metaspace_word_end(m, marked.data, marked.length, at) : marked.length;
+        status = cut(run, step + 1, marked.data + at, end - at, err);
+    }
+    text_free(&marked);
+    return status;
+}
+
 static lorac_status give_word(struct run *run, const char *text, size_t length, lorac_error *err)
 {
+    run->first = false;
     if (!run->pretokenizer->spelled) return run->word(run->context, text, length, err);
     run->bytes.length = 0;
     byte_level_read(&run->pretokenizer->alphabet, &run->bytes, text, length);
@@ -142,16 +158,17 @@ static lorac_status cut(struct run *run, size_t step, const char *text, size_t l
 {
     if (step == run->pretokenizer->steps.count) return give_word(run, text, length, err);
     const struct split_step *s = (const struct split_step *)run->pretokenizer->steps.items + step;
+    if (*s->metaspace.mark) return cut_at_marks(run, step, text, length, err);
     bool space = s->prefix_space && text[0] != ' ';
     if (space || s->spell) return cut_copy(run, step, space, s->spell, text, length, err);
     if (!s->regex) return cut(run, step + 1, text, length, err);
     return cut_at_matches(run, s->regex, step, text, length, err);
 }
 
-lorac_status pretokenize(const struct pretokenizer *p, struct regex_match *match, const char *text, size_t length,
-                         word_fn word, void *context, lorac_error *err)
+lorac_status pretokenize(const struct pretokenizer *p, struct regex_match *match, bool first, const char *text,
+                         size_t length, word_fn word, void *context, lorac_error *err)
 {
-    struct run run = {p, match, word, context, {.memory = p->steps.memory}};
+    struct run run = {p, match, word, context, first, {.memory = p->steps.memory}};
     lorac_status status = length ? cut(&run, 0, text, length, err) : LORAC_OK;
     text_free(&run.bytes);
     return status;

@@ -7,6 +7,7 @@
 
 #include "base/json.h"
 #include "text/bytelevel.h"
+#include "text/metaspace.h"
 #include "text/regex.h"
 
 /* Of the cuts, what becomes of a match and of what lies between two. */
@@ -21,9 +22,10 @@ enum split_behaviour {
 struct split_step {
     struct regex *regex; /* NULL: the piece stays whole */
     enum split_behaviour behaviour;
-    bool invert;       /* what lies between the matches counts as match */
-    bool prefix_space; /* a piece that does not begin with a space gets one */
-    bool spell;        /* the piece's bytes become characters of the byte alphabet */
+    bool invert;                /* what lies between the matches counts as match */
+    bool prefix_space;          /* a piece that does not begin with a space gets one */
+    bool spell;                 /* the piece's bytes become characters of the byte alphabet */
+    struct metaspace metaspace; /* in place of all above */
 };
 
 struct pretokenizer {
@@ -42,9 +44,10 @@ lorac_status pretokenizer_add(struct pretokenizer *p, const char *pattern, size_
 lorac_status pretokenizer_read(struct pretokenizer *p, const json_t *part, const char *file, lorac_error *err);
 
 typedef lorac_status (*word_fn)(void *context, const char *word, size_t length, lorac_error *err);
-/* Calls `word` for each word of text (valid UTF-8), in order. Words that are bytes may be cut inside a character. */
-lorac_status pretokenize(const struct pretokenizer *p, struct regex_match *match, const char *text, size_t length,
-                         word_fn word, void *context, lorac_error *err);
+/* Calls `word` for each word of text (valid UTF-8), in order. Words that are bytes may be cut inside a character.
+ * `first`: the text is not a later piece of a whole. */
+lorac_status pretokenize(const struct pretokenizer *p, struct regex_match *match, bool first, const char *text,
+                         size_t length, word_fn word, void *context, lorac_error *err);
 
 /* The expressions that families of models share. */
 extern const char pattern_gpt2[], pattern_llama3[], pattern_qwen2[];

@@ -2,6 +2,7 @@
  * that is in no table would cut words in a way lorac does not know, and is refused by name. */
 #include "text/pretokenize.h"
 
+#include "base/reader.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -133,14 +134,47 @@ static lorac_status read_fixed_length(const struct reader_state *r, const json_t
     return add_pattern(r, pattern, (struct split_step){0});
 }
 
+static lorac_status read_metaspace(const struct reader_state *r, const json_t *part)
+{
+    static const char *const schemes[] = {"always", "first", "never"}; /* in the order of metaspace_prepend */
+    struct split_step step = {0};
+    const char *mark, *scheme;
+    bool prefix;
+    TRY(json_get_text(part, "replacement", "\xE2\x96\x81", &mark, r->file, r->err));
+    TRY(get_bool(r, part, "add_prefix_space", true, &prefix)); /* older files */
+    TRY(json_get_text(part, "prepend_scheme", prefix ? "always" : "never", &scheme, r->file, r->err));
+    TRY(get_bool(r, part, "split", true, &step.metaspace.split));
+    if (!*mark || utf8_length((const uint8_t *)mark, strlen(mark)) != strlen(mark))
+        return wrong(r, "a Metaspace's replacement is not one character");
+    memcpy(step.metaspace.mark, mark, strlen(mark) + 1);
+    size_t at = 0, count = sizeof schemes / sizeof *schemes;
+    while (at < count && strcmp(schemes[at], scheme)) at++;
+    if (at == count) return wrong(r, "a Metaspace's prepend_scheme is none of always, first and never");
+    step.metaspace.prepend = (enum metaspace_prepend)at;
+    return add_step(r, NULL, 0, false, step);
+}
+
+/* White space goes, a punctuation mark is a word. */
+static lorac_status read_bert(const struct reader_state *r, const json_t *part)
+{
+    TRY(add_pattern(r, "\\p{!space}", (struct split_step){.behaviour = SPLIT_REMOVED}));
+    return add_pattern(r, "\\p{!punctuation}", (struct split_step){0});
+}
+
 static const struct {
     const char *type;
     kind_fn read;
-} kinds[] = {{"Sequence", read_sequence},       {"Split", read_split},
-             {"Digits", read_digits},           {"ByteLevel", read_byte_level},
-             {"Whitespace", read_whitespace},   {"WhitespaceSplit", read_whitespace_split},
-             {"Punctuation", read_punctuation}, {"CharDelimiterSplit", read_delimiter},
-             {"FixedLength", read_fixed_length}};
+} kinds[] = {{"Sequence", read_sequence},
+             {"Split", read_split},
+             {"Digits", read_digits},
+             {"ByteLevel", read_byte_level},
+             {"Whitespace", read_whitespace},
+             {"WhitespaceSplit", read_whitespace_split},
+             {"Punctuation", read_punctuation},
+             {"CharDelimiterSplit", read_delimiter},
+             {"FixedLength", read_fixed_length},
+             {"Metaspace", read_metaspace},
+             {"BertPreTokenizer", read_bert}};
 
 lorac_status pretokenizer_read(struct pretokenizer *p, const json_t *part, const char *file, lorac_error *err)
 {

@@ -1,6 +1,7 @@
-/* test_tokenizer_samples.c — the real tokenizers of model families on a few hundred hard texts, against hashes of what the
- * `tokenizers` package gives (tests/golden/samples, made by tools/golden_samples.py). The files are too large to keep:
- * those that tools/get_tokenizers.py has not put into $LORAC_TOKENIZERS (~/.cache/lorac-tokenizers) are named and skipped. */
+/* test_tokenizer_samples.c — the real tokenizers of model families on a few hundred hard texts, against hashes of what
+ * the `tokenizers` package gives (tests/golden/samples, made by tools/golden_samples.py). The files are too large to
+ * keep: those that tools/get_tokenizers.py has not put into $LORAC_TOKENIZERS (~/.cache/lorac-tokenizers) are named and
+ * skipped. */
 #include "text/tokenizer.h"
 
 #include "base/os.h"
@@ -88,7 +89,8 @@ static bool is_same_file(const char *path, const json_t *row)
 
 static void test_samples(void **state)
 {
-    json_t *rows = read_lines(TEST_DATA "/samples/tokenizers.jsonl"), *texts = read_lines(TEST_DATA "/samples/texts.jsonl");
+    json_t *rows = read_lines(TEST_DATA "/samples/tokenizers.jsonl"),
+           *texts = read_lines(TEST_DATA "/samples/texts.jsonl");
     const char *given = getenv("LORAC_TOKENIZERS"), *home = getenv("HOME");
     size_t checked = 0;
     assert_true(json_array_size(texts) >= 300);
@@ -96,7 +98,10 @@ static void test_samples(void **state)
         const json_t *row = json_array_get(rows, i);
         const char *name = json_string_value(json_object_get(row, "name"));
         char path[2048];
-        snprintf(path, sizeof path, "%s%s/%s/tokenizer.json", given ? given : home ? home : "",
+        snprintf(path, sizeof path, "%s%s/%s/tokenizer.json",
+                 given  ? given
+                 : home ? home
+                        : "",
                  given ? "" : "/.cache/lorac-tokenizers", name);
         if (is_same_file(path, row))
             check_tokenizer(path, row, texts), checked++;
