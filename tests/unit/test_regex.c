@@ -144,7 +144,7 @@ static void check_splits(const json_t *row, void *context)
     for (size_t i = 0; i < json_array_size(splits); i++) {
         const json_t *text = json_array_get(json_array_get(splits, i), 0);
         struct words w = {&p, json_array_get(json_array_get(splits, i), 1), json_string_value(text), 0};
-        if (pretokenize(&p, match, json_string_value(text), json_string_length(text), check_word, &w, &err))
+        if (pretokenize(&p, match, true, json_string_value(text), json_string_length(text), check_word, &w, &err))
             fail_msg("%s", err.message);
         if (w.count != json_array_size(w.expected)) fail_msg("\"%s\": too few words", w.text);
     }
