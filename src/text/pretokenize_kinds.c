@@ -149,7 +149,9 @@ static lorac_status read_metaspace(const struct reader_state *r, const json_t *p
     memcpy(step.metaspace.mark, mark, strlen(mark) + 1);
     size_t at = 0, count = sizeof schemes / sizeof *schemes;
     while (at < count && strcmp(schemes[at], scheme)) at++;
-    if (at == count) return wrong(r, "a Metaspace's prepend_scheme is none of always, first and never");
+    if (at == count)
+        return fail(r->err, LORAC_UNSUPPORTED, r->file, "prepend_scheme \"%.100s\" is not one that lorac knows",
+                    scheme);
     step.metaspace.prepend = (enum metaspace_prepend)at;
     return add_step(r, NULL, 0, false, step);
 }
