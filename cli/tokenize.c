@@ -7,7 +7,7 @@
 
 struct tokenize {
     struct common common;
-    const char *text, *chat, *tokens, *lines;
+    const char *text, *chat, *tokens, *lines, *token_lines;
     bool special;
 };
 
@@ -19,6 +19,8 @@ static const struct option option_table[] = {
     OPTION(TEXT, struct tokenize, tokens, "tokens", .value = "IDS", .help = "ids to decode, such as 1,2,3"),
     OPTION(TEXT, struct tokenize, lines, "lines", .value = "FILE",
            .help = "one JSON string a line; prints one object a line"),
+    OPTION(TEXT, struct tokenize, token_lines, "token-lines", .value = "FILE",
+           .help = "one JSON list of ids a line to decode; prints one object a line"),
     SECTION("Tokenizer (the model's)"),
     OPTION(TEXT, struct tokenize, common.tokenizer, "tokenizer", .value = "PATH",
            .help = "a tokenizer.json, a GGUF file or a folder, in place of --model"),
@@ -72,16 +74,12 @@ static int encode_chat(const struct tokenize *t, const lorac_tokenizer *tokenize
     return status;
 }
 
-static int decode(const struct tokenize *t, const lorac_tokenizer *tokenizer)
+static int decode(const struct tokenize *t, const lorac_tokenizer *tokenizer, const int32_t *ids, size_t count)
 {
     lorac_error err;
-    size_t count, length;
+    size_t length;
     char *text;
-    int32_t *ids = parse_ids(t->common.json, "tokens", t->tokens, &count);
-    if (!ids) return 2;
-    lorac_status failed = lorac_tokenizer_decode(tokenizer, ids, count, 0, &text, &length, &err);
-    free(ids);
-    if (failed) return fail_error(t->common.json, &err);
+    if (lorac_tokenizer_decode(tokenizer, ids, count, 0, &text, &length, &err)) return fail_error(t->common.json, &err);
     if (t->common.json)
         json_print_line(stdout, json_pack("{s:o}", "text", json_text(text, length)));
     else
@@ -90,10 +88,52 @@ static int decode(const struct tokenize *t, const lorac_tokenizer *tokenizer)
     return 0;
 }
 
-static int encode_lines(const struct tokenize *t, const lorac_tokenizer *tokenizer)
+static int decode_option(const struct tokenize *t, const lorac_tokenizer *tokenizer)
+{
+    size_t count;
+    int32_t *ids = parse_ids(t->common.json, "tokens", t->tokens, &count);
+    int status = ids ? decode(t, tokenizer, ids, count) : 2;
+    free(ids);
+    return status;
+}
+
+/* ---- lines of JSON ----------------------------------------------------------------------- */
+
+enum { NOT_THIS = -1 }; /* the line holds something else */
+typedef int (*line_fn)(const struct tokenize *t, const lorac_tokenizer *tokenizer, const json_t *value);
+
+static int encode_line(const struct tokenize *t, const lorac_tokenizer *tokenizer, const json_t *value)
+{
+    if (!json_is_string(value)) return NOT_THIS;
+    return encode(t, tokenizer, json_string_value(value), json_string_length(value), NULL);
+}
+
+static bool read_ids(const json_t *list, int32_t *ids)
+{
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        json_int_t id = json_integer_value(json_array_get(list, i));
+        if (!json_is_integer(json_array_get(list, i)) || id < 0 || id > INT32_MAX) return false;
+        ids[i] = (int32_t)id;
+    }
+    return true;
+}
+
+static int decode_line(const struct tokenize *t, const lorac_tokenizer *tokenizer, const json_t *value)
+{
+    size_t count = json_array_size(value);
+    if (!json_is_array(value)) return NOT_THIS;
+    int32_t *ids = malloc((count + 1) * sizeof *ids);
+    if (!ids) return fail_status(t->common.json, LORAC_OUT_OF_MEMORY, "", "out of memory");
+    int status = read_ids(value, ids) ? decode(t, tokenizer, ids, count) : NOT_THIS;
+    free(ids);
+    return status;
+}
+
+static int each_line(const struct tokenize *t, const lorac_tokenizer *tokenizer, const char *file, line_fn fn,
+                     const char *expected)
 {
     size_t length, number = 0;
-    char *all = read_whole(t->common.json, t->lines, &length);
+    char *all = read_whole(t->common.json, file, &length);
     int status = all ? 0 : 1;
     for (char *line = all, *end; line && !status && line < all + length; line = end + 1) {
         end = memchr(line, '\n', (size_t)(all + length - line));
@@ -102,11 +142,10 @@ static int encode_lines(const struct tokenize *t, const lorac_tokenizer *tokeniz
         if (strspn(line, " \t\r") >= (size_t)(end - line)) continue;
         json_error_t bad;
         json_t *value = json_loadb(line, (size_t)(end - line), JSON_DECODE_ANY | JSON_ALLOW_NUL, &bad);
-        if (json_is_string(value))
-            status = encode(t, tokenizer, json_string_value(value), json_string_length(value), NULL);
-        else
-            status = fail_status(t->common.json, LORAC_FORMAT, t->lines, "%s:%zu: expected a JSON string%s%s", t->lines,
-                                 number, value ? "" : ": ", value ? "" : bad.text);
+        status = fn(t, tokenizer, value);
+        if (status == NOT_THIS)
+            status = fail_status(t->common.json, LORAC_FORMAT, file, "%s:%zu: expected %s%s%s", file, number, expected,
+                                 value ? "" : ": ", value ? "" : bad.text);
         json_decref(value);
     }
     free(all);
@@ -117,8 +156,9 @@ static int run(struct arguments *a)
 {
     const struct tokenize *t = a->values;
     struct engine e;
-    int given = !!t->text + !!t->chat + !!t->tokens + !!t->lines, status;
-    if (given != 1) return fail_usage(t->common.json, "give one of --text, --chat, --tokens and --lines");
+    int given = !!t->text + !!t->chat + !!t->tokens + !!t->lines + !!t->token_lines, status;
+    if (given != 1)
+        return fail_usage(t->common.json, "give one of --text, --chat, --tokens, --lines and --token-lines");
     status = engine_open(&e, &t->common, OPEN_TOKENIZER);
     if (!status) {
         if (t->text)
@@ -126,9 +166,11 @@ static int run(struct arguments *a)
         else if (t->chat)
             status = encode_chat(t, e.tokenizer);
         else if (t->tokens)
-            status = decode(t, e.tokenizer);
+            status = decode_option(t, e.tokenizer);
+        else if (t->lines)
+            status = each_line(t, e.tokenizer, t->lines, encode_line, "a JSON string");
         else
-            status = encode_lines(t, e.tokenizer);
+            status = each_line(t, e.tokenizer, t->token_lines, decode_line, "a JSON list of token ids");
     }
     engine_close(&e);
     return status;

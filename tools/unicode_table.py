@@ -1,17 +1,37 @@
 #!/usr/bin/env python3
-"""Writes src/text/unicode_{classes,words,nfc}.h: characters as the reference (the `tokenizers` package) sees them.
+"""Writes src/text/unicode_{table,words,nfc}.h: characters as the reference (the `tokenizers` package) sees them.
 
-Each class is what PCRE2 calls it plus the code points that only the reference's newer Unicode knows; a class
-from which PCRE2 would have to lose code points is written out in full. The word characters are those that
-keep a `single_word` added token from matching. usage: unicode_table.py src/text"""
+unicode_table.h: the general category and the script of every code point, letters that differ only in case, and the
+other classes that regular expressions name or pre-tokenizers use ("!name", from Rust's libraries, whose Unicode is
+another one), each as categories and the code points by which it differs from them. unicode_words.h: the characters
+that keep a `single_word` added token from matching. usage: unicode_table.py src/text"""
 import ctypes
 import sys
 import unicodedata
 import tokenizers
-from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers
+from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_tokenizers
 
 CODES = [c for c in range(0x110000) if not 0xD800 <= c < 0xE000]
-CLASSES = ["L", "Lu", "Ll", "Lt", "Lm", "Lo", "M", "N", "Nd", "P", "S"]
+CATEGORIES = "Cn Lu Ll Lt Lm Lo Mn Mc Me Nd Nl No Pc Pd Ps Pe Pi Pf Po Sm Sc Sk So Zs Zl Zp Cc Cf Co Cs".split()
+GROUPS = {"L": "Letter", "M": "Mark Combining_Mark", "N": "Number", "P": "Punctuation", "S": "Symbol", "Z": "Separator", "C": "Other"}
+LONG = dict(zip(CATEGORIES, """Unassigned Uppercase_Letter Lowercase_Letter Titlecase_Letter Modifier_Letter Other_Letter Nonspacing_Mark Spacing_Mark
+Enclosing_Mark Decimal_Number Letter_Number Other_Number Connector_Punctuation Dash_Punctuation Open_Punctuation Close_Punctuation
+Initial_Punctuation Final_Punctuation Other_Punctuation Math_Symbol Currency_Symbol Modifier_Symbol Other_Symbol Space_Separator
+Line_Separator Paragraph_Separator Control Format Private_Use Surrogate""".split()))
+POSIX = "alnum alpha ascii blank cntrl digit graph lower print punct space upper word xdigit".split()
+OTHERS = "Alphabetic Uppercase Lowercase White_Space Ideographic Emoji Emoji_Presentation Extended_Pictographic Any Assigned Cased_Letter LC".split()
+SCRIPTS = """Adlam Ahom Anatolian_Hieroglyphs Arabic Armenian Avestan Balinese Bamum Bassa_Vah Batak Bengali Bhaiksuki Bopomofo Brahmi Braille
+Buginese Buhid Canadian_Aboriginal Carian Caucasian_Albanian Chakma Cham Cherokee Chorasmian Common Coptic Cuneiform Cypriot Cypro_Minoan
+Cyrillic Deseret Devanagari Dives_Akuru Dogra Duployan Egyptian_Hieroglyphs Elbasan Elymaic Ethiopic Garay Georgian Glagolitic Gothic Grantha
+Greek Gujarati Gunjala_Gondi Gurmukhi Gurung_Khema Han Hangul Hanifi_Rohingya Hanunoo Hatran Hebrew Hiragana Imperial_Aramaic Inherited
+Inscriptional_Pahlavi Inscriptional_Parthian Javanese Kaithi Kannada Katakana Kawi Kayah_Li Kharoshthi Khitan_Small_Script Khmer Khojki
+Khudawadi Kirat_Rai Lao Latin Lepcha Limbu Linear_A Linear_B Lisu Lycian Lydian Mahajani Makasar Malayalam Mandaic Manichaean Marchen
+Masaram_Gondi Medefaidrin Meetei_Mayek Mende_Kikakui Meroitic_Cursive Meroitic_Hieroglyphs Miao Modi Mongolian Mro Multani Myanmar Nabataean
+Nag_Mundari Nandinagari New_Tai_Lue Newa Nko Nushu Nyiakeng_Puachue_Hmong Ogham Ol_Chiki Ol_Onal Old_Hungarian Old_Italic Old_North_Arabian
+Old_Permic Old_Persian Old_Sogdian Old_South_Arabian Old_Turkic Old_Uyghur Oriya Osage Osmanya Pahawh_Hmong Palmyrene Pau_Cin_Hau Phags_Pa
+Phoenician Psalter_Pahlavi Rejang Runic Samaritan Saurashtra Sharada Shavian Siddham SignWriting Sinhala Sogdian Sora_Sompeng Soyombo
+Sundanese Sunuwar Syloti_Nagri Syriac Tagalog Tagbanwa Tai_Le Tai_Tham Tai_Viet Takri Tamil Tangsa Tangut Telugu Thaana Thai Tibetan Tifinagh
+Tirhuta Todhri Toto Tulu_Tigalari Ugaritic Vai Vithkuqi Wancho Warang_Citi Yezidi Yi Zanabazar_Square""".split()
 
 
 def reference(pattern):
@@ -22,6 +42,28 @@ def reference(pattern):
         left = set(remove.normalize_str("".join(map(chr, block))))
         found |= {c for c in block if chr(c) not in left}
     return found
+
+
+def rust():
+    """What the pre-tokenizers without a regular expression take for a space, a digit, punctuation and a word character: each
+    is shown characters between two letters."""
+    def pieces(pretokenizer, c): return [p for p, _ in pretokenizer.pre_tokenize_str(f"a{chr(c)}a")]
+    def those(pretokenizer, kept): return {c for c in CODES if pieces(pretokenizer, c) == (["a", chr(c), "a"] if kept else ["a", "a"])}
+    words = pre_tokenizers.Whitespace()
+    spaces = those(words, False)
+    return {"!space": those(pre_tokenizers.WhitespaceSplit(), False), "!digit": those(pre_tokenizers.Digits(individual_digits=True), True),
+            "!punctuation": those(pre_tokenizers.Punctuation(), True), "!wordspace": spaces, "!word": set(CODES) - spaces - those(words, True)}
+
+
+def other_cases(cased):
+    """Pairs of letters that match one another where case does not count, and the letters that match two others in a row."""
+    listed, pairs, long = "\n".join(map(chr, cased)), [], set()
+    for c in cased:
+        left = set(normalizers.Replace(Regex(f"(?i:{chr(c)})"), "").normalize_str(listed))
+        pairs += [(c, d) for d in cased if d > c and chr(d) not in left]
+        folded = chr(c).casefold()
+        if len(folded) > 1 and normalizers.Replace(Regex(f"(?i:{chr(c)})"), "").normalize_str(folded) == "": long.add(c)
+    return pairs, long
 
 
 def words():
@@ -81,32 +123,6 @@ def inert():
     return found
 
 
-class Pcre2:
-    UTF_UCP = 0x80000 | 0x20000
-
-    def __init__(self):
-        self.lib = lib = ctypes.CDLL("libpcre2-8.so.0")
-        lib.pcre2_compile_8.restype = lib.pcre2_match_data_create_8.restype = ctypes.c_void_p
-        lib.pcre2_compile_8.argtypes = [ctypes.c_char_p, ctypes.c_size_t, ctypes.c_uint32] + [ctypes.c_void_p] * 3
-        lib.pcre2_match_data_create_8.argtypes = [ctypes.c_uint32, ctypes.c_void_p]
-        lib.pcre2_match_8.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_size_t, ctypes.c_size_t,
-                                      ctypes.c_uint32, ctypes.c_void_p, ctypes.c_void_p]
-        self.data = lib.pcre2_match_data_create_8(1, None)
-
-    def unicode(self):
-        name = ctypes.create_string_buffer(64)
-        self.lib.pcre2_config_8(10, name)
-        return name.value.decode()
-
-    def matches(self, pattern):
-        a, b = ctypes.c_int(), ctypes.c_size_t()
-        code = self.lib.pcre2_compile_8(pattern.encode(), len(pattern), self.UTF_UCP, ctypes.byref(a), ctypes.byref(b), None)
-        def one(c):
-            s = chr(c).encode()
-            return self.lib.pcre2_match_8(code, s, len(s), 0, 0, self.data, None) > 0
-        return {c for c in CODES if one(c)}
-
-
 def ranges(codes):
     out = []
     for c in sorted(codes):
@@ -117,37 +133,71 @@ def ranges(codes):
     return out
 
 
-def body(codes):
-    return "".join(f"\\\\x{{{a:X}}}" + (f"-\\\\x{{{b:X}}}" if b > a else "") for a, b in ranges(codes))
-
-
-def literal(text, width=100):
-    parts, line = [], ""
-    for piece in text.replace("\\\\", "\0").split("\0"):
-        piece = "\\\\" + piece if parts or line or text.startswith("\\\\") and piece else piece
-        if len(line) + len(piece) > width:
-            parts.append(line)
-            line = ""
-        line += piece
-    parts.append(line)
-    return "\n     ".join(f'"{p}"' for p in parts if p)
-
-
 HEAD = """/* {name} — {what}: made by tools/unicode_table.py from
- * tokenizers {version} and PCRE2 with Unicode {unicode}. Do not edit; included by {user} alone. */
+ * tokenizers {version}. Do not edit; included by {user} alone. */
 /* clang-format off */
 """
 
 
-def write_classes(out, pcre):
-    out.write("static const struct {\n    const char *name, *body; /* the inside of a bracketed class */\n} unicode_classes[] = {\n")
-    table = [("s", r"\s")] + [("d", r"\d")] + [(c, f"\\p{{{c}}}") for c in CLASSES]
-    for name, pattern in table:
-        ours = r"\p{Nd}" if name == "d" else pattern
-        theirs, mine = reference(pattern), pcre.matches(ours)
-        text = body(theirs) if mine - theirs else ours.replace("\\", "\\\\") + body(theirs - mine)
-        out.write(f'    {{"{name}",\n     {literal(text)}}},\n')
-    out.write("};\n/* clang-format on */\n")
+def starts(value_of):
+    """(first code point, value) wherever the value changes."""
+    out = []
+    for c in CODES:
+        if not out or out[-1][1] != value_of.get(c, 0): out.append((c, value_of.get(c, 0)))
+    return out
+
+
+def write_list(out, declaration, items, width=116):
+    out.write(f"{declaration} = {{\n")
+    line = "   "
+    for item in items:
+        if len(line) + len(item) + 2 > width:
+            out.write(line + "\n")
+            line = "   "
+        line += f" {item},"
+    out.write(line + "\n};\n")
+
+
+def write_table(out):
+    category = {c: i for i, name in enumerate(CATEGORIES) if name not in ("Cn", "Cs") for c in reference(f"\\p{{{name}}}")}
+    scripts = {name: reference(f"\\p{{{name}}}") for name in SCRIPTS}
+    script = {c: i + 1 for i, name in enumerate(SCRIPTS) for c in scripts[name]}
+    members = {i: {c for c in CODES if category.get(c, 0) == i} for i in range(len(CATEGORIES))}
+    pairs, long = other_cases([c for c in CODES if CATEGORIES[category.get(c, 0)] in ("Lu", "Ll", "Lt", "Nl", "So", "Mn", "Lo", "Lm") and chr(c).casefold() + chr(c).lower() + chr(c).upper() + chr(c).title() != chr(c) * 4])
+    classes = {f"!{c}": reference(f"\\{c}") for c in "sdwh"}
+    # Outside brackets \\w takes six superscripts and fractions of Latin-1 as well; \\p{word} would have to be two classes.
+    classes |= {f"[:{name}:]": reference(f"[[:{name}:]]") for name in POSIX}
+    classes |= {name: reference(f"\\p{{{name}}}") for name in OTHERS + POSIX if name != "word"} | rust() | {"!long": long}
+    out.write("enum { CATEGORY_BITS = 5, SCRIPT_BITS = 8 };\n\n/* code point << CATEGORY_BITS | category: from there on. */\n")
+    write_list(out, "static const uint32_t category_starts[]", [f"0x{c << 5 | v:X}" for c, v in starts(category)])
+    out.write("\n/* code point << SCRIPT_BITS | script, 0: none. */\n")
+    write_list(out, "static const uint32_t script_starts[]", [f"0x{c << 8 | v:X}" for c, v in starts(script)])
+    out.write("\n/* From script 1. */\n")
+    write_list(out, "static const char *const script_names[]", [f'"{plain(n)}"' for n in SCRIPTS])
+    out.write("\n/* Letters that differ only in case, each pair once. */\n")
+    write_list(out, "static const uint32_t other_cases[][2]", [f"{{0x{a:X}, 0x{b:X}}}" for a, b in pairs])
+    edges, rows = [], []
+    for name, codes in classes.items():
+        mask = sum(1 << i for i, m in members.items() if m and 2 * len(m & codes) > len(m))
+        differing = ranges(codes ^ {c for i, m in members.items() if mask >> i & 1 for c in m})
+        items = [f"{{0x{a:X}, 0x{b:X}}}" for a, b in differing]
+        at = next((i for i in range(len(edges)) if edges[i:i + len(items)] == items), len(edges)) if items else 0
+        if at == len(edges): edges += items
+        rows.append(f'{{"{plain(name)}", 0x{mask:X}, {at}, {len(items)}}}')
+    names = {n: 1 << i for i, n in enumerate(CATEGORIES)} | {LONG[n]: 1 << i for i, n in enumerate(CATEGORIES)}
+    for group, long_names in GROUPS.items():
+        for n in [group] + long_names.split(): names[n] = sum(1 << i for i, c in enumerate(CATEGORIES) if c[0] == group)
+    rows += [f'{{"{plain(n)}", 0x{m:X}, 0, 0}}' for n, m in names.items() if plain(n) not in map(plain, classes)]
+    out.write("\n/* What a class has and its categories lack, or the other way round. */\n")
+    write_list(out, "static const struct code_range class_edges[]", edges)
+    out.write("\nstatic const struct named_class {\n    const char *name;\n    uint32_t categories; /* bits */\n    uint16_t edge, edges; /* in class_edges */\n")
+    write_list(out, "} named_classes[]", rows)
+    out.write("/* clang-format on */\n")
+
+
+def plain(name):
+    """Names are compared without case, spaces, - and _."""
+    return name.lower().replace("_", "").replace("-", "").replace(" ", "")
 
 
 def write_ranges(out, name, codes):
@@ -159,17 +209,17 @@ def write_ranges(out, name, codes):
 
 
 def main():
-    pcre, folder = Pcre2(), sys.argv[1]
-    facts = {"version": tokenizers.__version__, "unicode": pcre.unicode()}
-    with open(f"{folder}/unicode_classes.h", "w") as out:
-        out.write(HEAD.format(name="unicode_classes.h", what="\\s, \\d and \\p{..} for PCRE2", user="regex.c", **facts))
-        write_classes(out, pcre)
+    folder, version = sys.argv[1], tokenizers.__version__
+    with open(f"{folder}/unicode_table.h", "w") as out:
+        out.write(HEAD.format(name="unicode_table.h", what="categories, scripts, cases and classes", user="code_set.c", version=version))
+        write_table(out)
     with open(f"{folder}/unicode_words.h", "w") as out:
-        out.write(HEAD.format(name="unicode_words.h", what="what counts as part of a word", user="added.c", **facts))
+        out.write(HEAD.format(name="unicode_words.h", what="what counts as part of a word", user="added.c", version=version))
         write_ranges(out, "word_ranges", words())
     with open(f"{folder}/unicode_nfc.h", "w") as out:
-        out.write(HEAD.format(name="unicode_nfc.h", what="characters that the normaliser leaves alone", user="normalize.c", **facts))
+        out.write(HEAD.format(name="unicode_nfc.h", what="characters that the normaliser leaves alone", user="normalize.c", version=version))
         write_ranges(out, "inert_ranges", inert())
 
 
-main()
+if __name__ == "__main__":
+    main()

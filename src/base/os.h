@@ -16,6 +16,8 @@ struct os_file {
 };
 lorac_status os_file_open(struct memory *m, const char *path, bool map, struct os_file *file, lorac_error *err);
 void os_file_close(struct os_file *file);
+/* The first `bytes` of it are done with: where they are mapped, they no longer count as this process's memory. */
+void os_file_release(const struct os_file *file, size_t bytes);
 
 /* The whole of a small file (refused over `cap` bytes), NUL-terminated, to be freed with mem_free. */
 lorac_status os_read(struct memory *m, const char *path, size_t cap, char **bytes, size_t *size, lorac_error *err);

@@ -86,6 +86,12 @@ lorac_status os_file_open(struct memory *m, const char *path, bool map, struct o
     return status;
 }
 
+void os_file_release(const struct os_file *file, size_t bytes)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    if (file->mapped) madvise((void *)file->data, bytes / page * page, MADV_DONTNEED);
+}
+
 void os_file_close(struct os_file *file)
 {
     if (file->mapped)

@@ -6,10 +6,6 @@
 
 enum { MAX_WORD = 1 << 30, MAX_MERGED = 4096 };
 
-struct bpe_symbol {
-    int32_t id;         /* -1: merged into the one before */
-    int32_t prev, next; /* neighbours by index, -1 at the ends */
-};
 struct bpe_waiting {
     uint64_t order; /* rank << 32 | index of the left symbol */
     int32_t id;     /* what it becomes */
@@ -27,9 +23,25 @@ static size_t slot_of(const struct bpe *b, int32_t left, int32_t right)
     return at;
 }
 
+static size_t load_bytes(const struct bpe *b, const struct vocab *v, struct bpe_symbol *symbols, const uint8_t *word,
+                         size_t length)
+{
+    size_t count = 0;
+    bool after_unknown = false;
+    for (size_t i = 0; i < length; i++) {
+        int32_t id = b->byte_id[word[i]];
+        bool unknown = id < 0;
+        if (unknown) id = b->unknown;
+        bool fused = unknown && after_unknown && b->fuse_unknown;
+        after_unknown = unknown;
+        if (id >= 0 && !fused) symbols[count++] = (struct bpe_symbol){.id = id, .joins = true};
+    }
+    return count;
+}
+
 lorac_status bpe_init(struct bpe *b, struct memory *m, const struct vocab *v, size_t merge_count, lorac_error *err)
 {
-    *b = (struct bpe){.memory = m, .unknown = -1, .slot_count = 64};
+    *b = (struct bpe){.memory = m, .load = load_bytes, .unknown = -1, .slot_count = 64};
     byte_alphabet_init(&b->alphabet);
     for (int byte = 0; byte < 256; byte++) {
         char spelled[4];
@@ -44,8 +56,17 @@ lorac_status bpe_init(struct bpe *b, struct memory *m, const struct vocab *v, si
 
 void bpe_free(struct bpe *b)
 {
-    if (b->memory) mem_free(b->memory, b->merges);
+    if (!b->memory) return;
+    bpe_characters_free(b->characters);
+    mem_free(b->memory, b->prefix);
+    mem_free(b->memory, b->suffix);
+    mem_free(b->memory, b->merges);
     *b = (struct bpe){0};
+}
+
+void bpe_add_merge_ids(struct bpe *b, struct merge merge)
+{
+    b->merges[slot_of(b, merge.left, merge.right)] = merge;
 }
 
 lorac_status bpe_add_merge(struct bpe *b, const struct vocab *v, uint32_t rank, const char *left, size_t left_length,
@@ -54,15 +75,16 @@ lorac_status bpe_add_merge(struct bpe *b, const struct vocab *v, uint32_t rank, 
     char both[MAX_MERGED];
     if (left_length > MAX_MERGED || right_length > MAX_MERGED - left_length)
         return fail(err, LORAC_FORMAT, file, "merge %u is longer than %d bytes", rank, MAX_MERGED);
+    size_t prefix = b->prefix ? strlen(b->prefix) : 0, rest = right_length > prefix ? right_length - prefix : 0;
     memcpy(both, left, left_length);
-    memcpy(both + left_length, right, right_length);
+    memcpy(both + left_length, right + (right_length - rest), rest);
 
     int32_t ids[2] = {vocab_find(v, left, left_length), vocab_find(v, right, right_length)};
-    int32_t id = vocab_find(v, both, left_length + right_length);
+    int32_t id = vocab_find(v, both, left_length + rest);
     if (ids[0] < 0 || ids[1] < 0 || id < 0)
         return fail(err, LORAC_FORMAT, file, "merge %u, \"%.*s\" + \"%.*s\", names a token that the vocabulary lacks",
                     rank, (int)left_length, left, (int)right_length, right);
-    b->merges[slot_of(b, ids[0], ids[1])] = (struct merge){ids[0], ids[1], rank, id};
+    bpe_add_merge_ids(b, (struct merge){ids[0], ids[1], rank, id});
     return LORAC_OK;
 }
 
@@ -110,25 +132,6 @@ void bpe_scratch_free(struct bpe_scratch *s)
     *s = (struct bpe_scratch){.memory = s->memory};
 }
 
-/* The word's bytes as linked symbols; returns how many. */
-static size_t load_symbols(const struct bpe *b, struct bpe_symbol *symbols, const uint8_t *word, size_t length)
-{
-    size_t count = 0;
-    bool after_unknown = false;
-    for (size_t i = 0; i < length; i++) {
-        int32_t id = b->byte_id[word[i]];
-        bool unknown = id < 0;
-        if (unknown) id = b->unknown;
-        bool fused = unknown && after_unknown && b->fuse_unknown;
-        after_unknown = unknown;
-        if (id < 0 || fused) continue;
-        symbols[count] = (struct bpe_symbol){id, (int32_t)count - 1, (int32_t)count + 1};
-        count++;
-    }
-    if (count) symbols[count - 1].next = -1;
-    return count;
-}
-
 static void wait_pair(const struct bpe *b, struct bpe_scratch *s, size_t *waiting, int32_t left)
 {
     int32_t right = left < 0 ? -1 : s->symbols[left].next;
@@ -138,12 +141,17 @@ static void wait_pair(const struct bpe *b, struct bpe_scratch *s, size_t *waitin
         heap_push(s->heap, waiting, (struct bpe_waiting){(uint64_t)m->rank << 32 | (uint32_t)left, m->id});
 }
 
-/* Each merge adds at most two waiting pairs, and there are fewer than `count` of both: 3 · count suffices. */
-static void merge_symbols(const struct bpe *b, struct bpe_scratch *s, size_t count)
+/* Symbols [begin, end). Each merge adds at most two waiting pairs, and there are fewer than symbols of both: three for
+ * each symbol suffice. */
+static void merge_symbols(const struct bpe *b, struct bpe_scratch *s, size_t begin, size_t end)
 {
     struct bpe_symbol *symbols = s->symbols;
     size_t waiting = 0;
-    for (size_t i = 0; i + 1 < count; i++) wait_pair(b, s, &waiting, (int32_t)i);
+    for (size_t i = begin; i < end; i++) {
+        symbols[i].prev = i > begin ? (int32_t)i - 1 : -1;
+        symbols[i].next = i + 1 < end ? (int32_t)i + 1 : -1;
+    }
+    for (size_t i = begin; i + 1 < end; i++) wait_pair(b, s, &waiting, (int32_t)i);
     while (waiting) {
         struct bpe_waiting top = heap_pop(s->heap, &waiting);
         int32_t left = (int32_t)(uint32_t)top.order, right = symbols[left].next;
@@ -163,10 +171,21 @@ static void merge_symbols(const struct bpe *b, struct bpe_scratch *s, size_t cou
 static bool whole_word(const struct bpe *b, const struct vocab *v, struct bpe_scratch *s, const uint8_t *word,
                        size_t length, int32_t *id)
 {
-    s->spelled.length = 0;
-    byte_level_spell(&b->alphabet, &s->spelled, word, length);
-    *id = s->spelled.failed ? -1 : vocab_find(v, s->spelled.data, s->spelled.length);
+    if (b->characters) {
+        *id = vocab_find(v, (const char *)word, length);
+    } else {
+        s->spelled.length = 0;
+        byte_level_spell(&b->alphabet, &s->spelled, word, length);
+        *id = s->spelled.failed ? -1 : vocab_find(v, s->spelled.data, s->spelled.length);
+    }
     return *id >= 0;
+}
+
+/* A character that falls back to bytes gives one symbol for each byte of its spelling. */
+static size_t most_symbols(const struct bpe *b, size_t length)
+{
+    size_t prefix = b->prefix ? strlen(b->prefix) : 0, suffix = b->suffix ? strlen(b->suffix) : 0;
+    return length * (1 + prefix) + suffix;
 }
 
 lorac_status bpe_encode(const struct bpe *b, const struct vocab *v, struct bpe_scratch *s, const uint8_t *word,
@@ -179,10 +198,13 @@ lorac_status bpe_encode(const struct bpe *b, const struct vocab *v, struct bpe_s
         text_add(ids, &id, sizeof id);
         return LORAC_OK;
     }
-    TRY(reserve(s, length, err));
-    size_t count = load_symbols(b, s->symbols, word, length);
-    if (!count) return LORAC_OK;
-    merge_symbols(b, s, count);
-    for (int32_t i = 0; i >= 0; i = s->symbols[i].next) text_add(ids, &s->symbols[i].id, sizeof(int32_t));
+    TRY(reserve(s, most_symbols(b, length), err));
+    size_t count = b->load(b, v, s->symbols, word, length);
+    for (size_t begin = 0, end; begin < count; begin = end) {
+        for (end = begin + 1; end < count && s->symbols[end].joins;) end++;
+        merge_symbols(b, s, begin, end);
+        for (int32_t i = (int32_t)begin; i >= 0; i = s->symbols[i].next)
+            text_add(ids, &s->symbols[i].id, sizeof(int32_t));
+    }
     return LORAC_OK;
 }

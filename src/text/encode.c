@@ -6,22 +6,24 @@
 struct encoder {
     const struct lorac_tokenizer *tokenizer;
     struct regex_match *match;
-    struct bpe_scratch scratch;
+    struct model_scratch scratch;
     struct text normalized, ids; /* ids: int32_t */
+    bool first;                  /* nothing of the text came before */
 };
 
 static lorac_status encode_word(void *context, const char *word, size_t length, lorac_error *err)
 {
     struct encoder *e = context;
-    return bpe_encode(&e->tokenizer->bpe, &e->tokenizer->vocab, &e->scratch, (const uint8_t *)word, length, &e->ids,
-                      err);
+    return e->tokenizer->model->encode(e->tokenizer, &e->scratch, word, length, &e->ids, err);
 }
 
 static lorac_status encode_normalized(void *context, const struct added_token *token, const char *text, size_t length,
                                       lorac_error *err)
 {
     struct encoder *e = context;
-    if (!token) return pretokenize(&e->tokenizer->pretokenizer, e->match, text, length, encode_word, e, err);
+    bool first = e->first;
+    e->first = false;
+    if (!token) return pretokenize(&e->tokenizer->pretokenizer, e->match, first, text, length, encode_word, e, err);
     text_add(&e->ids, &token->id, sizeof token->id);
     return LORAC_OK;
 }
@@ -31,8 +33,10 @@ static lorac_status encode_raw(void *context, const struct added_token *token, c
 {
     struct encoder *e = context;
     if (token) return encode_normalized(e, token, NULL, 0, err);
-    TRY(normalize(&e->tokenizer->normalizer, &e->normalized, &text, &length, err));
-    return added_split(&e->tokenizer->normalized, text, length, encode_normalized, e, err);
+    TRY(normalize(&e->tokenizer->normalizer, e->match, &e->normalized, &text, &length, err));
+    TRY(added_split(&e->tokenizer->normalized, text, length, encode_normalized, e, err));
+    e->first = false;
+    return LORAC_OK;
 }
 
 static void add_fixed(struct encoder *e, const struct list *fixed)
@@ -67,12 +71,12 @@ lorac_status lorac_tokenizer_encode(const lorac_tokenizer *t, const char *text, 
                                     int32_t **ids, size_t *count, lorac_error *err)
 {
     struct memory *m = t->memory;
-    struct encoder e = {.tokenizer = t, .scratch = {.memory = m}, .normalized = {.memory = m}, .ids = {.memory = m}};
-    e.scratch.spelled.memory = m;
+    struct encoder e = {.tokenizer = t, .normalized = {.memory = m}, .ids = {.memory = m}, .first = true};
+    model_scratch_init(&e.scratch, m);
     TRY(regex_match_create(&e.match, err));
     lorac_status status = encode_with(&e, text, length, add_special, err);
     regex_match_free(e.match);
-    bpe_scratch_free(&e.scratch);
+    model_scratch_free(&e.scratch);
     text_free(&e.normalized);
     if (status != LORAC_OK) return text_free(&e.ids), status;
 

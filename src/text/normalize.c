@@ -1,96 +1,119 @@
-/* normalize.c — normalisers, over utf8proc. See normalize.h. */
+/* normalize.c — running the steps, and those that need no table of characters. See normalize.h. */
 #include "text/normalize.h"
 
 #include "base/reader.h"
-#include <stdlib.h>
 #include <string.h>
-#include <utf8proc.h>
-#include "text/unicode_nfc.h"
 
-/* Below U+0300 every character is composed and stands alone: nothing changes. Lead bytes up to 0xCB are below it. */
-static bool is_simple(const char *text, size_t length)
+/* ---- the list ---------------------------------------------------------------------------- */
+
+void normalizer_init(struct normalizer *n, struct memory *m)
 {
-    uint8_t highest = 0;
-    for (size_t i = 0; i < length; i++) highest = (uint8_t)text[i] > highest ? (uint8_t)text[i] : highest;
-    return highest < 0xCC;
+    *n = (struct normalizer){m, {.memory = m, .size = sizeof(struct normalizer_step)}};
 }
 
-/* Characters younger than the reference's Unicode: to it they are letters without composition or order, so the
- * text falls into parts at them. */
-static bool is_inert(uint32_t code)
+void normalizer_free(struct normalizer *n)
 {
-    size_t low = 0, high = sizeof inert_ranges / sizeof *inert_ranges;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (inert_ranges[middle].last < code)
-            low = middle + 1;
-        else
-            high = middle;
+    struct normalizer_step *steps = n->steps.items;
+    for (size_t i = 0; i < n->steps.count; i++) {
+        pattern_free(&steps[i].pattern);
+        charsmap_free(steps[i].charsmap);
+        mem_free(n->memory, steps[i].content);
     }
-    return low < sizeof inert_ranges / sizeof *inert_ranges && inert_ranges[low].first <= code;
+    list_free(&n->steps);
 }
 
-/* Where the next inert character begins, and its length; `length` and 0 where there is none. */
-static size_t next_inert(const uint8_t *p, size_t length, size_t at, size_t *size)
+struct normalizer_step *normalizer_add(struct normalizer *n, normalize_fn apply, lorac_error *err)
 {
-    for (size_t step; at < length; at += step) {
-        uint32_t code = 0;
-        step = p[at] < 0xCC ? 1 : utf8_decode(p + at, length - at, &code);
-        *size = step;
-        if (!step || is_inert(code)) return at;
-    }
-    *size = 0;
-    return length;
+    struct normalizer_step *step = list_add(&n->steps);
+    if (step)
+        step->apply = apply;
+    else
+        fail_memory(err, "the normalizer", sizeof *step);
+    return step;
 }
 
-static lorac_status compose(struct text *out, const char *text, size_t length, lorac_error *err)
+lorac_status normalize(const struct normalizer *n, struct regex_match *match, struct text *buffer, const char **text,
+                       size_t *length, lorac_error *err)
 {
-    if (!length) return LORAC_OK;
-    utf8proc_uint8_t *composed = NULL;
-    utf8proc_ssize_t size = utf8proc_map((const utf8proc_uint8_t *)text, (utf8proc_ssize_t)length, &composed,
-                                         UTF8PROC_STABLE | UTF8PROC_COMPOSE);
-    if (size < 0) return fail(err, LORAC_OUT_OF_MEMORY, NULL, "cannot normalise text: %s", utf8proc_errmsg(size));
-    text_add(out, composed, (size_t)size);
-    free(composed);
-    return LORAC_OK;
-}
-
-static lorac_status nfc(struct text *out, const char *text, size_t length, lorac_error *err)
-{
-    if (is_simple(text, length)) return text_add(out, text, length), LORAC_OK;
-    for (size_t at = 0, size = 1; size;) {
-        size_t stop = next_inert((const uint8_t *)text, length, at, &size);
-        TRY(compose(out, text + at, stop - at, err));
-        text_add(out, text + stop, size);
-        at = stop + size;
-    }
-    return LORAC_OK;
-}
-
-static const struct {
-    const char *name;
-    normalize_fn step;
-} known[] = {{"NFC", nfc}};
-
-normalize_fn normalize_named(const char *name)
-{
-    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
-        if (!strcmp(known[i].name, name)) return known[i].step;
-    return NULL;
-}
-
-lorac_status normalize(const struct normalizer *n, struct text *buffer, const char **text, size_t *length,
-                       lorac_error *err)
-{
-    for (size_t i = 0; i < n->count; i++) {
+    const struct normalizer_step *steps = n->steps.items;
+    for (size_t i = 0; i < n->steps.count; i++) {
         struct text out = {.memory = buffer->memory};
-        lorac_status status = n->steps[i](&out, *text, *length, err);
+        lorac_status status = steps[i].apply(&steps[i], match, *text, *length, &out, err);
         if (status == LORAC_OK && out.failed) status = fail_memory(err, "normalised text", *length);
         if (status != LORAC_OK) return text_free(&out), status;
         text_free(buffer);
         *buffer = out;
         *text = out.data ? out.data : "";
         *length = out.length;
+    }
+    return LORAC_OK;
+}
+
+/* ---- steps ------------------------------------------------------------------------------- */
+
+lorac_status normalize_replace(const struct normalizer_step *step, struct regex_match *match, const char *text,
+                               size_t length, struct text *out, lorac_error *err)
+{
+    return pattern_replace(&step->pattern, match, step->content, text, length, out, err);
+}
+
+lorac_status normalize_prepend(const struct normalizer_step *step, struct regex_match *match, const char *text,
+                               size_t length, struct text *out, lorac_error *err)
+{
+    if (length) text_puts(out, step->content);
+    text_add(out, text, length);
+    return LORAC_OK;
+}
+
+bool is_white_space(uint32_t c)
+{
+    return (c >= 9 && c <= 13) || c == 0x20 || c == 0x85 || c == 0xA0 || c == 0x1680 || (c >= 0x2000 && c <= 0x200A) ||
+           c == 0x2028 || c == 0x2029 || c == 0x202F || c == 0x205F || c == 0x3000;
+}
+
+lorac_status normalize_strip(const struct normalizer_step *step, struct regex_match *match, const char *text,
+                             size_t length, struct text *out, lorac_error *err)
+{
+    const uint8_t *p = (const uint8_t *)text;
+    size_t first = length, last = 0, size; /* the text that stays */
+    for (size_t at = 0; at < length; at += size) {
+        uint32_t code = 0;
+        size = utf8_decode(p + at, length - at, &code);
+        if (!size) size = 1;
+        if (is_white_space(code)) continue;
+        if (first == length) first = at;
+        last = at + size;
+    }
+    if (!step->left) first = 0;
+    if (!step->right) last = length;
+    if (first < last) text_add(out, text + first, last - first);
+    return LORAC_OK;
+}
+
+lorac_status normalize_byte_level(const struct normalizer_step *step, struct regex_match *match, const char *text,
+                                  size_t length, struct text *out, lorac_error *err)
+{
+    struct byte_alphabet alphabet;
+    byte_alphabet_init(&alphabet);
+    byte_level_spell(&alphabet, out, (const uint8_t *)text, length);
+    return LORAC_OK;
+}
+
+lorac_status normalize_spaces(const struct normalizer_step *step, struct regex_match *match, const char *text,
+                              size_t length, struct text *out, lorac_error *err)
+{
+    static const char mark[] = "\xE2\x96\x81";
+    size_t at = 0;
+    while (step->trim && length && text[length - 1] == ' ') length--;
+    while (step->trim && at < length && text[at] == ' ') at++;
+    bool marked = (step->escape && at < length && text[at] == ' ') || (length - at >= 3 && !memcmp(text + at, mark, 3));
+    if (step->mark_again && marked) text_puts(out, mark);
+    for (size_t end; at < length; at = end) {
+        for (end = at; end < length && text[end] != ' ';) end++;
+        text_add(out, text + at, end - at);
+        if (end == length) break;
+        text_puts(out, step->escape ? mark : " ");
+        for (end++; step->trim && end < length && text[end] == ' ';) end++;
     }
     return LORAC_OK;
 }

@@ -1,189 +1,83 @@
-/* regex.c — Oniguruma's expressions to PCRE2's, and matching. See regex.h. */
+/* regex.c — compiling and matching. See regex.h. */
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include "text/regex.h"
 
+#include "base/reader.h"
 #include <pcre2.h>
 #include <stdlib.h>
 #include <string.h>
-#include "text/unicode_classes.h"
+#include "text/alphabet.h"
+#include "text/regex_parse.h"
 
 enum { MATCH_LIMIT = 100 * 1000 * 1000, HEAP_LIMIT_KIB = 256 * 1024 };
 
 struct regex {
     struct memory *memory;
+    struct alphabet alphabet;
     pcre2_code *code;
 };
 struct regex_match {
     pcre2_match_data *data;
     pcre2_match_context *limits;
+    struct text symbols; /* of the scans that are open, one behind the other */
 };
-
-/* ---- rewriting --------------------------------------------------------------------------- */
-
-struct rewrite {
-    const char *p, *end;
-    struct text out;
-    bool in_class;
-    const char *refused; /* what stopped it, NULL while all is well */
-};
-
-static const char *class_body(const char *name, size_t length)
-{
-    for (size_t i = 0; i < sizeof unicode_classes / sizeof *unicode_classes; i++)
-        if (strlen(unicode_classes[i].name) == length && !memcmp(unicode_classes[i].name, name, length))
-            return unicode_classes[i].body;
-    return NULL;
-}
-
-static void put_class(struct rewrite *r, const char *name, size_t length, bool negated)
-{
-    const char *body = class_body(name, length);
-    if (!body)
-        r->refused = "a character class that lorac does not know";
-    else if (negated && r->in_class)
-        r->refused = "a negated class inside brackets";
-    else if (r->in_class)
-        text_puts(&r->out, body);
-    else
-        text_puts(&r->out, negated ? "[^" : "["), text_puts(&r->out, body), text_puts(&r->out, "]");
-}
-
-/* \p{X}, \pX, \P{X}: r->p is after the letter. */
-static void rewrite_property(struct rewrite *r, bool negated)
-{
-    const char *name = r->p, *close = name + 1, *after = close;
-    if (name < r->end && *name == '{') {
-        name++;
-        close = memchr(name, '}', (size_t)(r->end - name));
-        after = close ? close + 1 : NULL;
-        if (close && *name == '^') name++, negated = !negated;
-    }
-    if (r->p == r->end || !close) {
-        r->refused = "an unfinished \\p";
-        return;
-    }
-    put_class(r, name, (size_t)(close - name), negated);
-    r->p = after;
-}
-
-/* r->p is after the backslash. */
-static void rewrite_escape(struct rewrite *r)
-{
-    if (r->p == r->end) {
-        r->refused = "a backslash at the end";
-        return;
-    }
-    char c = *r->p++;
-    bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'), digit = c >= '0' && c <= '9';
-    if (c == 's' || c == 'd')
-        put_class(r, &c, 1, false);
-    else if (c == 'S' || c == 'D')
-        put_class(r, c == 'S' ? "s" : "d", 1, true);
-    else if (c == 'p' || c == 'P')
-        rewrite_property(r, c == 'P');
-    else if (c == 'u' && r->end - r->p >= 4) {
-        text_puts(&r->out, "\\x{"), text_add(&r->out, r->p, 4), text_puts(&r->out, "}");
-        r->p += 4;
-    } else if ((letter && !strchr("rntfx", c)) || digit)
-        r->refused = "an escape that lorac does not know";
-    else
-        text_add(&r->out, (char[2]){'\\', c}, 2);
-}
-
-static void rewrite_in_class(struct rewrite *r)
-{
-    char c = *r->p++;
-    if (c == '\\')
-        rewrite_escape(r);
-    else if (c == '[')
-        r->refused = "brackets inside brackets";
-    else if (c == '&' && r->p < r->end && *r->p == '&')
-        r->refused = "an intersection of classes";
-    else {
-        if (c == ']') r->in_class = false;
-        text_add(&r->out, &c, 1);
-    }
-}
-
-/* Groups that both engines read alike. */
-static bool is_known_group(const char *p, size_t left)
-{
-    static const char *const known[] = {"?:", "?=", "?!", "?>", "?<=", "?<!", "?i:"};
-    if (!left || *p != '?') return true;
-    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
-        if (left >= strlen(known[i]) && !memcmp(p, known[i], strlen(known[i]))) return true;
-    return false;
-}
-
-static void rewrite_outside(struct rewrite *r)
-{
-    char c = *r->p++;
-    size_t left = (size_t)(r->end - r->p);
-    if (c == '\\') return rewrite_escape(r);
-    if (c == '^' || c == '$') r->refused = "an anchor";
-    if (c == '(' && !is_known_group(r->p, left)) r->refused = "a group that lorac does not know";
-    if (c == '(' && left && *r->p == '*') r->refused = "a verb";
-    if (c == '}' && left && *r->p == '+') r->refused = "a repeated repetition";
-    text_add(&r->out, &c, 1);
-    if (c == '[') {
-        r->in_class = true;
-        if (r->p < r->end && *r->p == '^') text_add(&r->out, r->p++, 1);
-        if (r->p < r->end && *r->p == ']') r->refused = "a class that begins with a bracket";
-    }
-}
-
-static lorac_status rewrite(struct rewrite *r, const char *file, lorac_error *err)
-{
-    const char *begin = r->p;
-    while (r->p < r->end && !r->refused) (r->in_class ? rewrite_in_class : rewrite_outside)(r);
-    if (!r->refused) return r->out.failed ? fail_memory(err, "a regular expression", r->out.length) : LORAC_OK;
-    size_t length = (size_t)(r->end - begin);
-    return fail(err, LORAC_UNSUPPORTED, file, "the regular expression \"%.*s\" has %s at byte %zu",
-                length < 300 ? (int)length : 300, begin, r->refused, (size_t)(r->p - begin));
-}
-
-static void quote(struct rewrite *r)
-{
-    for (; r->p < r->end; r->p++) {
-        bool special = strchr("\\^$.[|()?*+{}#-]", *r->p) && *r->p;
-        if (special) text_puts(&r->out, "\\");
-        text_add(&r->out, r->p, 1);
-    }
-}
 
 /* ---- compiling --------------------------------------------------------------------------- */
+
+/* A set as PCRE2's class over symbols; one without any never matches. */
+static void put_set(struct text *out, const struct alphabet *a, size_t set)
+{
+    size_t members = 0;
+    for (size_t i = 0; i < a->symbols; i++) members += alphabet_in_set(a, i, set);
+    text_puts(out, members ? "[" : "(?!)");
+    for (size_t i = 0; i < a->symbols; i++)
+        if (alphabet_in_set(a, i, set)) text_printf(out, "\\x%02X", (unsigned)i);
+    if (members) text_puts(out, "]");
+}
 
 static lorac_status compile(struct regex *regex, const struct text *pattern, const char *file, lorac_error *err)
 {
     int number;
     PCRE2_SIZE at;
-    pcre2_compile_context *context = pcre2_compile_context_create(NULL);
-    if (!context) return fail_memory(err, "a regular expression", pattern->length);
-    pcre2_set_newline(context, PCRE2_NEWLINE_LF);
     regex->code = pcre2_compile((PCRE2_SPTR)(pattern->data ? pattern->data : ""), pattern->length,
-                                PCRE2_UTF | PCRE2_UCP | PCRE2_NEVER_BACKSLASH_C, &number, &at, context);
-    pcre2_compile_context_free(context);
+                                PCRE2_NEVER_BACKSLASH_C | PCRE2_NEVER_UTF, &number, &at, NULL);
     if (regex->code) {
         pcre2_jit_compile(regex->code, PCRE2_JIT_COMPLETE); /* where there is none, the interpreter serves */
         return LORAC_OK;
     }
     PCRE2_UCHAR reason[128] = "";
     pcre2_get_error_message(number, reason, sizeof reason);
-    return fail(err, LORAC_FORMAT, file, "a regular expression is wrong: %s (in \"%.200s\")", (char *)reason,
-                pattern->data);
+    return fail(err, LORAC_FORMAT, file, "a regular expression is wrong: %s", (char *)reason);
+}
+
+static lorac_status compile_program(struct regex *regex, const struct regex_program *program, const char *file,
+                                    lorac_error *err)
+{
+    struct text pattern = {.memory = regex->memory};
+    const uint16_t *tokens = program->tokens.items;
+    TRY(alphabet_make(&regex->alphabet, regex->memory, program->sets.items, program->sets.count, err));
+    for (size_t i = 0; i < program->tokens.count; i++) {
+        if (tokens[i] >= SET_TOKEN)
+            put_set(&pattern, &regex->alphabet, tokens[i] - SET_TOKEN);
+        else
+            text_add(&pattern, &(char){(char)tokens[i]}, 1);
+    }
+    lorac_status status =
+        pattern.failed ? fail_memory(err, "a regular expression", pattern.length) : compile(regex, &pattern, file, err);
+    text_free(&pattern);
+    return status;
 }
 
 lorac_status regex_compile(struct memory *m, const char *pattern, size_t length, bool literal, const char *file,
                            struct regex **regex, lorac_error *err)
 {
+    struct regex_program program;
     *regex = mem_alloc(m, sizeof **regex);
     if (!*regex) return fail_memory(err, "a regular expression", sizeof **regex);
     (*regex)->memory = m;
-    struct rewrite r = {.p = pattern, .end = pattern + length, .out = {.memory = m}};
-    if (literal) quote(&r);
-    lorac_status status = rewrite(&r, file, err);
-    if (status == LORAC_OK) status = compile(*regex, &r.out, file, err);
-    text_free(&r.out);
+    lorac_status status = regex_parse(m, pattern, length, literal, file, &program, err);
+    if (status == LORAC_OK) status = compile_program(*regex, &program, file, err);
+    regex_program_free(&program);
     if (status != LORAC_OK) regex_free(*regex), *regex = NULL;
     return status;
 }
@@ -192,6 +86,7 @@ void regex_free(struct regex *regex)
 {
     if (!regex) return;
     pcre2_code_free(regex->code);
+    alphabet_free(&regex->alphabet);
     mem_free(regex->memory, regex);
 }
 
@@ -199,7 +94,7 @@ void regex_free(struct regex *regex)
 
 lorac_status regex_match_create(struct regex_match **match, lorac_error *err)
 {
-    struct regex_match m = {pcre2_match_data_create(1, NULL), pcre2_match_context_create(NULL)};
+    struct regex_match m = {pcre2_match_data_create(1, NULL), pcre2_match_context_create(NULL), {0}};
     *match = m.data && m.limits ? malloc(sizeof **match) : NULL;
     if (!*match) {
         pcre2_match_data_free(m.data);
@@ -217,18 +112,73 @@ void regex_match_free(struct regex_match *match)
     if (!match) return;
     pcre2_match_data_free(match->data);
     pcre2_match_context_free(match->limits);
+    if (match->symbols.memory) text_free(&match->symbols);
     free(match);
 }
 
-lorac_status regex_find(const struct regex *regex, struct regex_match *match, const char *text, size_t length,
-                        size_t at, bool *found, size_t *start, size_t *end, lorac_error *err)
+/* Room for `length` more symbols behind those that are held. */
+static bool reserve(struct text *t, size_t length)
 {
-    int rc = pcre2_match(regex->code, (PCRE2_SPTR)text, length, at, PCRE2_NO_UTF_CHECK, match->data, match->limits);
-    *found = rc >= 0;
-    if (rc == PCRE2_ERROR_NOMATCH) return LORAC_OK;
-    if (rc < 0) return fail(err, LORAC_UNSUPPORTED, NULL, "splitting the text at byte %zu needs too many steps", at);
-    const PCRE2_SIZE *place = pcre2_get_ovector_pointer(match->data);
-    *start = place[0];
-    *end = place[1];
+    size_t needed;
+    if (!size_add(t->length, length + 1, &needed) || needed > SIZE_MAX / 2) return false;
+    if (needed <= t->capacity) return true;
+    char *data = mem_resize(t->memory, t->data, needed + needed / 2);
+    if (!data) return false;
+    t->data = data;
+    t->capacity = needed + needed / 2;
+    return true;
+}
+
+lorac_status regex_scan_begin(struct regex_scan *s, const struct regex *regex, struct regex_match *match,
+                              const char *text, size_t length, lorac_error *err)
+{
+    struct text *t = &match->symbols;
+    t->memory = regex->memory;
+    *s = (struct regex_scan){regex, match, text, .symbols = t->length, .held = t->length, .after = SIZE_MAX};
+    if (!reserve(t, length)) return fail_memory(err, "a text's symbols", length);
+    s->count = alphabet_spell(&regex->alphabet, text, length, (uint8_t *)t->data + t->length);
+    t->length += s->count;
+    return LORAC_OK;
+}
+
+void regex_scan_end(struct regex_scan *s)
+{
+    s->match->symbols.length = s->held;
+}
+
+/* The byte where the character at place `to` begins, from the scan's own place on. */
+static size_t byte_of(struct regex_scan *s, size_t to)
+{
+    const uint8_t *p = (const uint8_t *)s->text + s->at_byte;
+    for (; s->at < to; s->at++) p += *p < 0x80 ? 1 : *p < 0xE0 ? 2 : *p < 0xF0 ? 3 : 4;
+    return s->at_byte = (size_t)(p - (const uint8_t *)s->text);
+}
+
+/* The interpreter takes over where the compiled code has no stack left: its memory is bounded by the heap limit. */
+static int match_from(const struct regex_scan *s, size_t at)
+{
+    PCRE2_SPTR symbols = (PCRE2_SPTR)s->match->symbols.data + s->symbols;
+    const pcre2_code *code = s->regex->code;
+    int rc = pcre2_match(code, symbols, s->count, at, 0, s->match->data, s->match->limits);
+    if (rc != PCRE2_ERROR_JIT_STACKLIMIT) return rc;
+    return pcre2_match(code, symbols, s->count, at, PCRE2_NO_JIT, s->match->data, s->match->limits);
+}
+
+lorac_status regex_scan_next(struct regex_scan *s, bool *found, size_t *start, size_t *end, lorac_error *err)
+{
+    const PCRE2_SIZE *place = pcre2_get_ovector_pointer(s->match->data);
+    for (size_t at = s->at; at <= s->count; at++) {
+        int rc = match_from(s, at);
+        *found = rc >= 0;
+        if (rc == PCRE2_ERROR_NOMATCH) return LORAC_OK;
+        if (rc < 0) return fail(err, LORAC_UNSUPPORTED, NULL, "splitting the text needs too many steps");
+        if (place[0] == place[1] && place[1] == s->after) continue;
+        size_t last = place[1];
+        *start = byte_of(s, place[0]);
+        *end = byte_of(s, last);
+        s->after = last;
+        return LORAC_OK;
+    }
+    *found = false;
     return LORAC_OK;
 }

@@ -17,7 +17,11 @@ struct lorac_tokenizer *tokenizer_new(struct memory *m, const char *path)
     vocab_init(&t->vocab, m);
     added_init(&t->raw, m);
     added_init(&t->normalized, m);
-    t->pretokenizer.steps = (struct list){.memory = m, .size = sizeof(struct split_step)};
+    normalizer_init(&t->normalizer, m);
+    decoder_init(&t->decoder, m);
+    t->model = &model_bpe;
+    t->scores = (struct list){.memory = m, .size = sizeof(double)};
+    pretokenizer_init(&t->pretokenizer, m);
     t->prefix = t->suffix = (struct list){.memory = m, .size = sizeof(int32_t)};
     t->special = (struct tokenizer_special){-1, -1, -1, -1};
     return t;
@@ -32,14 +36,40 @@ static lorac_status open_gguf(struct lorac_tokenizer *t, bool map, lorac_error *
     return status;
 }
 
-static lorac_status open_json(struct lorac_tokenizer *t, bool map, lorac_error *err)
+/* Reads a file; `config` is the tokenizer_config.json beside it, NULL where there is none. */
+typedef lorac_status (*read_fn)(struct lorac_tokenizer *t, const struct os_file *file, const json_t *config,
+                                lorac_error *err);
+
+static lorac_status read_json(struct lorac_tokenizer *t, const struct os_file *file, const json_t *config,
+                              lorac_error *err)
 {
-    struct os_file file;
-    TRY(os_file_open(t->memory, t->path, map, &file, err));
-    lorac_status status = tokenizer_read_json(t, (const char *)file.data, file.size, err);
-    os_file_close(&file);
-    return status;
+    return tokenizer_read_json(t, file, err);
 }
+
+static lorac_status read_tekken(struct lorac_tokenizer *t, const struct os_file *file, const json_t *config,
+                                lorac_error *err)
+{
+    return tokenizer_read_tekken(t, file->data, file->size, config, err);
+}
+
+static lorac_status read_model(struct lorac_tokenizer *t, const struct os_file *file, const json_t *config,
+                               lorac_error *err)
+{
+    return tokenizer_read_model(t, file->data, file->size, config, err);
+}
+
+/* The kinds of file, the most telling first. */
+static const struct file_kind {
+    const char *name;       /* in a folder */
+    const char *part, *end; /* of the name of a file that is given itself */
+    read_fn read;
+} file_kinds[] = {
+    {"tokenizer.json", "", ".json", read_json},
+    {"tekken.json", "tekken", ".json", read_tekken},
+    {"tokenizer.model", "", ".model", read_model},
+    {"spiece.model", "", ".model", read_model},
+};
+enum { FILE_KINDS = sizeof file_kinds / sizeof *file_kinds };
 
 static char *folder_of(struct memory *m, const char *path)
 {
@@ -47,30 +77,63 @@ static char *folder_of(struct memory *m, const char *path)
     return !slash ? mem_text(m, ".", 1) : mem_text(m, path, slash == path ? 1 : (size_t)(slash - path));
 }
 
-/* t->path becomes the tokenizer.json's. */
-static lorac_status find_json(struct lorac_tokenizer *t, lorac_error *err)
+/* t->path becomes the file's in the folder. */
+static lorac_status find_file(struct lorac_tokenizer *t, const struct file_kind **kind, lorac_error *err)
 {
-    char *json = os_join(t->memory, t->path, "tokenizer.json");
-    if (!json) return fail_memory(err, "a path", strlen(t->path));
-    bool found = os_is_file(json);
-    mem_free(t->memory, found ? t->path : json);
-    if (!found) return fail(err, LORAC_NOT_FOUND, t->path, "there is no tokenizer.json in this folder");
-    t->path = json;
-    return LORAC_OK;
+    for (size_t i = 0; i < FILE_KINDS; i++) {
+        char *path = os_join(t->memory, t->path, file_kinds[i].name);
+        if (!path) return fail_memory(err, "a path", strlen(t->path));
+        bool found = os_is_file(path);
+        mem_free(t->memory, found ? t->path : path);
+        if (!found) continue;
+        t->path = path;
+        *kind = &file_kinds[i];
+        return LORAC_OK;
+    }
+    return fail(err, LORAC_NOT_FOUND, t->path,
+                "there is no tokenizer.json, tekken.json or tokenizer.model in this folder");
 }
 
-static lorac_status open_json_and_folder(struct lorac_tokenizer *t, bool map, lorac_error *err)
+/* A file of another name is taken for a tokenizer.json. */
+static const struct file_kind *kind_of(const char *path)
 {
-    if (os_is_folder(t->path)) TRY(find_json(t, err));
-    TRY(open_json(t, map, err));
+    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+    for (size_t i = FILE_KINDS; i-- > 0;) {
+        size_t length = strlen(name), end = strlen(file_kinds[i].end);
+        if (strstr(name, file_kinds[i].part) && length >= end && !strcmp(name + length - end, file_kinds[i].end))
+            return &file_kinds[i];
+    }
+    return &file_kinds[0];
+}
+
+static lorac_status read_file(struct lorac_tokenizer *t, bool map, const struct file_kind *kind, const char *folder,
+                              lorac_error *err)
+{
+    struct os_file file;
+    json_t *config = NULL;
+    TRY(os_file_open(t->memory, t->path, map, &file, err));
+    lorac_status status = tokenizer_read_config(t->memory, folder, "tokenizer_config.json", &config, err);
+    if (status == LORAC_OK) status = kind->read(t, &file, config, err);
+    json_decref(config);
+    os_file_close(&file);
+    return status;
+}
+
+static lorac_status open_file_and_folder(struct lorac_tokenizer *t, bool map, lorac_error *err)
+{
+    const struct file_kind *kind = NULL;
+    if (os_is_folder(t->path))
+        TRY(find_file(t, &kind, err));
+    else
+        kind = kind_of(t->path);
     char *folder = folder_of(t->memory, t->path);
     if (!folder) return fail_memory(err, "a path", strlen(t->path));
-    lorac_status status = tokenizer_read_folder(t, folder, err);
+    lorac_status status = read_file(t, map, kind, folder, err);
+    if (status == LORAC_OK) status = tokenizer_read_folder(t, folder, err);
     mem_free(t->memory, folder);
     return status;
 }
 
-/* Hands over what a reader filled, or closes it. */
 static lorac_status conclude(struct lorac_tokenizer *t, lorac_status status, struct lorac_tokenizer **out,
                              lorac_error *err)
 {
@@ -88,7 +151,7 @@ lorac_status tokenizer_open(struct memory *m, bool map, const char *path, struct
     struct lorac_tokenizer *t = tokenizer_new(m, path);
     if (!t) return fail_memory(err, "the tokenizer", sizeof *t);
     bool is_gguf = !os_is_folder(path) && gguf_is(path);
-    return conclude(t, is_gguf ? open_gguf(t, map, err) : open_json_and_folder(t, map, err), out, err);
+    return conclude(t, is_gguf ? open_gguf(t, map, err) : open_file_and_folder(t, map, err), out, err);
 }
 
 lorac_status tokenizer_open_json_bytes(struct memory *m, const char *text, size_t length, struct lorac_tokenizer **out,
@@ -96,7 +159,8 @@ lorac_status tokenizer_open_json_bytes(struct memory *m, const char *text, size_
 {
     struct lorac_tokenizer *t = tokenizer_new(m, "tokenizer.json");
     if (!t) return fail_memory(err, "the tokenizer", sizeof *t);
-    return conclude(t, tokenizer_read_json(t, text, length, err), out, err);
+    struct os_file file = {.data = (const uint8_t *)text, .size = length};
+    return conclude(t, tokenizer_read_json(t, &file, err), out, err);
 }
 
 void lorac_tokenizer_close(lorac_tokenizer *t)
@@ -105,6 +169,11 @@ void lorac_tokenizer_close(lorac_tokenizer *t)
     struct memory *m = t->memory;
     vocab_free(&t->vocab);
     bpe_free(&t->bpe);
+    unigram_free(&t->unigram);
+    wordpiece_free(&t->wordpiece);
+    normalizer_free(&t->normalizer);
+    decoder_free(&t->decoder);
+    list_free(&t->scores);
     added_free(&t->raw);
     added_free(&t->normalized);
     pretokenizer_free(&t->pretokenizer);
@@ -135,8 +204,11 @@ int32_t tokenizer_find(const struct lorac_tokenizer *t, const char *content, siz
 static lorac_status look_for(struct lorac_tokenizer *t, struct added_token token, const char *content, lorac_error *err)
 {
     struct text buffer = {.memory = t->memory};
+    struct regex_match *match;
+    TRY(regex_match_create(&match, err));
     lorac_status status = LORAC_OK;
-    if (token.normalized) status = normalize(&t->normalizer, &buffer, &content, &token.length, err);
+    if (token.normalized) status = normalize(&t->normalizer, match, &buffer, &content, &token.length, err);
+    regex_match_free(match);
     if (status == LORAC_OK && token.length)
         status = added_put(token.normalized ? &t->normalized : &t->raw, token, content, err);
     text_free(&buffer);

@@ -1,16 +1,19 @@
 /* tokenizer.h — the parts of a tokenizer, and the readers that fill them.
  *
- * text -> added tokens -> normaliser -> added tokens of normalised text -> words -> byte-pair encoding -> ids
+ * text -> added tokens -> normaliser -> added tokens of normalised text -> words -> model -> ids
+ * ids -> decoder -> text
  * A reader fills a zeroed tokenizer and leaves it to tokenizer_close on failure. */
 #ifndef TEXT_TOKENIZER_H
 #define TEXT_TOKENIZER_H
 
 #include <lorac/tokenizer.h>
 #include "base/json.h"
+#include "base/os.h"
 #include "text/added.h"
-#include "text/bpe.h"
+#include "text/decode_chain.h"
 #include "text/normalize.h"
 #include "text/pretokenize.h"
+#include "text/tokenizer_models.h"
 
 struct tokenizer_special { /* tokens with a role, -1 where there is none; templates see their text */
     int32_t bos, eos, unknown, pad;
@@ -20,10 +23,15 @@ struct lorac_tokenizer {
     struct memory *memory;
     char *path;
     struct vocab vocab;
+    const struct model_kind *model; /* which of these turns words into ids */
     struct bpe bpe;
+    struct unigram unigram;
+    struct wordpiece wordpiece;
     struct normalizer normalizer;
     struct added raw, normalized; /* added tokens looked for before and after the normaliser */
     struct pretokenizer pretokenizer;
+    struct decoder decoder;
+    struct list scores;         /* double, by id: what the file gives a token; may be fewer than tokens */
     struct list prefix, suffix; /* int32_t: what the post-processor adds before and after */
     struct tokenizer_special special;
     char *chat_template;       /* NULL where there is none */
@@ -43,12 +51,20 @@ lorac_status tokenizer_open_json_bytes(struct memory *m, const char *text, size_
 
 struct gguf;
 lorac_status tokenizer_read_gguf(struct lorac_tokenizer *t, const struct gguf *g, lorac_error *err);
-/* A tokenizer.json's text. */
-lorac_status tokenizer_read_json(struct lorac_tokenizer *t, const char *text, size_t length, lorac_error *err);
-/* Refuses a model other than BPE. */
-lorac_status tokenizer_check_model(struct lorac_tokenizer *t, const json_t *root, lorac_error *err);
+lorac_status tokenizer_read_json(struct lorac_tokenizer *t, const struct os_file *file, lorac_error *err);
+/* A tokenizer.model's bytes; `config`: the tokenizer_config.json beside it, or NULL. */
+lorac_status tokenizer_read_model(struct lorac_tokenizer *t, const uint8_t *bytes, size_t size, const json_t *config,
+                                  lorac_error *err);
+/* A tekken.json's; tiktoken's lines, which some files called tokenizer.model hold. */
+lorac_status tokenizer_read_tekken(struct lorac_tokenizer *t, const uint8_t *bytes, size_t size, const json_t *config,
+                                   lorac_error *err);
+bool tokenizer_is_tiktoken(const uint8_t *bytes, size_t size);
+lorac_status tokenizer_read_tiktoken(struct lorac_tokenizer *t, const uint8_t *bytes, size_t size, lorac_error *err);
 /* The pieces of a tokenizer.json other than its vocabulary and merges. */
 lorac_status tokenizer_read_parts(struct lorac_tokenizer *t, const json_t *root, lorac_error *err);
+/* *value is NULL where there is no such file. */
+lorac_status tokenizer_read_config(struct memory *m, const char *folder, const char *name, json_t **value,
+                                   lorac_error *err);
 /* The files beside a tokenizer.json. */
 lorac_status tokenizer_read_folder(struct lorac_tokenizer *t, const char *folder, lorac_error *err);
 

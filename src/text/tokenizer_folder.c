@@ -7,9 +7,8 @@
 
 enum { CONFIG_CAP = 64 << 20, TEMPLATE_CAP = 4 << 20 };
 
-/* *value is NULL where there is no such file. */
-static lorac_status read_config(struct memory *m, const char *folder, const char *name, json_t **value,
-                                lorac_error *err)
+lorac_status tokenizer_read_config(struct memory *m, const char *folder, const char *name, json_t **value,
+                                   lorac_error *err)
 {
     *value = NULL;
     char *path = os_join(m, folder, name);
@@ -110,7 +109,7 @@ lorac_status tokenizer_read_folder(struct lorac_tokenizer *t, const char *folder
     TRY(read_template_file(t, folder, err));
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         json_t *config;
-        TRY(read_config(t->memory, folder, names[i], &config, err));
+        TRY(tokenizer_read_config(t->memory, folder, names[i], &config, err));
         lorac_status status = i <= SPECIAL ? read_roles(t, config, err) : LORAC_OK;
         if (status == LORAC_OK && i == CONFIG) status = read_template(t, config, err);
         if (status == LORAC_OK && i == CONFIG) status = read_additions(t, config, err);

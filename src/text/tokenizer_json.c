@@ -2,6 +2,7 @@
  * all the rest is printed again and left to tokenizer_parts.c as a small JSON value. */
 #include "text/tokenizer.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <yajl/yajl_gen.h>
 #include <yajl/yajl_parse.h>
@@ -11,7 +12,7 @@ struct merge_span {
     uint32_t left, right;
 };
 
-enum section { ELSEWHERE, IN_VOCAB, IN_MERGES };
+enum section { ELSEWHERE, IN_VOCAB, IN_PIECES, IN_MERGES }; /* IN_PIECES: a Unigram's list of [token, score] */
 
 struct stream {
     struct lorac_tokenizer *tokenizer;
@@ -22,7 +23,7 @@ struct stream {
     struct text key; /* the token whose id comes next */
     struct text merge_bytes;
     struct list merges; /* struct merge_span */
-    int parts;          /* of a merge written as a list: strings seen; -1: not in one */
+    int parts;          /* of a merge or a piece written as a list: values seen; -1: not in one */
     lorac_status status;
     lorac_error *err;
 };
@@ -81,6 +82,30 @@ static int add_merge_part(struct stream *s, const char *text, size_t length)
     return s->merge_bytes.failed ? out_of_memory(s, length) : 1;
 }
 
+/* ---- pieces ------------------------------------------------------------------------------ */
+
+static int add_piece(struct stream *s, const char *text, size_t length)
+{
+    struct lorac_tokenizer *t = s->tokenizer;
+    if (s->parts != 0) return refuse(s, "a piece is not a list of a token and its score");
+    s->parts++;
+    lorac_status status = vocab_put(&t->vocab, (int64_t)t->vocab.count, text, length, true, t->path, s->err);
+    return status == LORAC_OK ? 1 : stop(s, status);
+}
+
+static int add_score(struct stream *s, const char *digits, size_t length)
+{
+    char number[64];
+    double *score = s->parts == 1 && length < sizeof number ? list_add(&s->tokenizer->scores) : NULL;
+    if (s->parts != 1 || length >= sizeof number) return refuse(s, "a piece is not a list of a token and its score");
+    if (!score) return out_of_memory(s, length);
+    memcpy(number, digits, length);
+    number[length] = 0;
+    *score = strtod(number, NULL);
+    s->parts++;
+    return 1;
+}
+
 /* ---- events ------------------------------------------------------------------------------ */
 
 static int on_null(void *context)
@@ -99,6 +124,7 @@ static int on_number(void *context, const char *digits, size_t length)
 {
     struct stream *s = context;
     if (!s->section) return passed(s, yajl_gen_number(s->rest, digits, length));
+    if (s->section == IN_PIECES) return add_score(s, digits, length);
     int64_t id = 0;
     for (size_t i = 0; i < length && id < INT32_MAX && id >= 0; i++)
         id = digits[i] >= '0' && digits[i] <= '9' ? id * 10 + (digits[i] - '0') : -1;
@@ -112,6 +138,7 @@ static int on_string(void *context, const unsigned char *text, size_t length)
 {
     struct stream *s = context;
     if (!s->section) return passed(s, yajl_gen_string(s->rest, text, length));
+    if (s->section == IN_PIECES) return add_piece(s, (const char *)text, length);
     if (s->section != IN_MERGES) return refuse(s, "a token's id is a string");
     return (s->parts < 0 ? add_merge_text : add_merge_part)(s, (const char *)text, length);
 }
@@ -137,7 +164,6 @@ static int on_key(void *context, const unsigned char *text, size_t length)
     return passed(s, yajl_gen_string(s->rest, text, length));
 }
 
-/* A vocabulary in a list belongs to another kind of model, which tokenizer_parts.c names. */
 static int on_start_map(void *context)
 {
     struct stream *s = context;
@@ -158,12 +184,12 @@ static int on_end_map(void *context)
 static int on_start_list(void *context)
 {
     struct stream *s = context;
-    if (s->section == IN_MERGES && s->parts < 0) {
+    if (s->section >= IN_PIECES && s->parts < 0) {
         s->parts = 0;
         return 1;
     }
     if (s->section) return refuse(s, "a list among the tokens");
-    if (s->depth++ == 2 && s->coming == IN_MERGES) s->section = IN_MERGES;
+    if (s->depth++ == 2 && s->coming) s->section = s->coming == IN_VOCAB ? IN_PIECES : IN_MERGES;
     s->coming = ELSEWHERE;
     return passed(s, yajl_gen_array_open(s->rest));
 }
@@ -172,7 +198,9 @@ static int on_end_list(void *context)
 {
     struct stream *s = context;
     if (s->parts >= 0) {
-        if (s->parts != 2) return refuse(s, "a merge is not a list of two tokens");
+        if (s->parts != 2)
+            return refuse(s, s->section == IN_MERGES ? "a merge is not a list of two tokens"
+                                                     : "a piece is not a list of a token and its score");
         s->parts = -1;
         return 1;
     }
@@ -183,27 +211,45 @@ static int on_end_list(void *context)
 
 /* ---- the whole file ---------------------------------------------------------------------- */
 
-static lorac_status parse(struct stream *s, const char *text, size_t length)
+enum { CHUNK = 1 << 20 };
+
+/* What is read has been copied: the file need not stay in memory. *at: where the reading stopped. */
+static yajl_status feed(yajl_handle handle, const struct os_file *file, size_t *at)
+{
+    for (*at = 0; *at < file->size;) {
+        size_t part = file->size - *at < CHUNK ? file->size - *at : CHUNK;
+        yajl_status result = yajl_parse(handle, file->data + *at, part);
+        *at += yajl_get_bytes_consumed(handle);
+        if (result != yajl_status_ok) return result;
+        os_file_release(file, *at);
+    }
+    return yajl_complete_parse(handle);
+}
+
+static lorac_status parse(struct stream *s, const struct os_file *file)
 {
     static const yajl_callbacks events = {on_null,      on_boolean, NULL,       NULL,          on_number,  on_string,
                                           on_start_map, on_key,     on_end_map, on_start_list, on_end_list};
     yajl_handle handle = yajl_alloc(&events, NULL, s);
     if (!handle) return fail_memory(s->err, "a JSON parser", 0);
-    yajl_status result = yajl_parse(handle, (const unsigned char *)text, length);
-    if (result == yajl_status_ok) result = yajl_complete_parse(handle);
+    size_t at;
+    yajl_status result = feed(handle, file, &at);
     if (result != yajl_status_ok && s->status == LORAC_OK)
-        s->status = fail(s->err, LORAC_FORMAT, s->tokenizer->path, "the JSON is damaged at byte %zu",
-                         yajl_get_bytes_consumed(handle));
+        s->status = fail(s->err, LORAC_FORMAT, s->tokenizer->path, "the JSON is damaged at byte %zu", at);
     yajl_free(handle);
     return s->status;
 }
 
-static lorac_status add_merges(struct stream *s)
+static lorac_status add_merges(struct stream *s, const json_t *model)
 {
+    const char *prefix;
     struct lorac_tokenizer *t = s->tokenizer;
     const struct merge_span *m = s->merges.items;
     if (s->merges.count > UINT32_MAX) return fail(s->err, LORAC_FORMAT, t->path, "too many merges");
     TRY(bpe_init(&t->bpe, t->memory, &t->vocab, s->merges.count, s->err));
+    TRY(json_get_text(model, "continuing_subword_prefix", "", &prefix, t->path, s->err));
+    if (*prefix && !(t->bpe.prefix = mem_text(t->memory, prefix, strlen(prefix))))
+        return fail_memory(s->err, "the merges", strlen(prefix));
     for (size_t i = 0; i < s->merges.count; i++) {
         const char *left = s->merge_bytes.data + m[i].offset;
         TRY(bpe_add_merge(&t->bpe, &t->vocab, (uint32_t)i, left, m[i].left, left + m[i].left, m[i].right, t->path,
@@ -219,14 +265,13 @@ static lorac_status read_rest(struct stream *s)
     json_t *root;
     if (yajl_gen_get_buf(s->rest, &text, &length) != yajl_gen_status_ok) return fail_memory(s->err, "JSON", 0);
     TRY(json_read(s->tokenizer->memory, (const char *)text, length, s->tokenizer->path, &root, s->err));
-    lorac_status status = tokenizer_check_model(s->tokenizer, root, s->err);
-    if (status == LORAC_OK) status = add_merges(s);
+    lorac_status status = add_merges(s, json_object_get(root, "model"));
     if (status == LORAC_OK) status = tokenizer_read_parts(s->tokenizer, root, s->err);
     json_decref(root);
     return status;
 }
 
-lorac_status tokenizer_read_json(struct lorac_tokenizer *t, const char *text, size_t length, lorac_error *err)
+lorac_status tokenizer_read_json(struct lorac_tokenizer *t, const struct os_file *file, lorac_error *err)
 {
     struct memory *m = t->memory;
     struct stream s = {.tokenizer = t,
@@ -236,7 +281,7 @@ lorac_status tokenizer_read_json(struct lorac_tokenizer *t, const char *text, si
                        .merge_bytes = {.memory = m},
                        .merges = {.memory = m, .size = sizeof(struct merge_span)}};
     s.rest = yajl_gen_alloc(NULL);
-    lorac_status status = s.rest ? parse(&s, text, length) : fail_memory(err, "JSON", 0);
+    lorac_status status = s.rest ? parse(&s, file) : fail_memory(err, "JSON", 0);
     if (status == LORAC_OK) status = read_rest(&s);
     if (s.rest) yajl_gen_free(s.rest);
     text_free(&s.key);

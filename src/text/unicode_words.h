@@ -1,5 +1,5 @@
 /* unicode_words.h — what counts as part of a word: made by tools/unicode_table.py from
- * tokenizers 0.23.3 and PCRE2 with Unicode 14.0.0. Do not edit; included by added.c alone. */
+ * tokenizers 0.23.3. Do not edit; included by added.c alone. */
 /* clang-format off */
 static const struct {
     uint32_t first, last;

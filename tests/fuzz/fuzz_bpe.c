@@ -42,6 +42,7 @@ static void fill(struct lorac_tokenizer *t)
     }
     require(!pretokenizer_add(&t->pretokenizer, pattern_llama3, strlen(pattern_llama3), false, (struct split_step){0},
                               NULL, NULL));
+    require(decoder_add(&t->decoder, decoder_kind_named("ByteLevel"), NULL));
     require(!tokenizer_add_token(t, 300, "<|x|>", 5, (struct added_token){.special = true}, NULL));
     require(!tokenizer_finish(t, NULL));
 }
