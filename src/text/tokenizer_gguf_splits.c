@@ -27,7 +27,8 @@
 #define CJK          "[一-龥ࠀ-一가-퟿]+"
 #define BLOOM        " ?[^(\\s|.,!?…。，、।۔،)]+"
 
-/* clang-format off: it does not settle on where these strings break */
+/* The formatter does not settle on where these strings break. */
+/* clang-format off */
 static const struct gguf_split splits[] = {
     {"smollm gpt-2 phi-2 default jina-es jina-de jina-v2-es jina-v2-de jina-v1-en jina-v2-code roberta-bpe gigachat "
      "jais "
