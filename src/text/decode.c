@@ -7,6 +7,17 @@ struct lorac_detokenizer {
     struct decoder_run run;
 };
 
+/* A token's text: its bytes, or what the normaliser made of them. */
+static const char *text_of(const struct lorac_tokenizer *t, int32_t id, size_t *length)
+{
+    const struct token *token = &t->vocab.tokens[id];
+    const struct added_token *items = t->normalized.items.items;
+    for (size_t i = 0; token->flags & TOKEN_RESPELLED && i < t->normalized.items.count; i++)
+        if (items[i].id == id) return *length = items[i].length, t->normalized.bytes.data + items[i].offset;
+    *length = token->flags & TOKEN_RESPELLED ? 0 : token->length;
+    return vocab_bytes(&t->vocab, token);
+}
+
 static lorac_status push(const struct lorac_tokenizer *t, bool skip_special, int32_t id, struct decoder_run *run,
                          lorac_error *err)
 {
@@ -15,7 +26,9 @@ static lorac_status push(const struct lorac_tokenizer *t, bool skip_special, int
                     t->vocab.count);
     const struct token *token = &t->vocab.tokens[id];
     if (!token->flags || (skip_special && token->flags & TOKEN_SPECIAL)) return LORAC_OK;
-    return decoder_push(run, vocab_bytes(&t->vocab, token), token->length, err);
+    size_t length;
+    const char *text = text_of(t, id, &length);
+    return decoder_push(run, text, length, err);
 }
 
 lorac_status lorac_tokenizer_decode(const lorac_tokenizer *t, const int32_t *ids, size_t count, int skip_special,

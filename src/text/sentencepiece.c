@@ -26,6 +26,7 @@ struct sentencepiece_family {
     const char *parts, *plain;
     const char *specials;               /* tokens that are special if the vocabulary has them */
     enum merge_order order, gguf_order; /* in a tokenizer.model, in a GGUF */
+    bool adds_eos;                      /* in a tokenizer.model; a GGUF says itself */
     int extra_ids;                      /* T5: that many <extra_id_N> follow the pieces */
 };
 
@@ -45,6 +46,7 @@ static const struct sentencepiece_family families[] = {
          "{\"type\":\"Split\",\"pattern\":{\"Regex\":\"\\\\s+\"},\"behavior\":\"Removed\",\"invert\":false}," METASPACE(
              "always", "true")) ",\"decoder\":" METASPACE("always", "true") "}",
      .specials = "<unk> </s> <pad>",
+     .adds_eos = true,
      .extra_ids = 100},
     {.classes = "",
      .architectures = "phi3",
@@ -97,6 +99,11 @@ lorac_status sentencepiece_settle_prefix(struct sentencepiece *s, const json_t *
 {
     if (!s->family->settled) return LORAC_OK;
     return json_get_bool(config, "add_prefix_space", true, &s->dummy_prefix, s->path, err);
+}
+
+bool sentencepiece_adds_eos(const struct sentencepiece *s)
+{
+    return s->family->adds_eos;
 }
 
 /* ---- pieces ------------------------------------------------------------------------------ */

@@ -28,6 +28,7 @@ void sentencepiece_of_class(struct sentencepiece *s, const char *class);
 void sentencepiece_of_architecture(struct sentencepiece *s, const char *architecture);
 /* Where the class decides on the space before the text, by its tokenizer_config.json (may be NULL). */
 lorac_status sentencepiece_settle_prefix(struct sentencepiece *s, const json_t *config, lorac_error *err);
+bool sentencepiece_adds_eos(const struct sentencepiece *s); /* the family's word for a tokenizer.model */
 void sentencepiece_free(struct sentencepiece *s);
 lorac_status sentencepiece_add(struct sentencepiece *s, const char *piece, size_t length, double score,
                                enum piece_type type, lorac_error *err);

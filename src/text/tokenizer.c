@@ -207,7 +207,10 @@ static lorac_status look_for(struct lorac_tokenizer *t, struct added_token token
     struct regex_match *match;
     TRY(regex_match_create(&match, err));
     lorac_status status = LORAC_OK;
+    const char *given = content;
+    size_t length = token.length;
     if (token.normalized) status = normalize(&t->normalizer, match, &buffer, &content, &token.length, err);
+    if (token.length != length || memcmp(content, given, length)) t->vocab.tokens[token.id].flags |= TOKEN_RESPELLED;
     regex_match_free(match);
     if (status == LORAC_OK && token.length)
         status = added_put(token.normalized ? &t->normalized : &t->raw, token, content, err);

@@ -101,7 +101,9 @@ static lorac_status finish(struct model_file *f, lorac_error *err)
     f->pieces.unknown = t->special.unknown = in_range(f, f->unknown);
     t->special.bos = in_range(f, f->bos);
     t->special.eos = in_range(f, f->eos);
-    return sentencepiece_finish(&f->pieces, err);
+    TRY(sentencepiece_finish(&f->pieces, err));
+    bool ends = sentencepiece_adds_eos(&f->pieces) && t->special.eos >= 0;
+    return ends ? tokenizer_add_fixed(&t->suffix, t->special.eos, err) : LORAC_OK;
 }
 
 /* Which class transformers would build, and how: the tokenizer_config.json's word, which may be missing. */

@@ -172,8 +172,9 @@ bool tokenizer_is_tiktoken(const uint8_t *bytes, size_t size)
 static lorac_status add_line(struct ranks *r, const char *line, size_t length, lorac_error *err)
 {
     const char *space = memchr(line, ' ', length);
-    int64_t rank = space && space + 1 < line + length ? 0 : -1;
-    for (const char *p = space + 1; rank >= 0 && p < line + length; p++)
+    const char *end = line + length, *digits = space ? space + 1 : end;
+    int64_t rank = digits < end ? 0 : -1;
+    for (const char *p = digits; rank >= 0 && p < end; p++)
         rank = *p >= '0' && *p <= '9' && rank < INT32_MAX ? rank * 10 + (*p - '0') : -1;
     if (rank < 0) return fail(err, LORAC_FORMAT, r->tokenizer->path, "a line is not a token and its rank");
     return add_token(r, rank, line, (size_t)(space - line), err);

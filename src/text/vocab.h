@@ -7,10 +7,11 @@
 #include "base/memory.h"
 
 enum token_flag {
-    TOKEN_KNOWN = 1,   /* the id is in use */
-    TOKEN_ADDED = 2,   /* its bytes are text as is, not the model's spelling */
-    TOKEN_SPECIAL = 4, /* left out by a decode with skip_special */
-    TOKEN_STOP = 8     /* ends a generation */
+    TOKEN_KNOWN = 1,     /* the id is in use */
+    TOKEN_ADDED = 2,     /* its bytes are text as is, not the model's spelling */
+    TOKEN_SPECIAL = 4,   /* left out by a decode with skip_special */
+    TOKEN_STOP = 8,      /* ends a generation */
+    TOKEN_RESPELLED = 16 /* its text is what the normaliser makes of its bytes, in the tokenizer's `normalized` */
 };
 
 struct token {

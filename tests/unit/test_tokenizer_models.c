@@ -1,0 +1,269 @@
+/* test_tokenizer_models.c — every kind of model, file, normaliser and decoder against what `tokenizers` and transformers
+ * make of hard texts (tests/golden/tokenizer_models, made by tools/golden_tokenizer_models.py); damaged files; long texts
+ * in linear time. */
+#include "text/tokenizer.h"
+
+#include "base/os.h"
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+#include "text/tokenizer_parts.h"
+#include "text/utf8.h"
+
+#define FOLDER TEST_DATA "/tokenizer_models/"
+
+static struct memory memory;
+
+/* Each with the file in its folder that is opened; NULL: the folder. */
+static const struct {
+    const char *name, *file;
+} tokenizers[] = {
+    {"llama", NULL},        {"general", NULL},           {"plain", NULL},
+    {"unigram", NULL},      {"t5", NULL},                {"llama2", NULL},
+    {"gemma", NULL},        {"first", NULL},             {"unigram_json", NULL},
+    {"wordpiece", NULL},    {"suffix", NULL},            {"prefix", NULL},
+    {"wordlevel", NULL},    {"byte_spelled", NULL},      {"tekken", NULL},
+    {"tekken", "tekken.json"}, {"general", "tokenizer.model"}, {"gguf_llama", "tokenizer.gguf"},
+    {"gguf_phi3", "tokenizer.gguf"}, {"gguf_gemma2", "tokenizer.gguf"}, {"gguf_t5", "tokenizer.gguf"},
+    {"gguf_bert", "tokenizer.gguf"},
+};
+enum { TOKENIZERS = sizeof tokenizers / sizeof *tokenizers };
+
+static void path_of(size_t i, char path[1024])
+{
+    snprintf(path, 1024, FOLDER "%s%s%s", tokenizers[i].name, tokenizers[i].file ? "/" : "",
+             tokenizers[i].file ? tokenizers[i].file : "");
+}
+
+static struct lorac_tokenizer *open_it(const char *path)
+{
+    lorac_error err = {0};
+    struct lorac_tokenizer *t = NULL;
+    if (tokenizer_open(&memory, true, path, &t, &err)) fail_msg("%s", err.message);
+    return t;
+}
+
+/* ---- goldens ----------------------------------------------------------------------------- */
+
+typedef void (*line_fn)(const struct lorac_tokenizer *t, const json_t *line);
+
+static size_t each_line(const char *path, const struct lorac_tokenizer *t, line_fn check)
+{
+    char *bytes, *next;
+    size_t size, lines = 0;
+    assert_int_equal(os_read(&memory, path, 16 << 20, &bytes, &size, NULL), LORAC_OK);
+    for (char *at = bytes; *at; at = next, lines++) {
+        json_t *line;
+        next = strchr(at, '\n') + 1;
+        assert_int_equal(json_read(&memory, at, (size_t)(next - at), path, &line, NULL), LORAC_OK);
+        if (!json_object_get(line, "versions")) check(t, line);
+        json_decref(line);
+    }
+    mem_free(&memory, bytes);
+    return lines;
+}
+
+static void check_ids(const struct lorac_tokenizer *t, const json_t *line, const char *key, bool add_special)
+{
+    const json_t *text = json_object_get(line, "text"), *expected = json_object_get(line, key);
+    int32_t *ids;
+    size_t count;
+    lorac_error err;
+    if (lorac_tokenizer_encode(t, json_string_value(text), json_string_length(text), add_special, &ids, &count, &err))
+        fail_msg("%s", err.message);
+    bool same = count == json_array_size(expected);
+    for (size_t i = 0; i < count && same; i++) same = ids[i] == json_integer_value(json_array_get(expected, i));
+    if (!same) fail_msg("%s: the tokens of \"%s\" differ", t->path, json_string_value(text));
+    lorac_free(ids);
+}
+
+static void check_streamed(const struct lorac_tokenizer *t, const int32_t *ids, size_t count, bool skip,
+                           const char *text, size_t length)
+{
+    lorac_detokenizer *stream;
+    struct text all = {.memory = &memory};
+    const char *piece;
+    size_t piece_length;
+    assert_int_equal(lorac_detokenizer_create(t, skip, &stream, NULL), LORAC_OK);
+    for (int twice = 0; twice < 2; twice++) {
+        all.length = 0;
+        for (size_t i = 0; i <= count; i++) {
+            lorac_status status = i < count ? lorac_detokenizer_push(stream, ids[i], &piece, &piece_length, NULL)
+                                            : lorac_detokenizer_flush(stream, &piece, &piece_length, NULL);
+            assert_int_equal(status, LORAC_OK);
+            assert_true(utf8_is_valid(piece, piece_length));
+            text_add(&all, piece, piece_length);
+        }
+        assert_int_equal(all.length, length);
+        if (length) assert_memory_equal(all.data, text, length);
+    }
+    text_free(&all);
+    lorac_detokenizer_free(stream);
+}
+
+static void check_text(const struct lorac_tokenizer *t, const json_t *line, const char *key, bool skip)
+{
+    const json_t *expected = json_object_get(line, key), *special = json_object_get(line, "special");
+    size_t count = json_array_size(special), length;
+    int32_t *ids = calloc(count + 1, sizeof *ids);
+    char *text;
+    for (size_t i = 0; i < count; i++) ids[i] = (int32_t)json_integer_value(json_array_get(special, i));
+    lorac_error err;
+    if (lorac_tokenizer_decode(t, ids, count, skip, &text, &length, &err)) fail_msg("%s", err.message);
+    if (length != json_string_length(expected) || memcmp(text, json_string_value(expected), length))
+        fail_msg("%s: decoded \"%s\", expected \"%s\"", t->path, text, json_string_value(expected));
+    check_streamed(t, ids, count, skip, text, length);
+    lorac_free(text);
+    free(ids);
+}
+
+static void check_line(const struct lorac_tokenizer *t, const json_t *line)
+{
+    if (json_object_get(line, "text")) {
+        check_ids(t, line, "tokens", false);
+        check_ids(t, line, "special", true);
+    }
+    check_text(t, line, "decoded", false);
+    check_text(t, line, "skipped", true);
+}
+
+static void test_goldens(void **state)
+{
+    for (size_t i = 0; i < TOKENIZERS; i++) {
+        char path[1024], golden[1024];
+        path_of(i, path);
+        snprintf(golden, sizeof golden, FOLDER "%s/expected.jsonl", tokenizers[i].name);
+        struct lorac_tokenizer *t = open_it(path);
+        assert_true(each_line(golden, t, check_line) > 80);
+        lorac_tokenizer_close(t);
+        assert_int_equal(memory.used, 0);
+    }
+}
+
+static void check_normalizer(const struct lorac_tokenizer *unused, const json_t *line)
+{
+    struct lorac_tokenizer *t = tokenizer_new(&memory, "normalizer");
+    struct parts parts = {.tokenizer = t};
+    struct regex_match *match;
+    struct text buffer = {.memory = &memory};
+    const json_t *given = json_object_get(line, "text"), *expected = json_object_get(line, "normalized");
+    const char *text = json_string_value(given);
+    size_t length = json_string_length(given);
+    assert_int_equal(parts_read_normalizer(&parts, json_object_get(line, "normalizer")), LORAC_OK);
+    assert_int_equal(regex_match_create(&match, NULL), LORAC_OK);
+    assert_int_equal(normalize(&t->normalizer, match, &buffer, &text, &length, NULL), LORAC_OK);
+    if (length != json_string_length(expected) || memcmp(text, json_string_value(expected), length))
+        fail_msg("%s makes \"%s\" of \"%s\"", parts_type_of(json_object_get(line, "normalizer")), text,
+                 json_string_value(given));
+    regex_match_free(match);
+    text_free(&buffer);
+    lorac_tokenizer_close(t);
+}
+
+static void test_normalizers(void **state)
+{
+    assert_true(each_line(FOLDER "normalizers.jsonl", NULL, check_normalizer) > 150);
+    assert_int_equal(memory.used, 0);
+}
+
+/* ---- damage ------------------------------------------------------------------------------ */
+
+typedef lorac_status (*read_fn)(struct lorac_tokenizer *t, const uint8_t *bytes, size_t size, const json_t *config,
+                                lorac_error *err);
+
+static void read_damaged(read_fn read, const char *bytes, size_t size)
+{
+    struct lorac_tokenizer *t = tokenizer_new(&memory, "damaged");
+    lorac_error err = {0};
+    lorac_status status = read(t, (const uint8_t *)bytes, size, NULL, &err);
+    if (status == LORAC_OK) status = tokenizer_finish(t, &err);
+    if (status != LORAC_OK) assert_true(*err.message);
+    lorac_tokenizer_close(t);
+}
+
+static void check_damage(const char *path, read_fn read)
+{
+    char *bytes;
+    size_t size;
+    assert_int_equal(os_read(&memory, path, 1 << 20, &bytes, &size, NULL), LORAC_OK);
+    size_t held = memory.used;
+    for (size_t cut = 0; cut < size; cut += 97) read_damaged(read, bytes, cut);
+    for (size_t at = 0; at < size; at += 29) {
+        bytes[at] ^= 1 << at % 7;
+        read_damaged(read, bytes, size);
+        bytes[at] ^= 1 << at % 7;
+    }
+    assert_int_equal(memory.used, held);
+    mem_free(&memory, bytes);
+}
+
+static void test_damage(void **state)
+{
+    check_damage(FOLDER "general/tokenizer.model", tokenizer_read_model);
+    check_damage(FOLDER "unigram/tokenizer.model", tokenizer_read_model);
+    check_damage(FOLDER "tekken/tekken.json", tokenizer_read_tekken);
+}
+
+/* With ever more memory, opening fails cleanly until it succeeds. */
+static void test_out_of_memory(void **state)
+{
+    for (size_t i = 0; i < TOKENIZERS; i++) {
+        struct memory tight = {0};
+        struct lorac_tokenizer *t;
+        char path[1024];
+        path_of(i, path);
+        lorac_status status = LORAC_OUT_OF_MEMORY;
+        for (tight.limit = 64; status != LORAC_OK && tight.limit < 64 << 20; tight.limit += tight.limit / 4 + 64) {
+            lorac_error err = {0};
+            status = tokenizer_open(&tight, true, path, &t, &err);
+            if (status != LORAC_OK && status != LORAC_OUT_OF_MEMORY) fail_msg("limit %zu: %s", tight.limit, err.message);
+            if (status == LORAC_OK) lorac_tokenizer_close(t);
+            assert_int_equal(tight.used, 0);
+        }
+        assert_int_equal(status, LORAC_OK);
+    }
+}
+
+/* ---- long texts -------------------------------------------------------------------------- */
+
+static double seconds_for(const struct lorac_tokenizer *t, const char *unit, size_t length)
+{
+    size_t size = strlen(unit), count;
+    char *text = malloc(length);
+    int32_t *ids;
+    for (size_t i = 0; i < length; i++) text[i] = unit[i % size];
+    double begin = os_seconds();
+    assert_int_equal(lorac_tokenizer_encode(t, text, length, 0, &ids, &count, NULL), LORAC_OK);
+    double seconds = os_seconds() - begin;
+    lorac_free(ids);
+    free(text);
+    return seconds;
+}
+
+/* Text without words: the time must not grow with the square. The bound is far above what any machine needs. */
+static void test_long_texts(void **state)
+{
+    static const char *const units[] = {"a", " ", "\n", "東京は日本", "e\xCC\x81\xCC\xA3\xCC\x96", "ab \xE2\x96\x81"};
+    for (size_t i = 0; i < TOKENIZERS; i++) {
+        char path[1024];
+        path_of(i, path);
+        struct lorac_tokenizer *t = open_it(path);
+        for (size_t u = 0; u < sizeof units / sizeof *units; u++) {
+            double seconds = seconds_for(t, units[u], 300 * strlen(units[u]) * 100);
+            if (seconds > 5) fail_msg("%s: \"%s\" over and over takes %.1f s", t->path, units[u], seconds);
+        }
+        lorac_tokenizer_close(t);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_goldens),       cmocka_unit_test(test_normalizers), cmocka_unit_test(test_damage),
+        cmocka_unit_test(test_out_of_memory), cmocka_unit_test(test_long_texts),
+    };
+    return cmocka_run_group_tests_name("tokenizer_models", tests, NULL, NULL);
+}

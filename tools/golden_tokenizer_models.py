@@ -1,0 +1,253 @@
+#!/usr/bin/env python3
+"""Makes tests/golden/tokenizer_models/: small tokenizers of every kind of model, file, normaliser and decoder, and what
+`tokenizers` (for tokenizer.model, tekken.json and GGUF: what transformers builds from them) makes of hard texts.
+
+usage: golden_tokenizer_models.py      needs tokenizers, transformers, sentencepiece, gguf
+NAME/tokenizer.json, tokenizer.model, tekken.json or tokenizer.gguf; beside it NAME/expected.jsonl as golden_tokenizer.py
+writes it. normalizers.jsonl: {"normalizer","text","normalized"} a line."""
+import base64, hashlib, json, os, random, sys, tempfile
+import sentencepiece, tokenizers, transformers
+from gguf import GGUFWriter
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers as pre, processors, trainers
+from transformers.tokenization_utils_tokenizers import TokenizersBackend
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+GOLDEN = os.path.join(HERE, "..", "tests", "golden")
+OUT = os.path.join(GOLDEN, "tokenizer_models")
+VERSIONS = {"tokenizers": tokenizers.__version__, "transformers": transformers.__version__, "sentencepiece": sentencepiece.__version__}
+
+CORPUS = ["the quick brown fox jumps over the lazy dog and then it's gone; they'll say we're here, don't they", "for (int i = 0; i < n; ++i) { sum += a[i]; return x->y; }",
+          "In 1984 there were 365 days, 12 months, 3.14 and 1,000,000 others.", "Straße déjà vu naïve façade œuvre", "東京は日本の首都です。日本語のテキスト。中文文本，你好世界。", "Привет, мир! Как дела?",
+          "שלום עולם مرحبا بالعالم", "안녕하세요 세계", "हिन्दी में पाठ", "HELLO World THE END", "    four spaces        eight spaces"] * 5
+TEXTS = ["", " ", "  ", "a", " a", "a ", "Hello world", " one  two   three ", "it's he'll they'd 's S", "0123456789 12 345 6,789.00 ½ ² Ⅷ ٣٤", "for (int i = 0; i < n; ++i) {\n    sum += a[i];\n}\n",
+         "line\r\nbreak\n\n\n\tindent \r\n \n", "\u00a0nbsp\u3000wide\u2028sep\u0085nel\u180emvs\u200bzw", "東京は日本の首都です。", "中文，你好！ 𠀀", "안녕하세요 👋🏽 Привет", "שלום עולם مرحبا ١٢٣", "हिन्दी किताब ไทย",
+         "👩‍👩‍👧‍👦🇩🇪", "e\u0301 \u0301 \u0301\u0301a \u200d \ufeff", "ṩ s\u0323\u0307 Å A\u030a \u212b ﬁ ﷺ ǅ \u1100\u1161\u11a8", "İstanbul ıſ K ß ẞ ŉ ΣΑΣ", "<s>a</s> b<unk> <s> c<s", "[CLS] a [SEP]b[MASK] [PAD]", "<tool>x</tool> <tool><tool>",
+         "▁", "▁▁ a▁b ▁", "\x00 nul \x01\x7f \x1b", "a" * 70, " " * 40 + "x", "\n" * 9 + "x", "\U0001fae8\U00031350 \U0010ffff\ue000", "<0x41><0xE6>", "the q the  q thequick", "Ａｂｃ　ﾃｽﾄ", "x ​y", "camelCase HTTPServer iOS 3x", "don ' t do not . ? ! , n't 'm 've",
+         "un un## ##un", "|x||y|", "word</w>", "éone one one_ ONE", "\r\n \r \n", "\u0600a \u0600A\u030a \u0e33 \u1ad9a\u1ad9", "supercalifragilisticexpialidocious" * 4]
+
+
+def folder(name):
+    path = os.path.join(OUT, name)
+    os.makedirs(path, exist_ok=True)
+    return path
+
+
+def write_expected(name, t):
+    """Decoded are the text's ids, and ids in any order, which come from no text."""
+    r = random.Random(0)
+    with open(os.path.join(folder(name), "expected.jsonl"), "w") as f:
+        f.write(json.dumps({"versions": VERSIONS}) + "\n")
+        known = sorted(i for i in t.get_vocab().values())
+        for text in TEXTS:
+            ids, special = t.encode(text, add_special_tokens=False).ids, t.encode(text).ids
+            f.write(json.dumps({"text": text, "tokens": ids, "special": special, "decoded": t.decode(special, skip_special_tokens=False), "skipped": t.decode(special)}) + "\n")
+        for n in range(1, 40):
+            ids = [r.choice(known[:40]) if r.random() < 0.5 else r.choice(known) for _ in range(n)]
+            f.write(json.dumps({"special": ids, "decoded": t.decode(ids, skip_special_tokens=False), "skipped": t.decode(ids)}) + "\n")
+
+
+def write_json(name, t):
+    text = t.to_str()
+    with open(os.path.join(folder(name), "tokenizer.json"), "w") as f: f.write(text)
+    write_expected(name, Tokenizer.from_str(text))
+
+
+# ---- tokenizer.model ----------------------------------------------------------------------
+
+RULES = {"½": "1/2", "ﬁ": "fi", "e\u0301": "é", "A\u030a": "Å", "Ａ": "A", "ｂ": "b", "ｃ": "c", "\u3000": " ", "\u00a0": " ", "\n": " ", "\t": " ", "²": "2", "İ": "i", "\u200b": ""}
+
+
+def sentencepiece_model(name, **options):
+    with tempfile.TemporaryDirectory() as work:
+        with open(f"{work}/corpus", "w") as f: f.write("\n".join(CORPUS))
+        with open(f"{work}/rules.tsv", "w") as f:
+            for a, b in RULES.items(): f.write(" ".join(f"{ord(c):X}" for c in a) + "\t" + " ".join(f"{ord(c):X}" for c in b) + "\n")
+        if options.pop("rules", False): options["normalization_rule_tsv"] = f"{work}/rules.tsv"
+        else: options["normalization_rule_name"] = "identity"
+        sentencepiece.SentencePieceTrainer.train(input=f"{work}/corpus", model_prefix=os.path.join(folder(name), "tokenizer"), minloglevel=2, character_coverage=0.98, **options)
+    os.remove(os.path.join(folder(name), "tokenizer.vocab"))
+    return os.path.join(folder(name), "tokenizer.model")
+
+
+def model(name, cls, config, **options):
+    sentencepiece_model(name, **options)
+    if config:
+        with open(os.path.join(folder(name), "tokenizer_config.json"), "w") as f: json.dump(config, f)
+    t = cls.from_pretrained(folder(name))
+    write_expected(name, t.backend_tokenizer)
+    return t.backend_tokenizer
+
+
+def proto(name):
+    from transformers.convert_slow_tokenizer import import_protobuf
+    m = import_protobuf().ModelProto()
+    with open(os.path.join(folder(name), "tokenizer.model"), "rb") as f: m.ParseFromString(f.read())
+    return m
+
+
+# ---- GGUF, tekken --------------------------------------------------------------------------
+
+def gguf(name, kind, architecture, tokens, types, scores, ids, merges=None):
+    w = GGUFWriter(os.path.join(folder(name), "tokenizer.gguf"), architecture)
+    w.add_tokenizer_model(kind)
+    w.add_token_list(tokens)
+    w.add_token_types(types)
+    if scores: w.add_token_scores(scores)
+    if merges: w.add_token_merges(merges)
+    for role, i in ids.items(): getattr(w, f"add_{role}_token_id")(i)
+    if kind == "llama": w.add_add_bos_token(False)
+    if kind != "llama": w.add_add_bos_token(False), w.add_add_eos_token(False)
+    w.write_header_to_file(), w.write_kv_data_to_file(), w.close()
+    return os.path.join(folder(name), "tokenizer.gguf")
+
+
+def from_gguf(path):
+    from transformers.integrations.gguf import convert_gguf_tokenizer, get_gguf_tokenizer
+    architecture, parts, _ = get_gguf_tokenizer(path)
+    return convert_gguf_tokenizer(architecture, parts)[0]
+
+
+def tekken(name, merges):
+    from transformers.integrations.mistral.tokenizer import MistralConverter
+    t = Tokenizer(models.BPE())
+    t.pre_tokenizer = pre.ByteLevel(add_prefix_space=False)
+    t.train_from_iterator(CORPUS, trainers.BpeTrainer(vocab_size=256 + merges, initial_alphabet=pre.ByteLevel.alphabet(), show_progress=False))
+    back = {c: b for b, c in __import__("transformers").convert_slow_tokenizer.bytes_to_unicode().items()}
+    vocab = [bytes(back[c] for c in token) for token, _ in sorted(t.get_vocab().items(), key=lambda x: x[1])]
+    vocab = sorted((v for v in vocab if len(v) == 1)) + [v for v in vocab if len(v) > 1]
+    pattern = r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+    specials = [{"rank": i, "token_str": s, "is_control": True} for i, s in enumerate(["<unk>", "<s>", "</s>", "[INST]", "[/INST]"])]
+    data = {"config": {"pattern": pattern, "num_vocab_tokens": len(vocab), "default_vocab_size": len(vocab) + 10 - 3, "default_num_special_tokens": 10, "version": "v7"},
+            "special_tokens": specials, "vocab": [{"rank": i, "token_bytes": base64.b64encode(v).decode(), "token_str": None} for i, v in enumerate(vocab)]}
+    path = os.path.join(folder(name), "tekken.json")
+    with open(path, "w") as f: json.dump(data, f, separators=(",", ":"))
+    write_expected(name, MistralConverter(path).converted())
+
+
+# ---- tokenizer.json ------------------------------------------------------------------------
+
+def llama(spm, name, normalizer, pre_tokenizer, decoder, post=None, **settings):
+    """The BPE of a tokenizer.model in the shapes that tokenizer.json files give it."""
+    data = json.loads(spm.to_str())
+    t = Tokenizer(models.BPE(vocab=data["model"]["vocab"], merges=[tuple(m) for m in data["model"]["merges"]], **{"unk_token": "<unk>", "fuse_unk": True, "byte_fallback": True, **settings}))
+    t.add_special_tokens([AddedToken(s, normalized=False) for s in ("<unk>", "<s>", "</s>")])
+    t.add_tokens([AddedToken("<tool>", normalized=True), AddedToken("</tool>", lstrip=True, rstrip=True)])
+    if normalizer: t.normalizer = normalizer
+    if pre_tokenizer: t.pre_tokenizer = pre_tokenizer
+    if decoder: t.decoder = decoder
+    if post: t.post_processor = post
+    write_json(name, t)
+
+
+def word_pieces(name):
+    t = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    t.normalizer, t.pre_tokenizer = normalizers.BertNormalizer(), pre.BertPreTokenizer()
+    t.train_from_iterator(CORPUS, trainers.WordPieceTrainer(vocab_size=400, special_tokens=["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"], show_progress=False))
+    t.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
+    t.decoder = decoders.WordPiece()
+    write_json(name, t)
+    return t
+
+
+def suffixed(name):
+    t = Tokenizer(models.BPE(unk_token="<unk>", end_of_word_suffix="</w>"))
+    t.normalizer = normalizers.Sequence([normalizers.NFKD(), normalizers.StripAccents(), normalizers.Lowercase(), normalizers.Nmt(), normalizers.Strip()])
+    t.pre_tokenizer = pre.BertPreTokenizer()
+    t.train_from_iterator(CORPUS, trainers.BpeTrainer(vocab_size=300, special_tokens=["<unk>", "<s>", "</s>"], end_of_word_suffix="</w>", show_progress=False))
+    t.post_processor, t.decoder = processors.RobertaProcessing(("</s>", 2), ("<s>", 1)), decoders.BPEDecoder()
+    write_json(name, t)
+
+
+def prefixed(name):
+    t = Tokenizer(models.BPE(unk_token="<unk>", continuing_subword_prefix="##", fuse_unk=False))
+    t.pre_tokenizer = pre.Metaspace(prepend_scheme="never")
+    t.train_from_iterator(CORPUS, trainers.BpeTrainer(vocab_size=300, special_tokens=["<unk>", "<s>", "</s>"], continuing_subword_prefix="##", show_progress=False))
+    t.decoder = decoders.Sequence([decoders.WordPiece(cleanup=False), decoders.Fuse(), decoders.Strip(" ", 2, 0), decoders.Metaspace(prepend_scheme="never")])
+    write_json(name, t)
+
+
+def unigram(name, spm):
+    m = proto(spm)
+    t = Tokenizer(models.Unigram([(p.piece, p.score) for p in m.pieces], unk_id=0, byte_fallback=True))
+    t.normalizer = normalizers.Sequence([normalizers.Precompiled(m.normalizer_spec.precompiled_charsmap), normalizers.Replace(Regex(" {2,}"), " ")])
+    t.pre_tokenizer = pre.Metaspace(prepend_scheme="always")
+    t.add_special_tokens(["<unk>", "<s>", "</s>"])
+    t.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 2)])
+    t.decoder = decoders.Metaspace(prepend_scheme="always")
+    write_json(name, t)
+
+
+def words(name):
+    t = Tokenizer(models.WordLevel({w: i for i, w in enumerate(["<unk>", "<pad>", "|", "a", "x", "one", "two", "three", "word", "Hello", "world", "d</w>"])}, unk_token="<unk>"))
+    t.pre_tokenizer = pre.BertPreTokenizer()
+    t.decoder = decoders.CTC()
+    write_json(name, t)
+
+
+def byte_spelled(name):
+    """ByteLevel as a normaliser, and no decoder: tokens stand with spaces between."""
+    t = Tokenizer(models.BPE())
+    t.normalizer = normalizers.Sequence([normalizers.NFC(), normalizers.ByteLevel()])
+    t.train_from_iterator(CORPUS, trainers.BpeTrainer(vocab_size=300, initial_alphabet=pre.ByteLevel.alphabet(), show_progress=False))
+    write_json(name, t)
+
+
+# ---- normalisers ----------------------------------------------------------------------------
+
+def normalizer_samples():
+    r = random.Random(1)
+    kinds = [normalizers.NFC(), normalizers.NFD(), normalizers.NFKC(), normalizers.NFKD(), normalizers.StripAccents(), normalizers.Lowercase(), normalizers.Nmt(), normalizers.Strip(), normalizers.Strip(left=False),
+             normalizers.BertNormalizer(), normalizers.BertNormalizer(clean_text=False, lowercase=False), normalizers.BertNormalizer(strip_accents=True, lowercase=False, handle_chinese_chars=False), normalizers.Prepend("▁"),
+             normalizers.Replace("a", "xy"), normalizers.Replace(Regex("\\s+"), "_"), normalizers.ByteLevel(), normalizers.Precompiled(proto("general").normalizer_spec.precompiled_charsmap)]
+    pool = [c for s in TEXTS + CORPUS for c in s] + [chr(r.choice([r.randrange(0x300), r.randrange(0x300, 0x370), r.randrange(0x3100), r.randrange(0xD800), r.randrange(0xE000, 0x20000)])) for _ in range(3000)]
+    with open(os.path.join(OUT, "normalizers.jsonl"), "w") as f:
+        for n in kinds:
+            config = json.loads(json.loads(json.dumps({"n": n.__getstate__().decode()}))["n"])
+            for text in ["", "  a b  "] + ["".join(r.choice(pool) for _ in range(24)) for _ in range(10)]:
+                f.write(json.dumps({"normalizer": config, "text": text, "normalized": n.normalize_str(text)}) + "\n")
+
+
+def manifest():
+    path = os.path.join(GOLDEN, "MANIFEST.json")
+    with open(path) as f: all_of_them = json.load(f)
+    names = sorted(os.path.relpath(os.path.join(d, n), GOLDEN) for d, _, files in os.walk(OUT) for n in files)
+    all_of_them["tokenizer_models"] = {"made_by": "tools/golden_tokenizer_models.py", "sha256": {n: hashlib.sha256(open(os.path.join(GOLDEN, n), "rb").read()).hexdigest() for n in names}, "versions": VERSIONS}
+    with open(path, "w") as f: f.write(json.dumps(all_of_them, indent=1, sort_keys=True) + "\n")
+
+
+def main():
+    user = ["<tool>", "  ", "the q", "▁▁▁"]
+    bpe = model("llama", transformers.LlamaTokenizer, {"tokenizer_class": "LlamaTokenizer"}, model_type="bpe", byte_fallback=True, remove_extra_whitespaces=False, vocab_size=560)
+    model("general", TokenizersBackend, None, model_type="bpe", byte_fallback=True, rules=True, user_defined_symbols=user, vocab_size=560)
+    model("plain", TokenizersBackend, {"legacy": False}, model_type="bpe", add_dummy_prefix=False, vocab_size=300)
+    model("unigram", TokenizersBackend, None, model_type="unigram", hard_vocab_limit=False, rules=True, vocab_size=300)
+    model("t5", transformers.T5Tokenizer, {"tokenizer_class": "T5Tokenizer"}, model_type="unigram", hard_vocab_limit=False, rules=True, vocab_size=300, pad_id=0, eos_id=1, unk_id=2, bos_id=-1)
+    mark, bytes_ = "▁", [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse()]
+    llama(bpe, "llama2", normalizers.Sequence([normalizers.Prepend(mark), normalizers.Replace(" ", mark)]), None, decoders.Sequence([*bytes_, decoders.Strip(" ", 1, 0)]), processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 1)]))
+    llama(bpe, "gemma", normalizers.Replace(" ", mark), None, decoders.Sequence(bytes_))
+    llama(bpe, "first", None, pre.Metaspace(prepend_scheme="first", split=True), decoders.Metaspace(prepend_scheme="first"), byte_fallback=False, ignore_merges=True)
+    unigram("unigram_json", "unigram")
+    bert = word_pieces("wordpiece")
+    suffixed("suffix"), prefixed("prefix"), words("wordlevel"), byte_spelled("byte_spelled")
+    tekken("tekken", 300)
+    p = proto("llama").pieces
+    ids = {"bos": 1, "eos": 2, "unk": 0}
+    for architecture in ("llama", "phi3", "gemma2"):
+        names = {"<s>": "<bos>", "</s>": "<eos>", p[-1].piece: "<pad>", p[-2].piece: "<mask>"} if architecture == "gemma2" else {}
+        path = gguf(f"gguf_{architecture}", "llama", architecture, [names.get(x.piece, x.piece) for x in p], [x.type for x in p], [x.score for x in p], ids)
+        write_expected(f"gguf_{architecture}", from_gguf(path))
+    m = proto("t5").pieces
+    path = gguf("gguf_t5", "t5", "t5", [x.piece for x in m] + [f"[PAD{len(m) + i}]" for i in range(100)], [x.type for x in m] + [5] * 100, [x.score for x in m] + [0.0] * 100, {"eos": 1, "unk": 2, "pad": 0})
+    t = from_gguf(path)
+    t.post_processor = processors.TemplateProcessing(single="$A", special_tokens=[])
+    write_expected("gguf_t5", t)
+    v = sorted(bert.get_vocab().items(), key=lambda x: x[1])
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    gguf("gguf_bert", "bert", "bert", [w if w in special else w[2:] if w.startswith("##") else mark + w for w, _ in v], [3 if w in special else 1 for w, _ in v], None, {"unk": 1, "sep": 3, "pad": 0})
+    bert.post_processor = processors.TemplateProcessing(single="$A", special_tokens=[])
+    write_expected("gguf_bert", bert)
+    normalizer_samples()
+    manifest()
+
+
+main()
