@@ -23,7 +23,7 @@ static const struct option option_table[] = {
            .help = "one JSON list of ids a line to decode; prints one object a line"),
     SECTION("Tokenizer (the model's)"),
     OPTION(TEXT, struct tokenize, common.tokenizer, "tokenizer", .value = "PATH",
-           .help = "a tokenizer.json, a GGUF file or a folder, in place of --model"),
+           .help = "a tokenizer.json, tokenizer.model, tekken.json or GGUF file, or a folder, in place of --model"),
     OPTION(FLAG, struct tokenize, special, "special", .help = "add what the post-processor adds, such as BOS"),
     MODEL_OPTIONS(struct tokenize),
     SECTION("Output"),

@@ -1,7 +1,8 @@
 /* tokenizer.h — text to token ids and back, and chat templates.
  *
- * A tokenizer comes from a GGUF file's metadata, a tokenizer.json, or a folder that holds one (with its
- * tokenizer_config.json, chat_template.jinja, special_tokens_map.json). It is immutable: any thread may use it.
+ * A tokenizer comes from a GGUF file's metadata, a tokenizer.json, a tokenizer.model (SentencePiece, tiktoken), a
+ * tekken.json, or a folder that holds one (with its tokenizer_config.json, chat_template.jinja,
+ * special_tokens_map.json). It is immutable: any thread may use it.
  * All text is UTF-8; malformed bytes in the input count as U+FFFD. */
 #ifndef LORAC_TOKENIZER_H
 #define LORAC_TOKENIZER_H

@@ -5,7 +5,7 @@
 #include "model/inspect.h"
 
 #include <lorac/model.h>
-#include <lorac/tokenizer.h>
+#include "text/tokenizer.h"
 #include <string.h>
 
 /* ---- members -------------------------------------------------------------------------------- */
@@ -83,12 +83,11 @@ void tally_report(struct tally *t, json_t *out)
 
 /* ---- tokenizers ----------------------------------------------------------------------------- */
 
-/* Only byte-level BPE opens: the readers refuse every other kind by name. */
 static void describe_tokenizer(json_t *out, const lorac_tokenizer *tokenizer)
 {
     lorac_tokenizer_info info = {.struct_size = sizeof info};
     lorac_tokenizer_get_info(tokenizer, &info);
-    put_text(out, "type", "byte-level BPE");
+    put_text(out, "type", tokenizer_type(tokenizer));
     put_size(out, "vocab_size", info.vocab_size);
     if (info.bos >= 0) json_object_set_new(out, "bos", json_integer(info.bos));
     if (info.eos >= 0) json_object_set_new(out, "eos", json_integer(info.eos));

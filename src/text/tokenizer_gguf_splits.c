@@ -47,6 +47,7 @@ static const struct gguf_split splits[] = {
     {"gpt-4o llama4 kanana2 talkie minimax-m2", {GPT4O}, false, false},
     {"granite-embed-multi-97m", {GPT4O}, true, false},
     {"minicpm5", {"\\p{N}{1,3}", CONTRACTIONS "|" WORDS "|\\p{N}+|" SYMBOLS "|" SPACES}, true, false},
+    /* clang-format off */
     {"deepseek-llm",
      {"[\r\n]",
       "\\s?[A-Za-zµÀ-ÖØ-öø-ƺƼ-ƿǄ-ʓʕ-ʯͰ-ͳͶͷͻ-ͽͿΆΈ-ΊΌΎ-ΡΣ-ϵϷ-ҁҊ-ԯԱ-ՖႠ-ჅᎠ-Ᏽᏸ-ᏽᲐ-ᲺᲽ-Ჿᴀ-ᴫᵫ-ᵷᵹ-ᶚḀ-ἕἘ-"
@@ -62,6 +63,7 @@ static const struct gguf_split splits[] = {
       "\\s?[!-/:-~！-／：-～‘-‟　-。]+", "\\s+$", CJK, "\\p{N}+"},
      false,
      false},
+    /* clang-format on */
     {"deepseek-coder", {"[\r\n]", "\\s?\\p{L}+", "\\s?\\p{P}+", CJK, "\\p{N}"}, false, false},
     {"deepseek-v3 hunyuan-dense joyai-llm hy_v4", {"\\p{N}{1,3}", KANA_AND_HAN, DEEPSEEK3}, false, false},
     {"youtu",

@@ -2,7 +2,6 @@
  * all the rest is printed again and left to tokenizer_parts.c as a small JSON value. */
 #include "text/tokenizer.h"
 
-#include <stdlib.h>
 #include <string.h>
 #include <yajl/yajl_gen.h>
 #include <yajl/yajl_parse.h>
@@ -93,15 +92,18 @@ static int add_piece(struct stream *s, const char *text, size_t length)
     return status == LORAC_OK ? 1 : stop(s, status);
 }
 
+/* jansson reads the number, whatever the locale's decimal point. */
 static int add_score(struct stream *s, const char *digits, size_t length)
 {
-    char number[64];
-    double *score = s->parts == 1 && length < sizeof number ? list_add(&s->tokenizer->scores) : NULL;
-    if (s->parts != 1 || length >= sizeof number) return refuse(s, "a piece is not a list of a token and its score");
+    if (s->parts != 1) return refuse(s, "a piece is not a list of a token and its score");
+    json_t *number = json_loadb(digits, length, JSON_DECODE_ANY, NULL);
+    double value = json_number_value(number);
+    bool read = json_is_number(number);
+    json_decref(number);
+    if (!read) return refuse(s, "a token's score is no number");
+    double *score = list_add(&s->tokenizer->scores);
     if (!score) return out_of_memory(s, length);
-    memcpy(number, digits, length);
-    number[length] = 0;
-    *score = strtod(number, NULL);
+    *score = value;
     s->parts++;
     return 1;
 }

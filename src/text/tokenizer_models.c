@@ -44,6 +44,11 @@ static lorac_status encode_wordlevel(const struct lorac_tokenizer *t, struct mod
     return LORAC_OK;
 }
 
+const char *tokenizer_type(const struct lorac_tokenizer *t)
+{
+    return t->model == &model_bpe && !t->bpe.characters ? "byte-level BPE" : t->model->name;
+}
+
 const struct model_kind model_bpe = {"BPE", encode_bpe}, model_unigram = {"Unigram", encode_unigram},
                         model_wordpiece = {"WordPiece", encode_wordpiece},
                         model_wordlevel = {"WordLevel", encode_wordlevel};

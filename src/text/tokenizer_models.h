@@ -22,6 +22,7 @@ struct model_kind {
     lorac_status (*encode)(const struct lorac_tokenizer *t, struct model_scratch *s, const char *word, size_t length,
                            struct text *ids, lorac_error *err);
 };
+const char *tokenizer_type(const struct lorac_tokenizer *t); /* for people: "byte-level BPE", "Unigram" ... */
 extern const struct model_kind model_bpe, model_unigram, model_wordpiece, model_wordlevel;
 
 #endif

@@ -1,5 +1,5 @@
-/* fuzz_pieces.c — any bytes as text under a fixed SentencePiece tokenizer with byte fallback and no dummy prefix, as BPE
- * and as unigram: what comes back is the text, malformed bytes mended. */
+/* fuzz_pieces.c — any bytes as text under a fixed SentencePiece tokenizer with byte fallback and no dummy prefix, as
+ * BPE and as unigram: what comes back is the text, malformed bytes mended. */
 #include "text/sentencepiece.h"
 #include "text/utf8.h"
 
@@ -9,8 +9,25 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static const char *const pieces[] = {"a", "b", "c", " ", "th", "t", "h", "the", "aa", "aaaa", "ab", "\xE2\x96\x81", "\xE2\x96\x81t",
-                                     "\xE2\x96\x81the", "\xC3\xA9", "\xE6\x9D\xB1", "\xE6\x9D\xB1\xE4\xBA\xAC", "e", "he"};
+static const char *const pieces[] = {"a",
+                                     "b",
+                                     "c",
+                                     " ",
+                                     "th",
+                                     "t",
+                                     "h",
+                                     "the",
+                                     "aa",
+                                     "aaaa",
+                                     "ab",
+                                     "\xE2\x96\x81",
+                                     "\xE2\x96\x81t",
+                                     "\xE2\x96\x81the",
+                                     "\xC3\xA9",
+                                     "\xE6\x9D\xB1",
+                                     "\xE6\x9D\xB1\xE4\xBA\xAC",
+                                     "e",
+                                     "he"};
 
 static void require(bool holds)
 {
@@ -42,7 +59,8 @@ static void fill(struct lorac_tokenizer *t, bool unigram)
 /* What the model cannot tell apart: the mark and a space. And a byte token or <unk> that the text spells out is one. */
 static bool is_plain(const struct text *text)
 {
-    return !text->length || (!memmem(text->data, text->length, "\xE2\x96\x81", 3) && !memchr(text->data, '<', text->length));
+    return !text->length ||
+           (!memmem(text->data, text->length, "\xE2\x96\x81", 3) && !memchr(text->data, '<', text->length));
 }
 
 static void check(const char *text, size_t size, const struct text *mended, bool unigram)

@@ -5,7 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char text[] = " The 12 caf\xC3\xA9s' it's <s> \xE6\x9D\xB1\xE4\xBA\xAC\n\n  x\xFFy e\xCC\x81 one \xE2\x96\x81";
+static const char text[] =
+    " The 12 caf\xC3\xA9s' it's <s> \xE6\x9D\xB1\xE4\xBA\xAC\n\n  x\xFFy e\xCC\x81 one \xE2\x96\x81";
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -1,6 +1,6 @@
-/* test_tokenizer_models.c — every kind of model, file, normaliser and decoder against what `tokenizers` and transformers
- * make of hard texts (tests/golden/tokenizer_models, made by tools/golden_tokenizer_models.py); damaged files; long texts
- * in linear time. */
+/* test_tokenizer_models.c — every kind of model, file, normaliser and decoder against what `tokenizers` and
+ * transformers make of hard texts (tests/golden/tokenizer_models, made by tools/golden_tokenizer_models.py); damaged
+ * files; long texts in linear time. */
 #include "text/tokenizer.h"
 
 #include "base/os.h"
@@ -21,13 +21,27 @@ static struct memory memory;
 static const struct {
     const char *name, *file;
 } tokenizers[] = {
-    {"llama", NULL},        {"general", NULL},           {"plain", NULL},
-    {"unigram", NULL},      {"t5", NULL},                {"llama2", NULL},
-    {"gemma", NULL},        {"first", NULL},             {"unigram_json", NULL},
-    {"wordpiece", NULL},    {"suffix", NULL},            {"prefix", NULL},
-    {"wordlevel", NULL},    {"byte_spelled", NULL},      {"tekken", NULL},
-    {"tekken", "tekken.json"}, {"general", "tokenizer.model"}, {"gguf_llama", "tokenizer.gguf"},
-    {"gguf_phi3", "tokenizer.gguf"}, {"gguf_gemma2", "tokenizer.gguf"}, {"gguf_t5", "tokenizer.gguf"},
+    {"llama", NULL},
+    {"general", NULL},
+    {"plain", NULL},
+    {"unigram", NULL},
+    {"t5", NULL},
+    {"llama2", NULL},
+    {"gemma", NULL},
+    {"first", NULL},
+    {"unigram_json", NULL},
+    {"wordpiece", NULL},
+    {"suffix", NULL},
+    {"prefix", NULL},
+    {"wordlevel", NULL},
+    {"byte_spelled", NULL},
+    {"tekken", NULL},
+    {"tekken", "tekken.json"},
+    {"general", "tokenizer.model"},
+    {"gguf_llama", "tokenizer.gguf"},
+    {"gguf_phi3", "tokenizer.gguf"},
+    {"gguf_gemma2", "tokenizer.gguf"},
+    {"gguf_t5", "tokenizer.gguf"},
     {"gguf_bert", "tokenizer.gguf"},
 };
 enum { TOKENIZERS = sizeof tokenizers / sizeof *tokenizers };
@@ -219,7 +233,8 @@ static void test_out_of_memory(void **state)
         for (tight.limit = 64; status != LORAC_OK && tight.limit < 64 << 20; tight.limit += tight.limit / 4 + 64) {
             lorac_error err = {0};
             status = tokenizer_open(&tight, true, path, &t, &err);
-            if (status != LORAC_OK && status != LORAC_OUT_OF_MEMORY) fail_msg("limit %zu: %s", tight.limit, err.message);
+            if (status != LORAC_OK && status != LORAC_OUT_OF_MEMORY)
+                fail_msg("limit %zu: %s", tight.limit, err.message);
             if (status == LORAC_OK) lorac_tokenizer_close(t);
             assert_int_equal(tight.used, 0);
         }
