@@ -66,7 +66,10 @@ def sentencepiece_model(name, **options):
         else: options["normalization_rule_name"] = "identity"
         sentencepiece.SentencePieceTrainer.train(input=f"{work}/corpus", model_prefix=os.path.join(folder(name), "tokenizer"), minloglevel=2, character_coverage=0.98, **options)
     os.remove(os.path.join(folder(name), "tokenizer.vocab"))
-    return os.path.join(folder(name), "tokenizer.model")
+    m = proto(name)
+    for field in ("input", "model_prefix"): m.trainer_spec.ClearField(field)  # paths of this machine
+    m.normalizer_spec.ClearField("normalization_rule_tsv")
+    with open(os.path.join(folder(name), "tokenizer.model"), "wb") as f: f.write(m.SerializeToString())
 
 
 def model(name, cls, config, **options):
@@ -177,6 +180,14 @@ def unigram(name, spm):
     write_json(name, t)
 
 
+def ties(name):
+    """Every way to cut a text scores the same."""
+    pieces = [("<unk>", -9.0)] + [(w, -float(len(w))) for w in list("▁abcdefghijklmnopqrstuvwxyz") + "on ne one tw wo th hr re ee aa aaa lo or ▁o ▁w wor ld".split()]
+    t = Tokenizer(models.Unigram(pieces, unk_id=0, byte_fallback=False))
+    t.pre_tokenizer, t.decoder = pre.Metaspace(prepend_scheme="always", split=False), decoders.Metaspace(prepend_scheme="always")
+    write_json(name, t)
+
+
 def words(name):
     t = Tokenizer(models.WordLevel({w: i for i, w in enumerate(["<unk>", "<pad>", "|", "a", "x", "one", "two", "three", "word", "Hello", "world", "d</w>"])}, unk_token="<unk>"))
     t.pre_tokenizer = pre.BertPreTokenizer()
@@ -226,7 +237,7 @@ def main():
     llama(bpe, "llama2", normalizers.Sequence([normalizers.Prepend(mark), normalizers.Replace(" ", mark)]), None, decoders.Sequence([*bytes_, decoders.Strip(" ", 1, 0)]), processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 1)]))
     llama(bpe, "gemma", normalizers.Replace(" ", mark), None, decoders.Sequence(bytes_))
     llama(bpe, "first", None, pre.Metaspace(prepend_scheme="first", split=True), decoders.Metaspace(prepend_scheme="first"), byte_fallback=False, ignore_merges=True)
-    unigram("unigram_json", "unigram")
+    unigram("unigram_json", "unigram"), ties("ties")
     bert = word_pieces("wordpiece")
     suffixed("suffix"), prefixed("prefix"), words("wordlevel"), byte_spelled("byte_spelled")
     tekken("tekken", 300)

@@ -30,6 +30,7 @@ static const struct {
     {"gemma", NULL},
     {"first", NULL},
     {"unigram_json", NULL},
+    {"ties", NULL},
     {"wordpiece", NULL},
     {"suffix", NULL},
     {"prefix", NULL},
