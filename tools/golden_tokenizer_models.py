@@ -4,7 +4,7 @@
 
 usage: golden_tokenizer_models.py      needs tokenizers, transformers, sentencepiece, gguf
 NAME/tokenizer.json, tokenizer.model, tekken.json or tokenizer.gguf; beside it NAME/expected.jsonl as golden_tokenizer.py
-writes it. normalizers.jsonl: {"normalizer","text","normalized"} a line."""
+writes it. normalizers.jsonl: {"normalizer","text","normalized"} a line; scores.jsonl: {"digits","value"}."""
 import base64, hashlib, json, os, random, sys, tempfile
 import sentencepiece, tokenizers, transformers
 from gguf import GGUFWriter
@@ -218,6 +218,19 @@ def normalizer_samples():
                 f.write(json.dumps({"normalizer": config, "text": text, "normalized": n.normalize_str(text)}) + "\n")
 
 
+def score_samples():
+    """Numbers, and the double that the reference's JSON reader makes of them."""
+    r = random.Random(3)
+    digits = [repr(-r.random() * 10 ** r.randrange(-3, 3)) for _ in range(120)] + [f"-{r.randrange(10 ** r.randrange(1, 25))}.{r.randrange(10 ** r.randrange(1, 25))}e{r.randrange(-60, 40)}" for _ in range(80)]
+    digits += ["-0.0", "-1", "0", "-12345678901234567890123", "-1e-320", "-18446744073709551615", "-18446744073709551616.5", "-1.8446744073709551616"]
+    data = json.loads(Tokenizer(models.Unigram([("a", 0.0)], unk_id=0, byte_fallback=False)).to_str())
+    data["model"]["vocab"] = "@"
+    raw = json.dumps(data).replace('"@"', "[" + ",".join(f'["t{i}",{n}]' for i, n in enumerate(digits)) + "]")
+    values = [score for _, score in json.loads(Tokenizer.from_str(raw).to_str())["model"]["vocab"]]
+    with open(os.path.join(OUT, "scores.jsonl"), "w") as f:
+        for d, v in zip(digits, values): f.write(json.dumps({"digits": d, "value": v}) + "\n")
+
+
 def manifest():
     path = os.path.join(GOLDEN, "MANIFEST.json")
     with open(path) as f: all_of_them = json.load(f)
@@ -257,7 +270,7 @@ def main():
     gguf("gguf_bert", "bert", "bert", [w if w in special else w[2:] if w.startswith("##") else mark + w for w, _ in v], [3 if w in special else 1 for w, _ in v], None, {"unk": 1, "sep": 3, "pad": 0})
     bert.post_processor = processors.TemplateProcessing(single="$A", special_tokens=[])
     write_expected("gguf_bert", bert)
-    normalizer_samples()
+    normalizer_samples(), score_samples()
     manifest()
 
 

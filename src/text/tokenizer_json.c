@@ -1,6 +1,7 @@
 /* tokenizer_json.c — the large parts of a tokenizer.json, streamed: vocabulary and merges go into flat arrays,
  * all the rest is printed again and left to tokenizer_parts.c as a small JSON value. */
 #include "text/tokenizer.h"
+#include "text/json_score.h"
 
 #include <string.h>
 #include <yajl/yajl_gen.h>
@@ -92,15 +93,11 @@ static int add_piece(struct stream *s, const char *text, size_t length)
     return status == LORAC_OK ? 1 : stop(s, status);
 }
 
-/* jansson reads the number, whatever the locale's decimal point. */
 static int add_score(struct stream *s, const char *digits, size_t length)
 {
+    double value;
     if (s->parts != 1) return refuse(s, "a piece is not a list of a token and its score");
-    json_t *number = json_loadb(digits, length, JSON_DECODE_ANY, NULL);
-    double value = json_number_value(number);
-    bool read = json_is_number(number);
-    json_decref(number);
-    if (!read) return refuse(s, "a token's score is no number");
+    if (!json_score_read(digits, length, &value)) return refuse(s, "a token's score is no number");
     double *score = list_add(&s->tokenizer->scores);
     if (!score) return out_of_memory(s, length);
     *score = value;

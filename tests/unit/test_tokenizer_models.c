@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
+#include "text/json_score.h"
 #include "text/tokenizer_parts.h"
 #include "text/utf8.h"
 
@@ -184,6 +185,22 @@ static void test_normalizers(void **state)
     assert_int_equal(memory.used, 0);
 }
 
+static void check_score(const struct lorac_tokenizer *unused, const json_t *line)
+{
+    const char *digits = json_string_value(json_object_get(line, "digits"));
+    double value, expected = json_real_value(json_object_get(line, "value"));
+    assert_true(json_score_read(digits, strlen(digits), &value));
+    if (value != expected) fail_msg("%s is read as %.17g, expected %.17g", digits, value, expected);
+}
+
+static void test_scores(void **state)
+{
+    double value;
+    assert_true(each_line(FOLDER "scores.jsonl", NULL, check_score) > 200);
+    assert_false(json_score_read("1e400", 5, &value));
+    assert_int_equal(memory.used, 0);
+}
+
 /* ---- damage ------------------------------------------------------------------------------ */
 
 typedef lorac_status (*read_fn)(struct lorac_tokenizer *t, const uint8_t *bytes, size_t size, const json_t *config,
@@ -278,8 +295,8 @@ static void test_long_texts(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_goldens),       cmocka_unit_test(test_normalizers), cmocka_unit_test(test_damage),
-        cmocka_unit_test(test_out_of_memory), cmocka_unit_test(test_long_texts),
+        cmocka_unit_test(test_goldens), cmocka_unit_test(test_normalizers),   cmocka_unit_test(test_scores),
+        cmocka_unit_test(test_damage),  cmocka_unit_test(test_out_of_memory), cmocka_unit_test(test_long_texts),
     };
     return cmocka_run_group_tests_name("tokenizer_models", tests, NULL, NULL);
 }
