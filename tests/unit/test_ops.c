@@ -250,8 +250,6 @@ static double inference_difference(struct graph *g)
     struct exec *e = &g->exec;
     struct tensor *y[GROUP_LINEARS];
     double worst = 0;
-    float dropout = e->dropout;
-    e->dropout = 0;
     for (int fast = 0; fast < 2; fast++) {
         e->precision = fast ? PRECISION_FAST : PRECISION_EXACT;
         e->int8 = fast;
@@ -268,7 +266,6 @@ static double inference_difference(struct graph *g)
             if (fast) worst = fmax(worst, sqrt(off / (norm + 1e-9)));
         }
     }
-    e->dropout = dropout;
     e->precision = PRECISION_EXACT;
     e->int8 = false;
     return worst;

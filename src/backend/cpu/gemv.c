@@ -90,7 +90,8 @@ bool gemv_can(const struct cpu_backend *c, const struct matmul *a)
 {
     size_t one = (a->cols + 63) / 64 * 64 + a->cols / 32 * 8, several = cpu_several_bytes(a->cols);
     if (!a->int8 || a->precision == PRECISION_EXACT || a->rows > FEW_ROWS ||
-        (a->rows > 1 ? several : one) > CPU_ROWS_BYTES || a->number != NUMBER_F32)
+        (a->rows > 1 ? several : one) > CPU_ROWS_BYTES || a->number != NUMBER_F32 ||
+        (a->low.terms && !few_terms_can(a)))
         return false;
     for (size_t i = 0; i < a->count; i++) {
         enum quant_type type = a->out[i].w->type;
