@@ -1,31 +1,18 @@
 #!/usr/bin/env python3
-"""Writes src/text/unicode_characters.h: what the `tokenizers` package's normalisers do to single characters.
+"""Writes src/text/unicode_{characters,compatibility,graphemes}.h: what the `tokenizers` package's normalisers do to single characters.
 
 usage: character_table.py src/text
 Lowercase as an arithmetic mapping of ranges; the characters that StripAccents, and BertNormalizer's two filters,
 remove. Each is asked for every scalar value."""
 import ctypes
-import os
 import struct
 import sys
-import tokenizers
 from tokenizers import normalizers
-
-CODES = [c for c in range(0x110000) if not 0xD800 <= c < 0xE000]
+from unicode_table import CODES, header, write_list, write_ranges
 
 
 def removed(normalizer):
     return [c for c in CODES if normalizer.normalize_str(chr(c)) == ""]
-
-
-def ranges(codes):
-    out = []
-    for c in codes:
-        if out and out[-1][1] == c - 1:
-            out[-1][1] = c
-        else:
-            out.append([c, c])
-    return out
 
 
 def lower():
@@ -81,39 +68,25 @@ def graphemes():
     return after, before
 
 
-def rows(items, each):
-    lines = [", ".join(items[i:i + each]) for i in range(0, len(items), each)]
-    return "".join(f"    {line},\n" for line in lines)
-
-
 def main():
+    folder = sys.argv[1]
     accents = removed(normalizers.StripAccents())
-    nonspacing = [c for c in removed(normalizers.BertNormalizer(clean_text=False, handle_chinese_chars=False, strip_accents=True, lowercase=False))]
+    nonspacing = removed(normalizers.BertNormalizer(clean_text=False, handle_chinese_chars=False, strip_accents=True, lowercase=False))
     unclean = removed(normalizers.BertNormalizer(clean_text=True, handle_chinese_chars=False, strip_accents=False, lowercase=False))
-    with open(os.path.join(sys.argv[1], "unicode_characters.h"), "w") as f:
-        f.write("/* unicode_characters.h — what the reference's normalisers do to single characters: made by tools/character_table.py\n"
-                f" * from tokenizers {tokenizers.__version__}. Do not edit; included by normalize_characters.c alone. */\n/* clang-format off */\n"
-                "struct character_range {\n    uint32_t first, last;\n};\n")
+    with header(folder, "unicode_characters.h", "what the reference's normalisers do to single characters", "normalize_characters.c") as out:
         for name, what, codes in (("combining_ranges", "StripAccents removes these", accents),
                                   ("nonspacing_ranges", "BertNormalizer removes these as accents, after decomposition", nonspacing),
                                   ("unclean_ranges", "BertNormalizer removes these as control characters", unclean)):
-            f.write(f"/* {what}. */\nstatic const struct character_range {name}[] = {{\n")
-            f.write(rows([f"{{0x{a:X}, 0x{b:X}}}" for a, b in ranges(codes)], 6) + "};\n")
-        f.write("/* Every step-th character from first to last becomes itself plus add; U+0130 alone becomes two. */\n"
-                "static const struct {\n    uint32_t first, last, step;\n    int32_t add;\n} lower_ranges[] = {\n")
-        f.write(rows([f"{{0x{a:X}, 0x{b:X}, {s}, {d}}}" for a, b, s, d in lower()], 4) + "};\n/* clang-format on */\n")
-    with open(os.path.join(sys.argv[1], "unicode_compatibility.h"), "w") as f:
-        f.write("/* unicode_compatibility.h — characters that decompose for compatibility, but not to the reference: made by\n"
-                f" * tools/character_table.py from tokenizers {tokenizers.__version__}. Do not edit; included by normalize_forms.c alone. */\n"
-                "/* clang-format off */\nstatic const uint32_t incompatible_ranges[][2] = {\n")
-        f.write(rows([f"{{0x{a:X}, 0x{b:X}}}" for a, b in ranges(compatibility())], 6) + "};\n/* clang-format on */\n")
+            out.write(f"/* {what}. */\n")
+            write_ranges(out, name, codes)
+        out.write("/* Every step-th character from first to last becomes itself plus add; U+0130 alone becomes two. */\n")
+        write_list(out, "static const struct {\n    uint32_t first, last, step;\n    int32_t add;\n} lower_ranges[]", [f"{{0x{a:X}, 0x{b:X}, {s}, {d}}}" for a, b, s, d in lower()])
+    with header(folder, "unicode_compatibility.h", "characters that decompose for compatibility, but not to the reference", "normalize_forms.c") as out:
+        write_ranges(out, "incompatible_ranges", compatibility())
     after, before = graphemes()
-    with open(os.path.join(sys.argv[1], "unicode_graphemes.h"), "w") as f:
-        f.write("/* unicode_graphemes.h — characters that the reference joins to a letter before or behind and utf8proc does not, or the\n * reverse: made by"
-                f" tools/character_table.py from tokenizers {tokenizers.__version__}. Do not edit; included by charsmap.c alone. */\n/* clang-format off */\n")
-        for name, codes in (("after_letter", after), ("before_letter", before)):
-            f.write(f"static const uint32_t {name}[][2] = {{\n" + rows([f"{{0x{a:X}, 0x{b:X}}}" for a, b in ranges(codes)], 6) + "};\n")
-        f.write("/* clang-format on */\n")
+    with header(folder, "unicode_graphemes.h", "characters that the reference joins to a letter before or behind and utf8proc does not, or the reverse", "charsmap.c") as out:
+        write_ranges(out, "after_letter", after)
+        write_ranges(out, "before_letter", before)
 
 
 main()

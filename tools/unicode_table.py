@@ -1,12 +1,15 @@
 #!/usr/bin/env python3
-"""Writes src/text/unicode_{table,words,nfc}.h: characters as the reference (the `tokenizers` package) sees them.
+"""Writes src/text/unicode_{table,nfc}.h: characters as the reference (the `tokenizers` package) sees them.
 
 unicode_table.h: the general category and the script of every code point, letters that differ only in case, and the
 other classes that regular expressions name or pre-tokenizers use ("!name", from Rust's libraries, whose Unicode is
-another one), each as categories and the code points by which it differs from them. unicode_words.h: the characters
-that keep a `single_word` added token from matching. usage: unicode_table.py src/text"""
+another one), each as categories and the code points by which it differs from them. "!word" also keeps a `single_word`
+added token from matching. usage: unicode_table.py src/text"""
+import contextlib
 import ctypes
+import os
 import sys
+import textwrap
 import unicodedata
 import tokenizers
 from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_tokenizers
@@ -133,10 +136,14 @@ def ranges(codes):
     return out
 
 
-HEAD = """/* {name} — {what}: made by tools/unicode_table.py from
- * tokenizers {version}. Do not edit; included by {user} alone. */
-/* clang-format off */
-"""
+@contextlib.contextmanager
+def header(folder, name, what, user):
+    """A file src/text/`name` that `user` includes: its head, then what the caller writes."""
+    text = f"{name} — {what}: made by tools/{os.path.basename(sys.argv[0])} from tokenizers {tokenizers.__version__}. Do not edit; included by {user} alone. */"
+    with open(os.path.join(folder, name), "w") as out:
+        out.write("\n".join(textwrap.wrap(text, 118, initial_indent="/* ", subsequent_indent=" * ")) + "\n/* clang-format off */\n")
+        yield out
+        out.write("/* clang-format on */\n")
 
 
 def starts(value_of):
@@ -168,6 +175,7 @@ def write_table(out):
     # Outside brackets \\w takes six superscripts and fractions of Latin-1 as well; \\p{word} would have to be two classes.
     classes |= {f"[:{name}:]": reference(f"[[:{name}:]]") for name in POSIX}
     classes |= {name: reference(f"\\p{{{name}}}") for name in OTHERS + POSIX if name != "word"} | rust() | {"!long": long}
+    assert classes["!word"] == words()
     out.write("enum { CATEGORY_BITS = 5, SCRIPT_BITS = 8 };\n\n/* code point << CATEGORY_BITS | category: from there on. */\n")
     write_list(out, "static const uint32_t category_starts[]", [f"0x{c << 5 | v:X}" for c, v in starts(category)])
     out.write("\n/* code point << SCRIPT_BITS | script, 0: none. */\n")
@@ -192,7 +200,6 @@ def write_table(out):
     write_list(out, "static const struct code_range class_edges[]", edges)
     out.write("\nstatic const struct named_class {\n    const char *name;\n    uint32_t categories; /* bits */\n    uint16_t edge, edges; /* in class_edges */\n")
     write_list(out, "} named_classes[]", rows)
-    out.write("/* clang-format on */\n")
 
 
 def plain(name):
@@ -201,24 +208,13 @@ def plain(name):
 
 
 def write_ranges(out, name, codes):
-    out.write(f"static const struct {{\n    uint32_t first, last;\n}} {name}[] = {{\n")
-    items = [f"{{0x{a:X}, 0x{b:X}}}" for a, b in ranges(codes)]
-    for i in range(0, len(items), 6):
-        out.write("    " + ", ".join(items[i:i + 6]) + ",\n")
-    out.write("};\n/* clang-format on */\n")
+    write_list(out, f"static const struct code_range {name}[]", [f"{{0x{a:X}, 0x{b:X}}}" for a, b in ranges(codes)])
 
 
 def main():
-    folder, version = sys.argv[1], tokenizers.__version__
-    with open(f"{folder}/unicode_table.h", "w") as out:
-        out.write(HEAD.format(name="unicode_table.h", what="categories, scripts, cases and classes", user="code_set.c", version=version))
-        write_table(out)
-    with open(f"{folder}/unicode_words.h", "w") as out:
-        out.write(HEAD.format(name="unicode_words.h", what="what counts as part of a word", user="added.c", version=version))
-        write_ranges(out, "word_ranges", words())
-    with open(f"{folder}/unicode_nfc.h", "w") as out:
-        out.write(HEAD.format(name="unicode_nfc.h", what="characters that the normaliser leaves alone", user="normalize.c", version=version))
-        write_ranges(out, "inert_ranges", inert())
+    folder = sys.argv[1]
+    with header(folder, "unicode_table.h", "categories, scripts, cases and classes", "code_set.c") as out: write_table(out)
+    with header(folder, "unicode_nfc.h", "characters that the normaliser leaves alone", "normalize_forms.c") as out: write_ranges(out, "inert_ranges", inert())
 
 
 if __name__ == "__main__":

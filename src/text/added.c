@@ -4,7 +4,7 @@
 #include "base/reader.h"
 #include <stdlib.h>
 #include <string.h>
-#include "text/unicode_words.h"
+#include "text/code_set.h"
 
 void added_init(struct added *a, struct memory *m)
 {
@@ -109,15 +109,7 @@ static const struct added_token *longest_at(const struct added *a, const uint8_t
 
 static bool is_word(uint32_t code)
 {
-    size_t low = 0, high = sizeof word_ranges / sizeof *word_ranges;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (word_ranges[middle].last < code)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low < sizeof word_ranges / sizeof *word_ranges && word_ranges[low].first <= code;
+    return code_in_class("!word", code);
 }
 
 static bool is_space(uint32_t c)

@@ -8,6 +8,7 @@
 #include "base/reader.h"
 #include <string.h>
 #include <utf8proc.h>
+#include "text/code_range.h"
 #include "text/unicode_graphemes.h"
 
 struct charsmap {
@@ -71,21 +72,6 @@ static const char *look_up(const struct charsmap *c, const uint8_t *key, size_t 
 
 /* ---- text -------------------------------------------------------------------------------- */
 
-#define IS_IN(code, ranges) is_in(code, ranges, sizeof(ranges) / sizeof *(ranges))
-
-static bool is_in(uint32_t code, const uint32_t (*ranges)[2], size_t count)
-{
-    size_t low = 0, high = count;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (ranges[middle][1] < code)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low < count && ranges[low][0] <= code;
-}
-
 /* utf8proc's answer, turned where the reference's tables differ. Characters that end a line or are controls join
  * nothing. */
 static bool is_break(uint32_t before, uint32_t code, utf8proc_int32_t *state)
@@ -94,7 +80,7 @@ static bool is_break(uint32_t before, uint32_t code, utf8proc_int32_t *state)
     utf8proc_category_t category = utf8proc_category((int32_t)before);
     bool control =
         category == UTF8PROC_CATEGORY_CC || category == UTF8PROC_CATEGORY_ZL || category == UTF8PROC_CATEGORY_ZP;
-    return breaks != (!control && (IS_IN(code, after_letter) || IS_IN(before, before_letter)));
+    return breaks != (!control && (CODE_IN(code, after_letter) || CODE_IN(before, before_letter)));
 }
 
 /* How many bytes from `at` are one grapheme. */

@@ -124,7 +124,7 @@ void code_set_add_other_cases(struct code_set *s)
     struct code_set found = code_set_new(s->ranges.memory);
     for (size_t i = 0; i < COUNT(other_cases); i++)
         for (int side = 0; side < 2; side++)
-            if (code_set_has(s, other_cases[i][side]))
+            if (code_in_ranges(other_cases[i][side], code_set_ranges(s), s->ranges.count))
                 code_set_add(&found, other_cases[i][!side], other_cases[i][!side]);
     code_set_combine(s, &found, SET_UNION);
     code_set_free(&found);
@@ -132,17 +132,25 @@ void code_set_add_other_cases(struct code_set *s)
 
 /* ---- asking ------------------------------------------------------------------------------ */
 
-bool code_set_has(const struct code_set *s, uint32_t code)
+static uint32_t category_of(uint32_t code)
 {
-    size_t low = 0, high = s->ranges.count;
-    while (low < high) {
+    size_t low = 0, high = COUNT(category_starts); /* the first start is 0 */
+    while (high - low > 1) {
         size_t middle = low + (high - low) / 2;
-        if (code_set_ranges(s)[middle].last < code)
-            low = middle + 1;
+        if (category_starts[middle] >> CATEGORY_BITS <= code)
+            low = middle;
         else
             high = middle;
     }
-    return low < s->ranges.count && code_set_ranges(s)[low].first <= code;
+    return category_starts[low] & ((1u << CATEGORY_BITS) - 1);
+}
+
+bool code_in_class(const char *name, uint32_t code)
+{
+    const struct named_class *c = named_classes;
+    while (strcmp(c->name, name)) c++;
+    bool differs = code_in_ranges(code, class_edges + c->edge, c->edges);
+    return (c->categories >> category_of(code) & 1) != differs;
 }
 
 bool code_set_equal(const struct code_set *a, const struct code_set *b)

@@ -4,12 +4,9 @@
 #define TEXT_CODE_SET_H
 
 #include "base/memory.h"
+#include "text/code_range.h"
 
 enum { CODE_END = 0x110000 };
-
-struct code_range {
-    uint32_t first, last;
-};
 
 /* Zero-initialise with .ranges = {.memory, .size = sizeof(struct code_range)}; code_set_free at the end. */
 struct code_set {
@@ -34,7 +31,9 @@ void code_set_negate(struct code_set *s);
 bool code_set_add_named(struct code_set *s, const char *name, size_t length);
 void code_set_add_other_cases(struct code_set *s);
 
-bool code_set_has(const struct code_set *s, uint32_t code);
+/* Whether the class of that very name (as unicode_table.h spells it) has the code point: nothing is built for it. */
+bool code_in_class(const char *name, uint32_t code);
+
 bool code_set_equal(const struct code_set *a, const struct code_set *b);
 
 #endif

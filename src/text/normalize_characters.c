@@ -5,6 +5,7 @@
 #include "base/reader.h"
 #include <string.h>
 #include <utf8proc.h>
+#include "text/code_range.h"
 #include "text/unicode_characters.h"
 
 #define COUNT(table) (sizeof(table) / sizeof *(table))
@@ -20,19 +21,6 @@ static lorac_status each_character(const char *text, size_t length, struct text 
         put(out, code, text + at, size);
     }
     return LORAC_OK;
-}
-
-static bool is_in(uint32_t code, const struct character_range *ranges, size_t count)
-{
-    size_t low = 0, high = count;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (ranges[middle].last < code)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low < count && ranges[low].first <= code;
 }
 
 static void put_code(struct text *out, uint32_t code)
@@ -81,7 +69,7 @@ lorac_status normalize_lowercase(const struct normalizer_step *step, struct rege
 
 static void put_uncombined(struct text *out, uint32_t code, const char *bytes, size_t size)
 {
-    if (!is_in(code, combining_ranges, COUNT(combining_ranges))) text_add(out, bytes, size);
+    if (!CODE_IN(code, combining_ranges)) text_add(out, bytes, size);
 }
 
 lorac_status normalize_strip_accents(const struct normalizer_step *step, struct regex_match *match, const char *text,
@@ -92,13 +80,12 @@ lorac_status normalize_strip_accents(const struct normalizer_step *step, struct 
 
 static void put_nmt(struct text *out, uint32_t code, const char *bytes, size_t size)
 {
-    static const struct character_range dropped[] = {{0x1, 0x8},   {0xB, 0xB},   {0xE, 0x1F},
-                                                     {0x7F, 0x7F}, {0x8F, 0x8F}, {0x9F, 0x9F}};
-    static const struct character_range spaces[] = {{0x9, 0xA},       {0xC, 0xD},       {0x1680, 0x1680},
-                                                    {0x200B, 0x200F}, {0x2028, 0x2029}, {0x2581, 0x2581},
-                                                    {0xFEFF, 0xFEFF}, {0xFFFD, 0xFFFD}};
-    if (is_in(code, dropped, COUNT(dropped))) return;
-    if (is_in(code, spaces, COUNT(spaces)))
+    static const struct code_range dropped[] = {{0x1, 0x8},   {0xB, 0xB},   {0xE, 0x1F},
+                                                {0x7F, 0x7F}, {0x8F, 0x8F}, {0x9F, 0x9F}};
+    static const struct code_range spaces[] = {{0x9, 0xA},       {0xC, 0xD},       {0x1680, 0x1680}, {0x200B, 0x200F},
+                                               {0x2028, 0x2029}, {0x2581, 0x2581}, {0xFEFF, 0xFEFF}, {0xFFFD, 0xFFFD}};
+    if (CODE_IN(code, dropped)) return;
+    if (CODE_IN(code, spaces))
         text_puts(out, " ");
     else
         text_add(out, bytes, size);
@@ -114,7 +101,7 @@ lorac_status normalize_nmt(const struct normalizer_step *step, struct regex_matc
 
 static void put_clean(struct text *out, uint32_t code, const char *bytes, size_t size)
 {
-    if (is_in(code, unclean_ranges, COUNT(unclean_ranges))) return;
+    if (CODE_IN(code, unclean_ranges)) return;
     if (is_white_space(code))
         text_puts(out, " ");
     else
@@ -123,10 +110,10 @@ static void put_clean(struct text *out, uint32_t code, const char *bytes, size_t
 
 static void put_padded(struct text *out, uint32_t code, const char *bytes, size_t size)
 {
-    static const struct character_range chinese[] = {{0x3400, 0x4DBF},   {0x4E00, 0x9FFF},   {0xF900, 0xFAFF},
-                                                     {0x20000, 0x2A6DF}, {0x2A700, 0x2B73F}, {0x2B740, 0x2B81F},
-                                                     {0x2B920, 0x2CEAF}, {0x2F800, 0x2FA1F}};
-    bool pads = is_in(code, chinese, COUNT(chinese));
+    static const struct code_range chinese[] = {{0x3400, 0x4DBF},   {0x4E00, 0x9FFF},   {0xF900, 0xFAFF},
+                                                {0x20000, 0x2A6DF}, {0x2A700, 0x2B73F}, {0x2B740, 0x2B81F},
+                                                {0x2B920, 0x2CEAF}, {0x2F800, 0x2FA1F}};
+    bool pads = CODE_IN(code, chinese);
     if (pads) text_puts(out, " ");
     text_add(out, bytes, size);
     if (pads) text_puts(out, " ");
@@ -134,7 +121,7 @@ static void put_padded(struct text *out, uint32_t code, const char *bytes, size_
 
 static void put_unaccented(struct text *out, uint32_t code, const char *bytes, size_t size)
 {
-    if (!is_in(code, nonspacing_ranges, COUNT(nonspacing_ranges))) text_add(out, bytes, size);
+    if (!CODE_IN(code, nonspacing_ranges)) text_add(out, bytes, size);
 }
 
 static lorac_status bert_strip_accents(const struct normalizer_step *step, struct regex_match *match, const char *text,

@@ -4,6 +4,7 @@
 #include "base/reader.h"
 #include <string.h>
 #include <utf8proc.h>
+#include "text/code_range.h"
 #include "text/unicode_compatibility.h"
 #include "text/unicode_nfc.h"
 
@@ -16,26 +17,11 @@ static bool is_simple(int form, const char *text, size_t length)
     return highest < (form == (UTF8PROC_STABLE | UTF8PROC_COMPOSE) ? 0xCC : 0x80);
 }
 
-static bool is_in(uint32_t code, const uint32_t *ranges, size_t count) /* first, last; first, last; ... */
-{
-    size_t low = 0, high = count;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (ranges[2 * middle + 1] < code)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low < count && ranges[2 * low] <= code;
-}
-
 /* Characters younger than the reference's Unicode: to it they are letters without composition or order, so the
  * text falls into parts at them. */
 static bool is_inert(int form, uint32_t code)
 {
-    return is_in(code, &inert_ranges[0].first, sizeof inert_ranges / sizeof *inert_ranges) ||
-           (form & UTF8PROC_COMPAT &&
-            is_in(code, incompatible_ranges[0], sizeof incompatible_ranges / sizeof *incompatible_ranges));
+    return CODE_IN(code, inert_ranges) || (form & UTF8PROC_COMPAT && CODE_IN(code, incompatible_ranges));
 }
 
 /* Where the next inert character begins, and its length; `length` and 0 where there is none. */

@@ -1,13 +1,13 @@
-/* unicode_graphemes.h — characters that the reference joins to a letter before or behind and utf8proc does not, or the
- * reverse: made by tools/character_table.py from tokenizers 0.23.3. Do not edit; included by charsmap.c alone. */
+/* unicode_graphemes.h — characters that the reference joins to a letter before or behind and utf8proc does not, or
+ * the reverse: made by tools/character_table.py from tokenizers 0.23.3. Do not edit; included by charsmap.c alone. */
 /* clang-format off */
-static const uint32_t after_letter[][2] = {
+static const struct code_range after_letter[] = {
     {0x897, 0x897}, {0x1ACF, 0x1ADD}, {0x1AE0, 0x1AEB}, {0x10D69, 0x10D6D}, {0x10EFA, 0x10EFC}, {0x113B8, 0x113C0},
-    {0x113C2, 0x113C2}, {0x113C5, 0x113C5}, {0x113C7, 0x113CA}, {0x113CC, 0x113D0}, {0x113D2, 0x113D2}, {0x113E1, 0x113E2},
-    {0x11B60, 0x11B67}, {0x11F5A, 0x11F5A}, {0x1611E, 0x1612F}, {0x1E5EE, 0x1E5EF}, {0x1E6E3, 0x1E6E3}, {0x1E6E6, 0x1E6E6},
-    {0x1E6EE, 0x1E6EF}, {0x1E6F5, 0x1E6F5},
+    {0x113C2, 0x113C2}, {0x113C5, 0x113C5}, {0x113C7, 0x113CA}, {0x113CC, 0x113D0}, {0x113D2, 0x113D2},
+    {0x113E1, 0x113E2}, {0x11B60, 0x11B67}, {0x11F5A, 0x11F5A}, {0x1611E, 0x1612F}, {0x1E5EE, 0x1E5EF},
+    {0x1E6E3, 0x1E6E3}, {0x1E6E6, 0x1E6E6}, {0x1E6EE, 0x1E6EF}, {0x1E6F5, 0x1E6F5},
 };
-static const uint32_t before_letter[][2] = {
+static const struct code_range before_letter[] = {
     {0x113D1, 0x113D1}, {0x11A3A, 0x11A3A},
 };
 /* clang-format on */
