@@ -1,56 +1,10 @@
-/* fuzz_tokenizer_model.c — a tokenizer.model from any bytes (SentencePiece or tiktoken): it opens or is refused; if it
- * opens, a text is encoded, and the ids decode at once as they do streamed. */
-#include "text/tokenizer.h"
-
-#include <stdlib.h>
-#include <string.h>
-
-static const char text[] =
-    " The 12 caf\xC3\xA9s' it's <s> \xE6\x9D\xB1\xE4\xBA\xAC\n\n  x\xFFy e\xCC\x81 one \xE2\x96\x81";
+/* fuzz_tokenizer_model.c — a tokenizer.model (SentencePiece or tiktoken) from any bytes. */
+#include "tokenizer_file.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static void require(bool holds)
-{
-    if (!holds) abort();
-}
-
-static void stream(const struct lorac_tokenizer *t, const int32_t *ids, size_t count, const char *whole, size_t length)
-{
-    lorac_detokenizer *d;
-    const char *piece;
-    size_t part, at = 0;
-    require(!lorac_detokenizer_create(t, 0, &d, NULL));
-    for (size_t i = 0; i <= count; i++, at += part) {
-        require(!(i < count ? lorac_detokenizer_push(d, ids[i], &piece, &part, NULL)
-                            : lorac_detokenizer_flush(d, &piece, &part, NULL)));
-        require(part <= length - at && !memcmp(whole + at, piece, part));
-    }
-    require(at == length);
-    lorac_detokenizer_free(d);
-}
-
-static void round_trip(const struct lorac_tokenizer *t)
-{
-    int32_t *ids;
-    size_t count, length;
-    char *back;
-    if (lorac_tokenizer_encode(t, text, sizeof text - 1, 1, &ids, &count, NULL) != LORAC_OK) return;
-    require(!lorac_tokenizer_decode(t, ids, count, 0, &back, &length, NULL));
-    stream(t, ids, count, back, length);
-    lorac_free(back);
-    lorac_free(ids);
-}
-
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct memory memory = {.limit = 256 << 20};
-    struct lorac_tokenizer *t = tokenizer_new(&memory, "tokenizer.model");
-    require(t);
-    lorac_status status = tokenizer_read_model(t, data, size, NULL, NULL);
-    if (status == LORAC_OK) status = tokenizer_finish(t, NULL);
-    if (status == LORAC_OK) round_trip(t);
-    lorac_tokenizer_close(t);
-    require(memory.used == 0);
+    try_file("tokenizer.model", tokenizer_read_model, data, size);
     return 0;
 }

@@ -10,8 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
-
-static struct memory memory;
+#include "golden_lines.h"
 
 static struct regex *compile(const char *pattern)
 {
@@ -19,24 +18,6 @@ static struct regex *compile(const char *pattern)
     lorac_error err = {0};
     if (regex_compile(&memory, pattern, strlen(pattern), false, NULL, &regex, &err)) fail_msg("%s", err.message);
     return regex;
-}
-
-typedef void (*row_fn)(const json_t *row, void *context);
-
-static size_t each_row(const char *golden, row_fn row, void *context)
-{
-    char *bytes, *next;
-    size_t size, rows = 0;
-    assert_int_equal(os_read(&memory, golden, 4 << 20, &bytes, &size, NULL), LORAC_OK);
-    for (char *at = bytes; *at; at = next, rows++) {
-        json_t *value;
-        next = strchr(at, '\n') + 1;
-        assert_int_equal(json_read(&memory, at, (size_t)(next - at), golden, &value, NULL), LORAC_OK);
-        row(value, context);
-        json_decref(value);
-    }
-    mem_free(&memory, bytes);
-    return rows;
 }
 
 /* ---- classes over all code points -------------------------------------------------------- */
@@ -101,7 +82,7 @@ static void test_classes(void **state)
 {
     struct every every;
     make_every(&every);
-    assert_true(each_row(TEST_DATA "/regex/classes.jsonl", check_class, &every) > 200);
+    assert_true(each_line(TEST_DATA "/regex/classes.jsonl", check_class, &every) > 200);
     regex_match_free(every.match);
     text_free(&every.text);
     assert_int_equal(memory.used, 0);
@@ -155,7 +136,7 @@ static void test_splits(void **state)
 {
     struct regex_match *match;
     assert_int_equal(regex_match_create(&match, NULL), LORAC_OK);
-    assert_true(each_row(TEST_DATA "/regex/splits.jsonl", check_splits, match) > 60);
+    assert_true(each_line(TEST_DATA "/regex/splits.jsonl", check_splits, match) > 60);
     regex_match_free(match);
     assert_int_equal(memory.used, 0);
 }

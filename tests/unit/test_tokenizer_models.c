@@ -12,11 +12,9 @@
 #include <cmocka.h>
 #include "text/json_score.h"
 #include "text/tokenizer_parts.h"
-#include "text/utf8.h"
+#include "tokenizer_test.h"
 
 #define FOLDER TEST_DATA "/tokenizer_models/"
-
-static struct memory memory;
 
 /* Each with the file in its folder that is opened; NULL: the folder. */
 static const struct {
@@ -54,97 +52,7 @@ static void path_of(size_t i, char path[1024])
              tokenizers[i].file ? tokenizers[i].file : "");
 }
 
-static struct lorac_tokenizer *open_it(const char *path)
-{
-    lorac_error err = {0};
-    struct lorac_tokenizer *t = NULL;
-    if (tokenizer_open(&memory, true, path, &t, &err)) fail_msg("%s", err.message);
-    return t;
-}
-
 /* ---- goldens ----------------------------------------------------------------------------- */
-
-typedef void (*line_fn)(const struct lorac_tokenizer *t, const json_t *line);
-
-static size_t each_line(const char *path, const struct lorac_tokenizer *t, line_fn check)
-{
-    char *bytes, *next;
-    size_t size, lines = 0;
-    assert_int_equal(os_read(&memory, path, 16 << 20, &bytes, &size, NULL), LORAC_OK);
-    for (char *at = bytes; *at; at = next, lines++) {
-        json_t *line;
-        next = strchr(at, '\n') + 1;
-        assert_int_equal(json_read(&memory, at, (size_t)(next - at), path, &line, NULL), LORAC_OK);
-        if (!json_object_get(line, "versions")) check(t, line);
-        json_decref(line);
-    }
-    mem_free(&memory, bytes);
-    return lines;
-}
-
-static void check_ids(const struct lorac_tokenizer *t, const json_t *line, const char *key, bool add_special)
-{
-    const json_t *text = json_object_get(line, "text"), *expected = json_object_get(line, key);
-    int32_t *ids;
-    size_t count;
-    lorac_error err;
-    if (lorac_tokenizer_encode(t, json_string_value(text), json_string_length(text), add_special, &ids, &count, &err))
-        fail_msg("%s", err.message);
-    bool same = count == json_array_size(expected);
-    for (size_t i = 0; i < count && same; i++) same = ids[i] == json_integer_value(json_array_get(expected, i));
-    if (!same) fail_msg("%s: the tokens of \"%s\" differ", t->path, json_string_value(text));
-    lorac_free(ids);
-}
-
-static void check_streamed(const struct lorac_tokenizer *t, const int32_t *ids, size_t count, bool skip,
-                           const char *text, size_t length)
-{
-    lorac_detokenizer *stream;
-    struct text all = {.memory = &memory};
-    const char *piece;
-    size_t piece_length;
-    assert_int_equal(lorac_detokenizer_create(t, skip, &stream, NULL), LORAC_OK);
-    for (int twice = 0; twice < 2; twice++) {
-        all.length = 0;
-        for (size_t i = 0; i <= count; i++) {
-            lorac_status status = i < count ? lorac_detokenizer_push(stream, ids[i], &piece, &piece_length, NULL)
-                                            : lorac_detokenizer_flush(stream, &piece, &piece_length, NULL);
-            assert_int_equal(status, LORAC_OK);
-            assert_true(utf8_is_valid(piece, piece_length));
-            text_add(&all, piece, piece_length);
-        }
-        assert_int_equal(all.length, length);
-        if (length) assert_memory_equal(all.data, text, length);
-    }
-    text_free(&all);
-    lorac_detokenizer_free(stream);
-}
-
-static void check_text(const struct lorac_tokenizer *t, const json_t *line, const char *key, bool skip)
-{
-    const json_t *expected = json_object_get(line, key), *special = json_object_get(line, "special");
-    size_t count = json_array_size(special), length;
-    int32_t *ids = calloc(count + 1, sizeof *ids);
-    char *text;
-    for (size_t i = 0; i < count; i++) ids[i] = (int32_t)json_integer_value(json_array_get(special, i));
-    lorac_error err;
-    if (lorac_tokenizer_decode(t, ids, count, skip, &text, &length, &err)) fail_msg("%s", err.message);
-    if (length != json_string_length(expected) || memcmp(text, json_string_value(expected), length))
-        fail_msg("%s: decoded \"%s\", expected \"%s\"", t->path, text, json_string_value(expected));
-    check_streamed(t, ids, count, skip, text, length);
-    lorac_free(text);
-    free(ids);
-}
-
-static void check_line(const struct lorac_tokenizer *t, const json_t *line)
-{
-    if (json_object_get(line, "text")) {
-        check_ids(t, line, "tokens", false);
-        check_ids(t, line, "special", true);
-    }
-    check_text(t, line, "decoded", false);
-    check_text(t, line, "skipped", true);
-}
 
 static void test_goldens(void **state)
 {
@@ -152,15 +60,13 @@ static void test_goldens(void **state)
         char path[1024], golden[1024];
         path_of(i, path);
         snprintf(golden, sizeof golden, FOLDER "%s/expected.jsonl", tokenizers[i].name);
-        struct lorac_tokenizer *t = open_it(path);
-        assert_true(each_line(golden, t, check_line) > 80);
-        lorac_tokenizer_close(t);
-        assert_int_equal(memory.used, 0);
+        assert_true(check_golden(path, golden) > 80);
     }
 }
 
-static void check_normalizer(const struct lorac_tokenizer *unused, const json_t *line)
+static void check_normalizer(const json_t *line, void *unused)
 {
+    if (json_object_get(line, "versions")) return;
     struct lorac_tokenizer *t = tokenizer_new(&memory, "normalizer");
     struct parts parts = {.tokenizer = t};
     struct regex_match *match;
@@ -181,12 +87,13 @@ static void check_normalizer(const struct lorac_tokenizer *unused, const json_t 
 
 static void test_normalizers(void **state)
 {
-    assert_true(each_line(FOLDER "normalizers.jsonl", NULL, check_normalizer) > 150);
+    assert_true(each_line(FOLDER "normalizers.jsonl", check_normalizer, NULL) > 150);
     assert_int_equal(memory.used, 0);
 }
 
-static void check_score(const struct lorac_tokenizer *unused, const json_t *line)
+static void check_score(const json_t *line, void *unused)
 {
+    if (json_object_get(line, "versions")) return;
     const char *digits = json_string_value(json_object_get(line, "digits"));
     double value, expected = json_real_value(json_object_get(line, "value"));
     assert_true(json_score_read(digits, strlen(digits), &value));
@@ -196,7 +103,7 @@ static void check_score(const struct lorac_tokenizer *unused, const json_t *line
 static void test_scores(void **state)
 {
     double value;
-    assert_true(each_line(FOLDER "scores.jsonl", NULL, check_score) > 200);
+    assert_true(each_line(FOLDER "scores.jsonl", check_score, NULL) > 200);
     assert_false(json_score_read("1e400", 5, &value));
     assert_int_equal(memory.used, 0);
 }

@@ -11,10 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
+#include "golden_lines.h"
 
 enum { BLOCK = 16, HASHED = 1 << 20 };
-
-static struct memory memory;
 
 static uint64_t fnv(uint64_t hash, const void *bytes, size_t length)
 {
@@ -23,20 +22,16 @@ static uint64_t fnv(uint64_t hash, const void *bytes, size_t length)
 }
 static const uint64_t start = 0xCBF29CE484222325u;
 
+static void append_line(const json_t *line, void *lines)
+{
+    json_array_append(lines, (json_t *)line);
+}
+
 static json_t *read_lines(const char *path)
 {
-    char *bytes, *next;
-    size_t size;
-    json_t *rows = json_array();
-    assert_int_equal(os_read(&memory, path, 4 << 20, &bytes, &size, NULL), LORAC_OK);
-    for (char *at = bytes; *at; at = next) {
-        json_t *row;
-        next = strchr(at, '\n') + 1;
-        assert_int_equal(json_read(&memory, at, (size_t)(next - at), path, &row, NULL), LORAC_OK);
-        json_array_append_new(rows, row);
-    }
-    mem_free(&memory, bytes);
-    return rows;
+    json_t *lines = json_array();
+    each_line(path, append_line, lines);
+    return lines;
 }
 
 static bool is_hash(const json_t *row, const char *key, size_t i, uint64_t hash)
