@@ -30,10 +30,7 @@ INLINE void product_block(const struct operands *o, size_t depth, bool accumulat
         if (lower) _tile_loadd(2, below, ldc);
         if (lower) _tile_loadd(3, below + TILE_COLS, ldc);
     } else {
-        _tile_zero(0);
-        _tile_zero(1);
-        _tile_zero(2);
-        _tile_zero(3);
+        tiles_zero_sums();
     }
     for (size_t k = 0; k < depth; k += PAIRS, a += PAIRS, b += PAIRS * o->ldb) {
         _tile_loadd(4, a, row);

@@ -56,10 +56,7 @@ static void block_32x32(const struct tile *t, size_t m, size_t n, float *sums, s
         _tile_loadd(2, lower, stride);
         _tile_loadd(3, lower + TILE_COLS, stride);
     } else {
-        _tile_zero(0);
-        _tile_zero(1);
-        _tile_zero(2);
-        _tile_zero(3);
+        tiles_zero_sums();
     }
     for (size_t s = 0; s < t->steps; s++, x += TILE_DEPTH, panel += PAIRS * PAIR) step_32x32(x, t->ldx, panel);
     if (t->rest) step_32x32(t->last_x, TILE_DEPTH, t->last_panel + 2 * n);
@@ -94,10 +91,7 @@ static void block_16x64(const struct tile *t, size_t m, size_t n, float *sums, s
         _tile_loadd(2, sums + 2 * TILE_COLS, stride);
         _tile_loadd(3, sums + 3 * TILE_COLS, stride);
     } else {
-        _tile_zero(0);
-        _tile_zero(1);
-        _tile_zero(2);
-        _tile_zero(3);
+        tiles_zero_sums();
     }
     for (size_t s = 0; s < t->steps; s++, x += TILE_DEPTH, panel += PAIRS * PAIR) step_16x64(x, t->ldx, panel);
     if (t->rest) step_16x64(t->last_x, TILE_DEPTH, t->last_panel);
@@ -240,10 +234,7 @@ static void strip_32x32(float *y, size_t ldy, const struct cpu_strip *operands, 
     size_t first = n * ROWS / cols, last = (n + 32) * ROWS / cols;
     float *lower = y + TILE_ROWS * ldy;
     size_t stride = ldy * sizeof *y;
-    _tile_zero(0);
-    _tile_zero(1);
-    _tile_zero(2);
-    _tile_zero(3);
+    tiles_zero_sums();
     for (const struct cpu_strip *o = operands; o < operands + count; o++) {
         const uint16_t *panel = o->panels + n / COLS * COLS * o->depth + n % COLS * 2;
         for (size_t d = 0; d < o->depth; d += TILE_DEPTH, panel += PAIRS * PAIR) {
@@ -262,10 +253,7 @@ static void strip_32x32(float *y, size_t ldy, const struct cpu_strip *operands, 
 static void strip_16x64(float *y, size_t ldy, const struct cpu_strip *operands, size_t count, size_t n)
 {
     size_t stride = ldy * sizeof *y;
-    _tile_zero(0);
-    _tile_zero(1);
-    _tile_zero(2);
-    _tile_zero(3);
+    tiles_zero_sums();
     for (const struct cpu_strip *o = operands; o < operands + count; o++) {
         const uint16_t *panel = o->panels + n * o->depth;
         for (size_t d = 0; d < o->depth; d += TILE_DEPTH, panel += PAIRS * PAIR) step_16x64(o->x + d, o->ldx, panel);

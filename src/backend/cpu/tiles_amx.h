@@ -36,4 +36,13 @@ static inline void tiles_configure(const uint8_t rows[TILES])
     _tile_loadconfig(&config);
 }
 
+/* Registers 0 .. 3, in which every kernel keeps its sums. */
+static inline __attribute__((always_inline)) void tiles_zero_sums(void)
+{
+    _tile_zero(0);
+    _tile_zero(1);
+    _tile_zero(2);
+    _tile_zero(3);
+}
+
 #endif
