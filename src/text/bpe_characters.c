@@ -7,15 +7,14 @@
 #include "text/bpe.h"
 
 #include "base/reader.h"
-#include <stdio.h>
 #include <string.h>
 
 struct bpe_characters {
     struct memory *memory;
-    int32_t ascii[128];      /* ids, -1: not a token */
-    int32_t byte_token[256]; /* "<0x00>" .. "<0xFF>", -1: not a token */
-    uint64_t *joined;        /* a set of hashes of (id of x, id of y): may hold too many, never too few */
-    size_t bits;             /* a power of two */
+    int32_t ascii[128]; /* ids, -1: not a token */
+    struct byte_tokens bytes;
+    uint64_t *joined; /* a set of hashes of (id of x, id of y): may hold too many, never too few */
+    size_t bits;      /* a power of two */
 };
 
 /* ---- borders ----------------------------------------------------------------------------- */
@@ -85,11 +84,9 @@ static void put_waiting(struct loading *l)
 
 static bool put_bytes(struct loading *l, const uint8_t *spelled, size_t length)
 {
-    const int32_t *token = l->bpe->characters->byte_token;
-    if (!l->bpe->byte_fallback) return false;
-    for (size_t i = 0; i < length; i++)
-        if (token[spelled[i]] < 0) return false;
-    for (size_t i = 0; i < length; i++) put(l, token[spelled[i]], false);
+    const struct byte_tokens *bytes = &l->bpe->characters->bytes;
+    if (!l->bpe->byte_fallback || !byte_tokens_spell(bytes, spelled, length)) return false;
+    for (size_t i = 0; i < length; i++) put(l, bytes->id[spelled[i]], false);
     return true;
 }
 
@@ -142,12 +139,8 @@ lorac_status bpe_use_characters(struct bpe *b, const struct vocab *v, lorac_erro
     if (!c) return fail_memory(err, "the characters", sizeof *c);
     c->memory = b->memory;
     b->load = load_characters;
-    for (int byte = 0; byte < 256; byte++) {
-        char name[8];
-        snprintf(name, sizeof name, "<0x%02X>", (unsigned)byte);
-        c->byte_token[byte] = vocab_find(v, name, 6);
-        if (byte < 128) c->ascii[byte] = vocab_find(v, (const char[]){(char)byte}, 1);
-    }
+    byte_tokens_find(&c->bytes, v);
+    for (int byte = 0; byte < 128; byte++) c->ascii[byte] = vocab_find(v, (const char[]){(char)byte}, 1);
     return b->prefix || b->suffix ? LORAC_OK
                                   : find_joined(c, b, v, err); /* spelled symbols are not single characters */
 }

@@ -81,10 +81,17 @@ static lorac_status render_beginning(struct masking *m, size_t count, size_t mar
     return status;
 }
 
-static lorac_status count_tokens(struct masking *m, const struct text *text, size_t length, size_t *count,
-                                 int32_t **ids)
+static lorac_status encode_text(struct masking *m, const struct text *text, size_t length, size_t *count, int32_t **ids)
 {
     return lorac_tokenizer_encode(m->templates->tokenizer, text->data ? text->data : "", length, 0, ids, count, m->err);
+}
+
+static lorac_status tokens_in(struct masking *m, const struct text *text, size_t *tokens)
+{
+    int32_t *ids;
+    TRY(encode_text(m, text, text->length, tokens, &ids));
+    lorac_free(ids);
+    return LORAC_OK;
 }
 
 /* ---- places in the text as tokens ----------------------------------------------------------- */
@@ -126,7 +133,7 @@ static lorac_status tokens_before(struct masking *m, size_t place, bool over, si
     }
     int32_t *ids;
     size_t count;
-    TRY(count_tokens(m, &m->text, place, &count, &ids));
+    TRY(encode_text(m, &m->text, place, &count, &ids));
     while (*tokens < count && *tokens < m->out->count && ids[*tokens] == m->out->ids[*tokens]) ++*tokens;
     if (over && *tokens < count && *tokens < m->out->count) ++*tokens;
     lorac_free(ids);
@@ -181,15 +188,13 @@ static lorac_status begin_in_text(struct masking *m, const struct text *asked, s
 static lorac_status find_begin(struct masking *m, size_t i, size_t *token)
 {
     struct text asked;
-    int32_t *ids;
     size_t place = 0;
     *token = 0;
     if (!i) return LORAC_OK;
     TRY(render_beginning(m, i, UNMARKED, false, is_assistant(message_at(m, i)), &asked));
     lorac_status status;
     if (begins_with(&m->text, &asked)) {
-        status = count_tokens(m, &asked, asked.length, token, &ids);
-        if (status == LORAC_OK) lorac_free(ids);
+        status = tokens_in(m, &asked, token);
     } else {
         status = begin_in_text(m, &asked, i, &place);
         if (status == LORAC_OK) status = tokens_before(m, place, false, token);
@@ -214,15 +219,13 @@ static lorac_status end_in_text(struct masking *m, const struct text *ended, siz
 static lorac_status find_end(struct masking *m, size_t i, size_t *token)
 {
     struct text ended;
-    int32_t *ids;
     size_t place = 0;
     *token = m->out->count;
     if (i + 1 == json_array_size(m->messages)) return LORAC_OK;
     TRY(render_beginning(m, i + 1, UNMARKED, false, false, &ended));
     lorac_status status;
     if (begins_with(&m->text, &ended)) {
-        status = count_tokens(m, &ended, ended.length, token, &ids);
-        if (status == LORAC_OK) lorac_free(ids);
+        status = tokens_in(m, &ended, token);
     } else {
         status = end_in_text(m, &ended, i, &place);
         if (status == LORAC_OK) status = tokens_before(m, place, true, token);
@@ -299,7 +302,7 @@ static lorac_status mask(struct masking *m, json_t *chat, lorac_train_on train_o
 {
     TRY(copy_chat(m, chat));
     TRY(chat_render(m->templates, m->chat, false, &m->text, &m->spans, m->err));
-    TRY(count_tokens(m, &m->text, m->text.length, &m->out->count, &m->out->ids));
+    TRY(encode_text(m, &m->text, m->text.length, &m->out->count, &m->out->ids));
     if (!(m->out->mask = mem_alloc(m->memory, m->out->count + 1))) return fail_memory(m->err, "a mask", m->out->count);
     memset(m->out->mask, 0, m->out->count + 1);
     if (train_on != LORAC_TRAIN_ON_ALL) TRY(find_ends(m));

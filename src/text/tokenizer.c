@@ -203,17 +203,16 @@ int32_t tokenizer_find(const struct lorac_tokenizer *t, const char *content, siz
 /* The text looked for is the content, or the content as the normaliser leaves it. */
 static lorac_status look_for(struct lorac_tokenizer *t, struct added_token token, const char *content, lorac_error *err)
 {
+    if (!token.normalized) return added_put(&t->raw, token, content, err);
     struct text buffer = {.memory = t->memory};
     struct regex_match *match;
     TRY(regex_match_create(&match, err));
-    lorac_status status = LORAC_OK;
     const char *given = content;
     size_t length = token.length;
-    if (token.normalized) status = normalize(&t->normalizer, match, &buffer, &content, &token.length, err);
+    lorac_status status = normalize(&t->normalizer, match, &buffer, &content, &token.length, err);
     if (token.length != length || memcmp(content, given, length)) t->vocab.tokens[token.id].flags |= TOKEN_RESPELLED;
     regex_match_free(match);
-    if (status == LORAC_OK && token.length)
-        status = added_put(token.normalized ? &t->normalized : &t->raw, token, content, err);
+    if (status == LORAC_OK && token.length) status = added_put(&t->normalized, token, content, err);
     text_free(&buffer);
     return status;
 }

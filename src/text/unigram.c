@@ -2,7 +2,6 @@
 #include "text/unigram.h"
 
 #include "base/reader.h"
-#include <stdio.h>
 
 enum { MAX_TEXT = 1 << 30 };
 
@@ -18,20 +17,10 @@ struct unigram_node {
 
 /* ---- making ------------------------------------------------------------------------------ */
 
-static void find_byte_tokens(struct unigram *u, const struct vocab *v, bool byte_fallback)
-{
-    u->byte_fallback = byte_fallback;
-    for (int byte = 0; byte < 256; byte++) {
-        char name[8];
-        snprintf(name, sizeof name, "<0x%02X>", (unsigned)byte);
-        u->byte_token[byte] = vocab_find(v, name, 6);
-    }
-}
-
 lorac_status unigram_make(struct unigram *u, struct memory *m, const struct vocab *v, const double *scores,
                           int32_t unknown, bool byte_fallback, lorac_error *err)
 {
-    *u = (struct unigram){.memory = m, .unknown = unknown};
+    *u = (struct unigram){.memory = m, .unknown = unknown, .byte_fallback = byte_fallback};
     double least = 0;
     u->scores = mem_array(m, v->count, sizeof *u->scores);
     if (!u->scores) return fail_memory(err, "the scores", v->count * sizeof *u->scores);
@@ -40,7 +29,7 @@ lorac_status unigram_make(struct unigram *u, struct memory *m, const struct voca
         if (!i || scores[i] < least) least = scores[i];
     }
     u->unknown_score = least - unknown_penalty;
-    find_byte_tokens(u, v, byte_fallback);
+    byte_tokens_find(&u->bytes, v);
     return trie_make(&u->trie, m, v, err);
 }
 
@@ -108,10 +97,8 @@ static void find_path(const struct unigram *u, struct unigram_node *nodes, const
 
 static bool put_bytes(const struct unigram *u, const uint8_t *text, size_t length, struct text *ids)
 {
-    if (!u->byte_fallback) return false;
-    for (size_t i = 0; i < length; i++)
-        if (u->byte_token[text[i]] < 0) return false;
-    for (size_t i = 0; i < length; i++) text_add(ids, &u->byte_token[text[i]], sizeof(int32_t));
+    if (!u->byte_fallback || !byte_tokens_spell(&u->bytes, text, length)) return false;
+    for (size_t i = 0; i < length; i++) text_add(ids, &u->bytes.id[text[i]], sizeof(int32_t));
     return true;
 }
 

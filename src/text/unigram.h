@@ -10,11 +10,11 @@
 struct unigram {
     struct memory *memory;
     struct trie trie;
-    double *scores;          /* (vocab.count): by id */
-    double unknown_score;    /* of a character that is no token */
-    int32_t unknown;         /* -1: such a character is an error */
-    int32_t byte_token[256]; /* "<0x00>" .. "<0xFF>" */
-    bool byte_fallback;      /* every byte has its token, and they stand for what is no token */
+    double *scores;       /* (vocab.count): by id */
+    double unknown_score; /* of a character that is no token */
+    int32_t unknown;      /* -1: such a character is an error */
+    struct byte_tokens bytes;
+    bool byte_fallback; /* every byte has its token, and they stand for what is no token */
 };
 
 /* scores: one for each of v's tokens, copied. */

@@ -1,6 +1,7 @@
 /* vocab.c — the tokens of a tokenizer. See vocab.h. */
 #include "text/vocab.h"
 
+#include <stdio.h>
 #include <string.h>
 
 enum { MAX_TOKEN_BYTES = 1 << 20, ID_SLACK = 1 << 16 };
@@ -133,4 +134,22 @@ lorac_status vocab_put(struct vocab *v, int64_t id, const char *bytes, size_t le
     v->tokens[id] = (struct token){.offset = offset, .length = (uint32_t)length, .flags = TOKEN_KNOWN};
     if (indexed) index_put(v, hash, (uint32_t)id), v->indexed++;
     return LORAC_OK;
+}
+
+/* ---- byte fallback ----------------------------------------------------------------------- */
+
+void byte_tokens_find(struct byte_tokens *b, const struct vocab *v)
+{
+    for (int byte = 0; byte < 256; byte++) {
+        char name[8];
+        snprintf(name, sizeof name, "<0x%02X>", (unsigned)byte);
+        b->id[byte] = vocab_find(v, name, 6);
+    }
+}
+
+bool byte_tokens_spell(const struct byte_tokens *b, const uint8_t *text, size_t length)
+{
+    for (size_t i = 0; i < length; i++)
+        if (b->id[text[i]] < 0) return false;
+    return true;
 }

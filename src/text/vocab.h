@@ -45,4 +45,11 @@ static inline const char *vocab_bytes(const struct vocab *v, const struct token 
     return v->bytes.data + t->offset;
 }
 
+/* The tokens "<0x00>" .. "<0xFF>", with which byte fallback spells what has no token; -1: the vocabulary lacks it. */
+struct byte_tokens {
+    int32_t id[256];
+};
+void byte_tokens_find(struct byte_tokens *b, const struct vocab *v);
+bool byte_tokens_spell(const struct byte_tokens *b, const uint8_t *text, size_t length); /* every byte has one */
+
 #endif

@@ -1,4 +1,5 @@
-/* golden_lines.h — a golden of one JSON value a line, for the tests whose memory is `memory`. Include after cmocka.h. */
+/* golden_lines.h — a golden of one JSON value a line, for the tests whose memory is `memory`. Include after cmocka.h.
+ */
 #ifndef TESTS_GOLDEN_LINES_H
 #define TESTS_GOLDEN_LINES_H
 
