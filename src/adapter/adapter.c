@@ -89,7 +89,7 @@ void lorac_adapter_get_info(const lorac_adapter *a, lorac_adapter_info *info)
                                .scale = a->layout.count ? a->layout.modules[0].scale : 0};
     for (size_t i = 0; i < a->layout.count; i++) {
         const struct adapter_module *m = &a->layout.modules[i];
-        full.parameters += m->rank * (m->linear->weight.rows + m->linear->weight.cols);
+        full.parameters += m->rank * (module_rows(m) + m->linear->weight.cols);
         if (m->rank > full.rank) full.rank = m->rank;
     }
     hash_text(a->hash, full.hash);
@@ -118,8 +118,9 @@ static void fill_terms(struct lorac_adapter_set *set, const double *factors, siz
         for (size_t i = 0; i < set->count; i++)
             for (size_t k = 0; factors[i] != 0 && k < set->adapters[i]->layout.count; k++) {
                 const struct adapter_module *m = &set->adapters[i]->layout.modules[k];
-                if (m->linear->index != l) continue;
-                set->terms[at++] = layout_term(m, &set->adapters[i]->numbers, NULL, factors[i]);
+                size_t part = l - m->linear->index;
+                if (l < m->linear->index || part >= m->linear->parts) continue;
+                set->terms[at++] = layout_term(m, part, &set->adapters[i]->numbers, NULL, factors[i]);
                 rank += m->rank;
             }
         if (rank > set->rank) set->rank = rank;
@@ -150,7 +151,8 @@ lorac_status lorac_adapter_set_create(lorac_adapter *const *adapters, const doub
     struct lorac_runtime *runtime = adapters[0]->runtime;
     struct memory *m = &runtime->memory;
     size_t terms = 0, linears = adapters[0]->linears;
-    for (size_t i = 0; i < count; i++) terms += adapters[i]->layout.count;
+    for (size_t i = 0; i < count; i++)
+        for (size_t k = 0; k < adapters[i]->layout.count; k++) terms += adapters[i]->layout.modules[k].linear->parts;
     struct lorac_adapter_set *s = mem_alloc(m, sizeof *s);
     if (!s) return fail_memory(err, "an adapter set", sizeof *s);
     *s = (struct lorac_adapter_set){.references = 1, .runtime = runtime};

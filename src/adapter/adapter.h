@@ -1,7 +1,7 @@
 /* adapter.h — the inside of adapters: which matrices of a base carry a low-rank pair, and where the pairs' floats lie.
  *
- * In memory B's rows stand in the base file's order, so that a product needs no permutation; on disk and in hashes they
- * stand in Hugging Face order (linear_hf_row). */
+ * In memory B's rows stand in the base file's order, part after part of a fused module, so that a product needs no
+ * permutation; on disk and in hashes they stand in Hugging Face order (linear_hf_row). */
 #ifndef ADAPTER_ADAPTER_H
 #define ADAPTER_ADAPTER_H
 
@@ -13,7 +13,7 @@
 #include <lorac/adapter.h>
 
 struct adapter_module {
-    const struct linear *linear;
+    const struct linear *linear; /* the first weight of the module */
     size_t rank;
     double scale;
     size_t a, b; /* floats from the start: A (rank, in), B (out, rank) */
@@ -59,8 +59,11 @@ struct linear_list {
 
 /* Places for `count` modules whose linear, rank and scale are set: fills a, b and floats. */
 lorac_status layout_place(struct adapter_layout *layout, lorac_error *err);
-struct lora_term layout_term(const struct adapter_module *m, const struct adapter_numbers *n, struct buffer *gradients,
-                             double factor);
+/* The pair of the module's weight number `part`. */
+struct lora_term layout_term(const struct adapter_module *m, size_t part, const struct adapter_numbers *n,
+                             struct buffer *gradients, double factor);
+size_t module_rows(const struct adapter_module *m);               /* of B */
+size_t module_row(const struct adapter_module *m, size_t hf_row); /* of B in memory that is row hf_row on disk */
 
 /* An adapter from host floats in the layout's order (copied to the backend). Takes over the layout's modules. */
 lorac_status adapter_create(struct lorac_runtime *runtime, struct lorac_model *model, size_t linears,

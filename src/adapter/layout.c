@@ -3,6 +3,23 @@
 
 #include <string.h>
 
+size_t module_rows(const struct adapter_module *m)
+{
+    size_t rows = 0;
+    for (size_t p = 0; p < m->linear->parts; p++) rows += m->linear[p].weight.rows;
+    return rows;
+}
+
+size_t module_row(const struct adapter_module *m, size_t hf_row)
+{
+    size_t begin = 0, row = SIZE_MAX;
+    for (size_t p = 0; p < m->linear->parts; begin += m->linear[p++].weight.rows) {
+        row = linear_file_row(&m->linear[p], hf_row);
+        if (row != SIZE_MAX) break;
+    }
+    return begin + row;
+}
+
 lorac_status layout_place(struct adapter_layout *layout, lorac_error *err)
 {
     size_t at = 0;
@@ -11,7 +28,7 @@ lorac_status layout_place(struct adapter_layout *layout, lorac_error *err)
         size_t a, b;
         m->a = at;
         if (!size_mul(m->rank, m->linear->weight.cols, &a) || !size_add(at, (a + 15) & ~(size_t)15, &m->b) ||
-            !size_mul(m->rank, m->linear->weight.rows, &b) || !size_add(m->b, (b + 15) & ~(size_t)15, &at))
+            !size_mul(m->rank, module_rows(m), &b) || !size_add(m->b, (b + 15) & ~(size_t)15, &at))
             return fail_memory(err, "an adapter", SIZE_MAX);
     }
     layout->floats = at;
@@ -24,19 +41,20 @@ static struct qmatrix matrix_at(struct buffer *numbers, enum quant_type type, si
     return (struct qmatrix){type, {numbers, at * bytes}, rows, cols, cols * bytes};
 }
 
-struct lora_term layout_term(const struct adapter_module *m, const struct adapter_numbers *n, struct buffer *gradients,
-                             double factor)
+struct lora_term layout_term(const struct adapter_module *m, size_t part, const struct adapter_numbers *n,
+                             struct buffer *gradients, double factor)
 {
-    size_t in = m->linear->weight.cols, out = m->linear->weight.rows, r = m->rank;
+    size_t in = m->linear->weight.cols, out = m->linear[part].weight.rows, r = m->rank, at = m->b;
+    for (size_t p = 0; p < part; p++) at += r * m->linear[p].weight.rows;
     struct lora_term t = {.scale = (float)(m->scale * factor)};
     for (size_t p = 0; p < PRECISIONS; p++) {
         bool narrow = n->narrow && (p == PRECISION_FAST || !n->wide);
         t.a[p] = matrix_at(narrow ? n->narrow : n->wide, narrow ? QUANT_BF16 : QUANT_F32, m->a, r, in);
-        t.b[p] = matrix_at(narrow ? n->narrow : n->wide, narrow ? QUANT_BF16 : QUANT_F32, m->b, out, r);
+        t.b[p] = matrix_at(narrow ? n->narrow : n->wide, narrow ? QUANT_BF16 : QUANT_F32, at, out, r);
     }
     if (!gradients) return t;
     t.da = (struct buf){gradients, m->a * sizeof(float)};
-    t.db = (struct buf){gradients, m->b * sizeof(float)};
+    t.db = (struct buf){gradients, at * sizeof(float)};
     return t;
 }
 
@@ -47,13 +65,13 @@ lorac_status adapter_hash(const struct adapter_layout *layout, const float *floa
     TRY(hash_begin(&h, err));
     for (size_t i = 0; i < layout->count; i++) {
         const struct adapter_module *m = &layout->modules[i];
-        uint64_t shape[3] = {m->rank, m->linear->weight.cols, m->linear->weight.rows};
+        uint64_t shape[3] = {m->rank, m->linear->weight.cols, module_rows(m)};
         hash_add(&h, m->linear->name, strlen(m->linear->name) + 1);
         hash_add(&h, shape, sizeof shape);
         hash_add(&h, &m->scale, sizeof m->scale);
         hash_add(&h, floats + m->a, m->rank * m->linear->weight.cols * sizeof *floats);
-        for (size_t hf = 0; hf < m->linear->weight.rows; hf++) /* whatever the file's order is */
-            hash_add(&h, floats + m->b + linear_file_row(m->linear, hf) * m->rank, m->rank * sizeof *floats);
+        for (size_t hf = 0; hf < module_rows(m); hf++) /* whatever the file's order is */
+            hash_add(&h, floats + m->b + module_row(m, hf) * m->rank, m->rank * sizeof *floats);
     }
     hash_end(&h, digest);
     return LORAC_OK;

@@ -148,7 +148,7 @@ static lorac_status shape_error(const struct safetensors *file, const struct st_
 static lorac_status check_pair(const struct safetensors *file, const struct dialect *d, const struct linear *l,
                                const struct st_tensor *a, const struct st_tensor *b, size_t *rank, lorac_error *err)
 {
-    size_t in = l->weight.cols, out = l->weight.rows;
+    size_t in = l->weight.cols, out = module_rows(&(struct adapter_module){.linear = l});
     *rank = a->dims == 2 ? a->shape[d->transposed ? 1 : 0] : 0;
     if (!*rank || *rank > 65536 || a->dims != 2 || a->shape[d->transposed ? 0 : 1] != in)
         return shape_error(file, a, d->transposed ? in : *rank, d->transposed ? *rank : in, err);
@@ -175,12 +175,12 @@ static float element(const struct st_tensor *t, size_t i)
 static void copy_pair(const struct dialect *d, const struct adapter_module *m, const struct st_tensor *a,
                       const struct st_tensor *b, float *floats)
 {
-    size_t in = m->linear->weight.cols, out = m->linear->weight.rows, r = m->rank;
+    size_t in = m->linear->weight.cols, out = module_rows(m), r = m->rank;
     for (size_t i = 0; i < r; i++)
         for (size_t k = 0; k < in; k++) floats[m->a + i * in + k] = element(a, d->transposed ? k * r + i : i * in + k);
     for (size_t n = 0; n < out; n++)
         for (size_t i = 0; i < r; i++)
-            floats[m->b + linear_file_row(m->linear, n) * r + i] = element(b, d->transposed ? i * out + n : n * r + i);
+            floats[m->b + module_row(m, n) * r + i] = element(b, d->transposed ? i * out + n : n * r + i);
 }
 
 /* ---- all of them ---------------------------------------------------------------------------- */
@@ -190,6 +190,7 @@ static lorac_status collect(const struct safetensors *file, const struct dialect
 {
     for (size_t i = 0; i < linears.count; i++) {
         const struct linear *l = &linears.items[i];
+        if (l->part) continue;
         const struct st_tensor *a = find(file, d, l->name, d->a), *b = find(file, d, l->name, d->b);
         if (!a && !b) continue;
         if (!a || !b)

@@ -119,14 +119,13 @@ static void describe(struct writing *w, size_t i, const char *suffix, size_t row
 static void place_module(struct writing *w, size_t i)
 {
     const struct adapter_module *m = &w->layout->modules[i];
-    size_t in = m->linear->weight.cols, out = m->linear->weight.rows, r = m->rank;
+    size_t in = m->linear->weight.cols, out = module_rows(m), r = m->rank;
     const float *a = w->floats + m->a, *b = w->floats + m->b;
     float *to_a = w->data + m->a, *to_b = w->data + m->b;
     for (size_t j = 0; j < r; j++)
         for (size_t k = 0; k < in; k++) to_a[w->mlx ? k * r + j : j * in + k] = a[j * in + k];
     for (size_t n = 0; n < out; n++)
-        for (size_t j = 0; j < r; j++)
-            to_b[w->mlx ? j * out + n : n * r + j] = b[linear_file_row(m->linear, n) * r + j];
+        for (size_t j = 0; j < r; j++) to_b[w->mlx ? j * out + n : n * r + j] = b[module_row(m, n) * r + j];
     describe(w, 2 * i, w->mlx ? ".lora_a" : ".lora_A.weight", w->mlx ? in : r, w->mlx ? r : in, to_a);
     describe(w, 2 * i + 1, w->mlx ? ".lora_b" : ".lora_B.weight", w->mlx ? r : out, w->mlx ? out : r, to_b);
 }

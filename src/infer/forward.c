@@ -3,6 +3,8 @@
  * The first session lends its memory. Each batch takes from every session, in order, what fits. */
 #include "infer/forward.h"
 
+#include "model/decoder.h"
+
 #include <string.h>
 
 /* Hidden rows → logits of the picked ones, (picks, vocab); NULL where a cut of a long input picks none. all: every row
@@ -10,7 +12,7 @@
 static struct tensor *run(const struct lorac_model *m, struct exec *e, struct batch *batch, struct buf picks,
                           size_t count, bool all)
 {
-    struct tensor *x = m->family->forward(m, e, batch);
+    struct tensor *x = decoder_forward(m, e, batch);
     if (!count) return NULL;
     struct tensor *in = exec_tensor(e, count, x->width, x->number);
     struct tensor *logits = exec_tensor(e, count, m->head.rows, NUMBER_F32);
@@ -79,7 +81,7 @@ static size_t fill(struct lorac_session *lead, lorac_session *const *sessions, s
         if (rows > s->options.prefill_tokens) rows = s->options.prefill_tokens;
         shares[i] = (struct share){lead->batch.rows, rows, n};
         if (!rows) continue;
-        batch_add(&lead->batch, s->tokens + s->cache.tokens, rows, s->cache.tokens, &s->cache,
+        batch_add(&lead->batch, s->tokens + s->cache.tokens, rows, s->cache.tokens, s->count, &s->cache,
                   s->set && s->set->table.begin ? &s->set->table : NULL);
         size_t wanted = s->options.all_logits ? rows : rows == pending(s);
         for (size_t k = rows - wanted; k < rows; k++) picks[n++] = (int32_t)(shares[i].row + k);

@@ -1,152 +1,237 @@
-/* config_gguf.c — a GGUF file's metadata of architecture "llama" to a model_config. */
-#include "model/config.h"
+/* config_gguf.c — a GGUF file's metadata to a family and a model_config. Keys stand below the architecture's name:
+ * "llama.block_count". */
+#include "model/family.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
-/* Keys below "llama." that lorac reads; any other is an error that names it. */
-static const char *const known[] = {
-    "vocab_size",
-    "context_length",
-    "embedding_length",
-    "block_count",
-    "feed_forward_length",
-    "rope.dimension_count",
-    "rope.freq_base",
-    "attention.head_count",
-    "attention.head_count_kv",
-    "attention.key_length",
-    "attention.value_length",
-    "attention.layer_norm_rms_epsilon",
-    "attention.layer_norm_epsilon",
-    "rope.scaling.type",
-    "rope.scaling.factor",
-    "rope.scaling.original_context_length",
-    "rope.scaling.finetuned",
-    "rope.scale_linear",
-    "rope.scaling.attn_factor",
-    "rope.scaling.yarn_log_multiplier",
-    "rope.scaling.yarn_ext_factor",
-    "rope.scaling.yarn_attn_factor",
-    "rope.scaling.yarn_beta_fast",
-    "rope.scaling.yarn_beta_slow",
-    "expert_count",
-    "expert_used_count",
-    "tensor_data_layout",
+enum { KEY_NAME = 128 };
+
+/* What a reading needs: the file and the architecture's name. */
+struct metadata {
+    const struct gguf *g;
+    const char *architecture;
 };
 
-static lorac_status check_keys(const struct gguf *g, lorac_error *err)
+/* Keys that lorac reads in every family. */
+static const struct config_key common[] = {
+    KEY("block_count", SIZE, layers),
+    KEY("embedding_length", SIZE, hidden),
+    KEY("feed_forward_length", SIZE, intermediate),
+    KEY("attention.head_count", SIZE, heads),
+    KEY("attention.head_count_kv", SIZE, kv_heads),
+    KEY("attention.key_length", SIZE, head_dim),
+    KEY("context_length", SIZE, context),
+    KEY("attention.layer_norm_rms_epsilon", FLOAT, norm_eps),
+    KEY("attention.layer_norm_epsilon", FLOAT, norm_eps),
+    KEY("attention.sliding_window", SIZE, window),
+    KEY("attention.scale", FLOAT, attention_scale),
+    KEY("attn_logit_softcapping", FLOAT, attention_softcap),
+    KEY("final_logit_softcapping", FLOAT, final_softcap),
+    KEY("embedding_scale", FLOAT, embedding_scale),
+    KEY("residual_scale", FLOAT, residual_scale),
+    KEY("logit_scale", FLOAT, logit_scale),
+    KEY("rope.dimension_count", SIZE, rope[ROPE_FULL].dims),
+    KEY("rope.freq_base", FLOAT, rope[ROPE_FULL].theta),
+    KEY("rope.freq_base_swa", FLOAT, rope[ROPE_LOCAL].theta),
+    {"vocab_size", KEY_KNOWN, 0},
+    {"attention.value_length", KEY_KNOWN, 0},
+    {"attention.sliding_window_pattern", KEY_KNOWN, 0},
+    {"rope.scaling.type", KEY_KNOWN, 0},
+    {"rope.scaling.factor", KEY_KNOWN, 0},
+    {"rope.scaling.original_context_length", KEY_KNOWN, 0},
+    {"rope.scaling.finetuned", KEY_KNOWN, 0},
+    {"rope.scale_linear", KEY_KNOWN, 0},
+    {"rope.scaling.attn_factor", KEY_KNOWN, 0},
+    {"rope.scaling.yarn_log_multiplier", KEY_KNOWN, 0},
+    {"rope.scaling.yarn_ext_factor", KEY_KNOWN, 0},
+    {"rope.scaling.yarn_attn_factor", KEY_KNOWN, 0},
+    {"rope.scaling.yarn_beta_fast", KEY_KNOWN, 0},
+    {"rope.scaling.yarn_beta_slow", KEY_KNOWN, 0},
+    {"expert_count", KEY_KNOWN, 0},
+    {"expert_used_count", KEY_KNOWN, 0},
+    {"use_parallel_residual", KEY_KNOWN, 0},
+    {"tensor_data_layout", KEY_KNOWN, 0},
+};
+
+static lorac_status check_keys(const struct metadata *m, lorac_error *err)
 {
-    for (size_t i = 0; i < g->value_count; i++) {
-        struct gguf_string key = g->values[i].key;
-        if (key.length < 6 || memcmp(key.data, "llama.", 6)) continue;
+    size_t prefix = strlen(m->architecture);
+    for (size_t i = 0; i < m->g->value_count; i++) {
+        struct gguf_string key = m->g->values[i].key;
+        if (key.length <= prefix || memcmp(key.data, m->architecture, prefix) || key.data[prefix] != '.') continue;
+        const char *rest = key.data + prefix + 1;
+        size_t length = key.length - prefix - 1;
         bool found = false;
-        for (size_t k = 0; k < sizeof known / sizeof *known && !found; k++)
-            found = strlen(known[k]) == key.length - 6 && !memcmp(known[k], key.data + 6, key.length - 6);
+        for (size_t k = 0; k < sizeof common / sizeof *common && !found; k++)
+            found = strlen(common[k].name) == length && !memcmp(common[k].name, rest, length);
         if (!found)
-            return fail(err, LORAC_UNSUPPORTED, g->path,
+            return fail(err, LORAC_UNSUPPORTED, m->g->path,
                         "metadata \"%.*s\" is not known to lorac and might change what the model computes",
                         (int)key.length, key.data);
     }
     return LORAC_OK;
 }
 
-static lorac_status need(const struct gguf *g, const char *key, size_t *value, lorac_error *err)
+static const char *spell(const struct metadata *m, const char *name, char key[KEY_NAME])
 {
-    TRY(gguf_get_size(g, key, 0, value, err));
-    return *value ? LORAC_OK : fail(err, LORAC_FORMAT, g->path, "metadata \"%s\" is missing or zero", key);
+    snprintf(key, KEY_NAME, "%s.%s", m->architecture, name);
+    return key;
 }
 
-static lorac_status read_yarn(const struct gguf *g, struct rope_config *r, lorac_error *err)
+static lorac_status get_size(const struct metadata *m, const char *name, size_t *value, lorac_error *err)
 {
-    double log_multiplier, ext, attn;
-    TRY(gguf_get_float(g, "llama.rope.scaling.yarn_beta_fast", 32, &r->beta_fast, err));
-    TRY(gguf_get_float(g, "llama.rope.scaling.yarn_beta_slow", 1, &r->beta_slow, err));
-    TRY(gguf_get_float(g, "llama.rope.scaling.yarn_log_multiplier", 0.1, &log_multiplier, err));
-    TRY(gguf_get_float(g, "llama.rope.scaling.yarn_ext_factor", 1, &ext, err));
-    TRY(gguf_get_float(g, "llama.rope.scaling.attn_factor", 1, &attn, err));
-    TRY(gguf_get_float(g, "llama.rope.scaling.yarn_attn_factor", attn, &attn, err));
+    char key[KEY_NAME];
+    return gguf_get_size(m->g, spell(m, name, key), *value, value, err);
+}
+
+static lorac_status get_float(const struct metadata *m, const char *name, double *value, lorac_error *err)
+{
+    char key[KEY_NAME];
+    return gguf_get_float(m->g, spell(m, name, key), *value, value, err);
+}
+
+static lorac_status read_common(const struct metadata *m, struct model_config *c, lorac_error *err)
+{
+    for (size_t k = 0; k < sizeof common / sizeof *common; k++) {
+        void *member = (char *)c + common[k].offset;
+        if (common[k].kind == KEY_SIZE) TRY(get_size(m, common[k].name, member, err));
+        if (common[k].kind == KEY_FLOAT) TRY(get_float(m, common[k].name, member, err));
+    }
+    return LORAC_OK;
+}
+
+/* ---- rope ----------------------------------------------------------------------------------- */
+
+static lorac_status read_yarn(const struct metadata *m, struct rope_config *r, lorac_error *err)
+{
+    double log_multiplier = 0.1, ext = 1, attn = 1;
+    r->beta_fast = 32;
+    r->beta_slow = 1;
+    TRY(get_float(m, "rope.scaling.yarn_beta_fast", &r->beta_fast, err));
+    TRY(get_float(m, "rope.scaling.yarn_beta_slow", &r->beta_slow, err));
+    TRY(get_float(m, "rope.scaling.yarn_log_multiplier", &log_multiplier, err));
+    TRY(get_float(m, "rope.scaling.yarn_ext_factor", &ext, err));
+    TRY(get_float(m, "rope.scaling.attn_factor", &attn, err));
+    TRY(get_float(m, "rope.scaling.yarn_attn_factor", &attn, err));
     if (ext != 1 || log_multiplier != 0.1)
-        return fail(err, LORAC_UNSUPPORTED, g->path,
+        return fail(err, LORAC_UNSUPPORTED, m->g->path,
                     "yarn_ext_factor and yarn_log_multiplier are known only as 1 and 0.1");
     r->truncate = true;
     r->attention_factor = attn * (r->factor <= 1 ? 1 : 0.1 * log(r->factor) + 1);
     return LORAC_OK;
 }
 
-static lorac_status read_scaling(const struct gguf *g, const char *type, struct rope_config *r, lorac_error *err)
+static lorac_status read_scaling(const struct metadata *m, const char *type, struct rope_config *r, lorac_error *err)
 {
     if (!strcmp(type, "none")) return LORAC_OK;
     if (!strcmp(type, "linear"))
         r->scaling = ROPE_LINEAR;
     else if (!strcmp(type, "yarn"))
         r->scaling = ROPE_YARN;
+    else if (!strcmp(type, "longrope"))
+        r->scaling = ROPE_LONG;
     else
-        return fail(err, LORAC_UNSUPPORTED, g->path,
-                    "rope scaling \"%s\" is not known to lorac (known: none, linear, yarn)", type);
-    return r->scaling == ROPE_YARN ? read_yarn(g, r, err) : LORAC_OK;
+        return fail(err, LORAC_UNSUPPORTED, m->g->path,
+                    "rope scaling \"%s\" is not known to lorac (known: none, linear, yarn, longrope)", type);
+    return r->scaling == ROPE_YARN ? read_yarn(m, r, err) : LORAC_OK;
 }
 
-static lorac_status read_rope(const struct gguf *g, struct model_config *c, lorac_error *err)
+/* LongRoPE is told by its tensors; the factor on cos and sin by attn_factor. */
+static lorac_status read_long(const struct metadata *m, struct rope_config *r, lorac_error *err)
 {
-    struct rope_config *r = &c->rope;
-    char *type;
-    double linear;
-    r->interleaved = true;
+    if (!gguf_find_tensor(m->g, "rope_factors_long.weight")) return LORAC_OK;
+    r->scaling = ROPE_LONG;
     r->attention_factor = 1;
-    TRY(gguf_get_size(g, "llama.rope.dimension_count", c->head_dim, &r->dims, err));
-    TRY(gguf_get_float(g, "llama.rope.freq_base", 10000, &r->theta, err));
-    TRY(gguf_get_float(g, "llama.rope.scaling.factor", 1, &r->factor, err));
-    TRY(gguf_get_float(g, "llama.rope.scaling.original_context_length", (double)c->context, &r->original_context, err));
-    TRY(gguf_get_float(g, "llama.rope.scale_linear", 1, &linear, err));
+    return get_float(m, "rope.scaling.attn_factor", &r->attention_factor, err);
+}
+
+static lorac_status read_rope(const struct metadata *m, struct model_config *c, lorac_error *err)
+{
+    struct rope_config *r = &c->rope[ROPE_FULL], *local = &c->rope[ROPE_LOCAL];
+    char key[KEY_NAME], *type;
+    double linear = 1;
+    if (!r->dims) r->dims = c->head_dim;
+    r->original_context = (double)c->context;
+    TRY(get_float(m, "rope.scaling.factor", &r->factor, err));
+    TRY(get_float(m, "rope.scaling.original_context_length", &r->original_context, err));
+    TRY(get_float(m, "rope.scale_linear", &linear, err));
     if (linear != 1) {
         r->scaling = ROPE_LINEAR;
         r->factor = linear;
     }
-    TRY(gguf_get_text(g, "llama.rope.scaling.type", &type, err));
-    lorac_status status = type ? read_scaling(g, type, r, err) : LORAC_OK;
-    mem_free(g->memory, type);
-    return status;
+    local->dims = r->dims;
+    local->original_context = r->original_context;
+    local->interleaved = r->interleaved;
+    TRY(gguf_get_text(m->g, spell(m, "rope.scaling.type", key), &type, err));
+    lorac_status status = type ? read_scaling(m, type, r, err) : LORAC_OK;
+    mem_free(m->g->memory, type);
+    return status == LORAC_OK ? read_long(m, r, err) : status;
 }
 
-static lorac_status check_architecture(const struct gguf *g, lorac_error *err)
+/* ---- the whole ------------------------------------------------------------------------------ */
+
+static lorac_status check_shape(const struct metadata *m, const struct model_config *c, lorac_error *err)
+{
+    const struct {
+        const char *key;
+        size_t value;
+    } needed[] = {{"block_count", c->layers},
+                  {"embedding_length", c->hidden},
+                  {"feed_forward_length", c->intermediate},
+                  {"attention.head_count", c->heads}};
+    for (size_t i = 0; i < sizeof needed / sizeof *needed; i++)
+        if (!needed[i].value)
+            return fail(err, LORAC_FORMAT, m->g->path, "metadata \"%s.%s\" is missing or zero", m->architecture,
+                        needed[i].key);
+    return LORAC_OK;
+}
+
+static lorac_status read_shape(const struct metadata *m, struct model_config *c, lorac_error *err)
+{
+    size_t experts = 0, value_length;
+    TRY(get_size(m, "expert_count", &experts, err));
+    if (experts) return fail(err, LORAC_UNSUPPORTED, m->g->path, "mixtures of experts are not known to lorac");
+    if (!c->kv_heads) c->kv_heads = c->heads;
+    if (!c->head_dim) c->head_dim = c->hidden / c->heads;
+    value_length = c->head_dim;
+    TRY(get_size(m, "attention.value_length", &value_length, err));
+    if (value_length != c->head_dim)
+        return fail(err, LORAC_UNSUPPORTED, m->g->path,
+                    "keys of %zu and values of %zu dimensions are not known to lorac", c->head_dim, value_length);
+    const struct gguf_tensor *embedding = gguf_find_tensor(m->g, "token_embd.weight");
+    if (!embedding || embedding->dims != 2)
+        return fail(err, LORAC_FORMAT, m->g->path, "tensor \"token_embd.weight\" is missing or no matrix");
+    c->vocab = embedding->shape[1];
+    c->tied_head = !gguf_find_tensor(m->g, "output.weight");
+    return LORAC_OK;
+}
+
+static lorac_status read_config(const struct metadata *m, const struct family *family, struct model_config *c,
+                                lorac_error *err)
+{
+    TRY(check_keys(m, err));
+    config_defaults(family, c);
+    TRY(read_common(m, c, err));
+    TRY(check_shape(m, c, err));
+    TRY(read_shape(m, c, err));
+    TRY(read_rope(m, c, err));
+    c->norm_plus_one = c->conv1d = false; /* the converter has done both */
+    return family->from_gguf ? family->from_gguf(m->g, c, err) : LORAC_OK;
+}
+
+lorac_status config_from_gguf(const struct gguf *g, const struct family **family, struct model_config *c,
+                              lorac_error *err)
 {
     char *architecture;
+    *c = (struct model_config){0};
     TRY(gguf_get_text(g, "general.architecture", &architecture, err));
-    bool known_one = architecture && !strcmp(architecture, "llama");
+    const char *name = architecture ? architecture : "";
+    *family = family_of_architecture(name);
+    struct metadata m = {g, name};
     lorac_status status =
-        known_one ? LORAC_OK
-                  : fail(err, LORAC_UNSUPPORTED, g->path, "architecture \"%s\" is not known to lorac (known: llama)",
-                         architecture ? architecture : "");
+        *family ? read_config(&m, *family, c, err) : family_unknown(g->path, "architecture", name, true, err);
     mem_free(g->memory, architecture);
     return status;
-}
-
-lorac_status config_from_gguf(const struct gguf *g, struct model_config *c, lorac_error *err)
-{
-    *c = (struct model_config){0};
-    size_t experts, value_length;
-    TRY(check_architecture(g, err));
-    TRY(check_keys(g, err));
-    TRY(gguf_get_size(g, "llama.expert_count", 0, &experts, err));
-    if (experts) return fail(err, LORAC_UNSUPPORTED, g->path, "mixtures of experts are not known for Llama");
-    TRY(need(g, "llama.block_count", &c->layers, err));
-    TRY(need(g, "llama.embedding_length", &c->hidden, err));
-    TRY(need(g, "llama.feed_forward_length", &c->intermediate, err));
-    TRY(need(g, "llama.attention.head_count", &c->heads, err));
-    TRY(gguf_get_size(g, "llama.attention.head_count_kv", c->heads, &c->kv_heads, err));
-    TRY(gguf_get_size(g, "llama.attention.key_length", c->hidden / c->heads, &c->head_dim, err));
-    TRY(gguf_get_size(g, "llama.attention.value_length", c->head_dim, &value_length, err));
-    if (value_length != c->head_dim)
-        return fail(err, LORAC_UNSUPPORTED, g->path, "keys of %zu and values of %zu dimensions are not known for Llama",
-                    c->head_dim, value_length);
-    TRY(gguf_get_size(g, "llama.context_length", 2048, &c->context, err));
-    TRY(gguf_get_float(g, "llama.attention.layer_norm_rms_epsilon", 1e-6, &c->norm_eps, err));
-    const struct gguf_tensor *embedding = gguf_find_tensor(g, "token_embd.weight");
-    if (!embedding || embedding->dims != 2)
-        return fail(err, LORAC_FORMAT, g->path, "tensor \"token_embd.weight\" is missing or no matrix");
-    c->vocab = embedding->shape[1];
-    c->tied_head = !gguf_find_tensor(g, "output.weight");
-    return read_rope(g, c, err);
 }

@@ -19,8 +19,11 @@ static struct tensor *attention(struct exec *e, const struct layer_call *call, s
     struct tensor *qkv[GROUP_LINEARS], *h = residual_view(e, x);
     struct tensor *n = op_normalize(e, x, layer->attention_norm.eps);
     op_linear(e, &layer->qkv, (struct tensor *[2]){n}, &batch->terms, qkv);
-    op_rope(e, qkv[0], &batch->rope);
-    op_rope(e, qkv[1], &batch->rope);
+    const struct rope *rope = batch_rope(batch, call->layer);
+    if (rope) {
+        op_rope(e, qkv[0], rope);
+        op_rope(e, qkv[1], rope);
+    }
     const struct attention_shape *shape = batch_attention(batch, e, call->layer, qkv[1], qkv[2]);
     struct tensor *mixed = op_attention(e, qkv[0], qkv[1], qkv[2], shape);
     op_linear_add(e, &layer->o, (struct tensor *[2]){mixed}, &batch->terms, x, h, true);
@@ -72,7 +75,8 @@ static void forget(struct exec *e, const struct layer_call *call, struct tensor 
     exec_release(e, mark);
 }
 
-struct tensor *decoder_forward(const struct lorac_model *model, struct exec *e, struct batch *batch, struct tensor *x)
+static struct tensor *layers_forward(const struct lorac_model *model, struct exec *e, struct batch *batch,
+                                     struct tensor *x)
 {
     for (size_t i = 0; i < model->config.layers; i++) {
         const struct layer_call *call = &batch->calls[i];
@@ -91,4 +95,10 @@ struct tensor *decoder_forward(const struct lorac_model *model, struct exec *e, 
         x = y;
     }
     return x;
+}
+
+struct tensor *decoder_forward(const struct lorac_model *model, struct exec *e, struct batch *batch)
+{
+    struct tensor *x = op_embedding(e, &model->embedding, batch->ids, batch->rows);
+    return op_rms_norm(e, layers_forward(model, e, batch, x), &model->final_norm);
 }

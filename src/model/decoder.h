@@ -1,10 +1,15 @@
-/* decoder.h — the shared body of pre-norm decoders: x → x + attention(norm x) → + mlp(norm x), layer after layer. */
+/* decoder.h — the body of every dense decoder, composed by its model_config: norms before and after, attention, MLP,
+ * one after the other or in parallel. */
 #ifndef MODEL_DECODER_H
 #define MODEL_DECODER_H
 
 #include "model/model.h"
 
-/* x: the embedded rows. Returns the rows after the last layer. */
-struct tensor *decoder_forward(const struct lorac_model *model, struct exec *e, struct batch *batch, struct tensor *x);
+struct weights;
+
+/* Fills the model's layers, linears, embedding, head, norms and rotary angles. */
+lorac_status decoder_load(struct lorac_model *model, struct weights *w, lorac_error *err);
+/* The hidden rows after the final norm, (batch rows, hidden). */
+struct tensor *decoder_forward(const struct lorac_model *model, struct exec *e, struct batch *batch);
 
 #endif

@@ -1,5 +1,5 @@
 /* model.c — opening, counting and closing a model. */
-#include "model/model.h"
+#include "model/decoder.h"
 #include "model/weights.h"
 
 #include <string.h>
@@ -23,7 +23,7 @@ static lorac_status load(struct lorac_model *m, lorac_error *err)
 {
     struct weights *w = NULL;
     lorac_status status = weights_open(m, m->path, &w, err);
-    if (status == LORAC_OK) status = m->family->load(m, w, err);
+    if (status == LORAC_OK) status = decoder_load(m, w, err);
     if (status == LORAC_OK) status = weights_finish(w, err);
     weights_close(w);
     return status;
@@ -36,7 +36,6 @@ lorac_status lorac_model_open(lorac_runtime *runtime, const char *path, lorac_mo
     if (!m) return fail_memory(err, "a model", sizeof *m);
     m->references = 1;
     m->runtime = runtime;
-    m->family = &family_llama;
     m->path = mem_text(&runtime->memory, path, strlen(path));
     lorac_status status = m->path ? load(m, err) : fail_memory(err, "a path", strlen(path));
     if (status == LORAC_OK)

@@ -1,29 +1,24 @@
-/* model.h — the inside of a lorac_model: config, weights, linears, and what a family file provides. */
+/* model.h — the inside of a lorac_model: config, weights, linears. */
 #ifndef MODEL_MODEL_H
 #define MODEL_MODEL_H
 
 #include "base/runtime.h"
 #include "file/safetensors.h"
-#include "model/config.h"
 #include "model/batch.h"
+#include "model/family.h"
 #include "ops/ops.h"
 #include <lorac/model.h>
 
-struct weights;
-
-/* A family: config → weights → forward. One file each. */
-struct family {
-    const char *name;
-    /* Fills the model's layers, linears, embedding, head and final norm; every tensor is asked for by its names. */
-    lorac_status (*load)(struct lorac_model *model, struct weights *w, lorac_error *err);
-    /* The hidden rows after the final norm, (batch rows, hidden). */
-    struct tensor *(*forward)(const struct lorac_model *model, struct exec *e, struct batch *batch);
+/* The weights of one decoder layer: what a family's config leaves out is not there (count 0, no weight). */
+struct decoder_layer {
+    struct norm attention_norm, attention_after, mlp_norm, mlp_after, q_norm, k_norm;
+    struct linear_group qkv, o, gate_up, down;
 };
 
-/* The weights of one decoder layer that attention, MLP and two norms make up. */
-struct decoder_layer {
-    struct norm attention_norm, mlp_norm;
-    struct linear_group qkv, o, gate_up, down;
+/* The angles of rotary positions, for one kind of layers. */
+struct rope_weights {
+    struct buf inverse[2]; /* (dims / 2); [1]: longrope's, of sequences beyond the original context */
+    float factor;          /* on cos and sin */
 };
 
 struct lorac_model {
@@ -45,13 +40,11 @@ struct lorac_model {
 
     struct qmatrix embedding, head;
     struct norm final_norm;
-    struct buf rope_inverse; /* (rope dims / 2) */
-    float rope_factor;
+    struct qmatrix positions; /* learned ones */
+    struct rope_weights rope[ROPES];
     struct decoder_layer *layers;
     struct linear *linears;
     size_t linear_count;
 };
-
-extern const struct family family_llama;
 
 #endif

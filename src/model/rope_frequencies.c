@@ -36,10 +36,19 @@ static double yarn(const struct rope_config *r, double frequency, size_t pair)
     return frequency / r->factor * ramp + frequency * (1 - ramp);
 }
 
-void rope_frequencies(const struct rope_config *r, const float *divisors, float *inverse, float *factor)
+/* Dynamic NTK: the base grows with the sequence, so that its longest wavelength does. */
+static double dynamic_theta(const struct rope_config *r, size_t length)
 {
+    double dims = (double)r->dims, times = fmax((double)length, r->original_context) / r->original_context;
+    return r->theta * pow(r->factor * times - (r->factor - 1), dims / (dims - 2));
+}
+
+void rope_frequencies(const struct rope_config *r, size_t length, const float *divisors, float *inverse, float *factor)
+{
+    double theta = r->scaling == ROPE_DYNAMIC ? dynamic_theta(r, length) : r->theta;
+    if (r->scaling == ROPE_LONG) divisors = r->divisors[(double)length > r->original_context];
     for (size_t i = 0; i < r->dims / 2; i++) {
-        double frequency = pow(r->theta, -2.0 * (double)i / (double)r->dims);
+        double frequency = pow(theta, -2.0 * (double)i / (double)r->dims);
         if (r->scaling == ROPE_LINEAR)
             frequency /= r->factor;
         else if (r->scaling == ROPE_LLAMA3)
@@ -48,5 +57,5 @@ void rope_frequencies(const struct rope_config *r, const float *divisors, float 
             frequency = yarn(r, frequency, i);
         inverse[i] = (float)(divisors ? frequency / (double)divisors[i] : frequency);
     }
-    *factor = r->scaling == ROPE_YARN ? (float)r->attention_factor : 1;
+    *factor = r->scaling == ROPE_YARN || r->scaling == ROPE_LONG ? (float)r->attention_factor : 1;
 }

@@ -8,16 +8,25 @@
 
 size_t linear_hf_row(const struct linear *l, size_t row)
 {
-    if (!l->permuted_heads) return row;
-    size_t dim = l->weight.rows / l->permuted_heads, head = row / dim, i = row % dim;
-    return head * dim + i / 2 + (i % 2) * (dim / 2); /* file: (0, d/2, 1, d/2 + 1, ...) */
+    const struct row_order *o = &l->order;
+    if (!o->head_dim) return o->first + row;
+    size_t head = row / o->head_dim, i = row % o->head_dim;
+    if (o->interleaved) i = i / 2 + (i % 2) * (o->head_dim / 2); /* file: (0, d/2, 1, d/2 + 1, ...) */
+    return o->first + head / o->group * o->group_rows + head % o->group * o->head_dim + i;
 }
 
 size_t linear_file_row(const struct linear *l, size_t hf_row)
 {
-    if (!l->permuted_heads) return hf_row;
-    size_t dim = l->weight.rows / l->permuted_heads, head = hf_row / dim, i = hf_row % dim;
-    return head * dim + (i < dim / 2 ? 2 * i : 2 * (i - dim / 2) + 1);
+    const struct row_order *o = &l->order;
+    size_t row = hf_row - o->first;
+    if (hf_row < o->first) return SIZE_MAX;
+    if (o->head_dim) {
+        size_t within = row % o->group_rows, i = within % o->head_dim, half = o->head_dim / 2;
+        if (within >= o->group * o->head_dim) return SIZE_MAX;
+        if (o->interleaved) i = i < half ? 2 * i : 2 * (i - half) + 1;
+        row = (row / o->group_rows * o->group + within / o->head_dim) * o->head_dim + i;
+    }
+    return row < l->weight.rows ? row : SIZE_MAX;
 }
 
 /* ---- inputs --------------------------------------------------------------------------------- */
@@ -62,7 +71,7 @@ static bool trains(const struct low_rank *low, size_t first, size_t last)
 /* Rows of a linear's terms are dropped together: the mask is that of the linear and the step. */
 static void drop(struct exec *e, const struct linear *l, struct buf y, const struct tensor *x, bool accumulate)
 {
-    struct random_key key = random_key(e->seed, RANDOM_DROPOUT, e->step, l->index, 0);
+    struct random_key key = random_key(e->seed, RANDOM_DROPOUT, e->step, l->index - l->part, 0);
     e->k->dropout(&e->stream, y, x->data, x->number, key.word, e->dropout, x->rows * x->width, accumulate);
 }
 

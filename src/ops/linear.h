@@ -9,17 +9,28 @@
 
 #include "ops/exec.h"
 
-/* One weight matrix of the model and what adapters call it. Rows of a GGUF's q and k stand in another order than in
- * Hugging Face's: within each head, row i of the file is row permuted(i). */
+/* Where the rows of a weight stand in its Hugging Face module. Rows go head by head; in a GGUF's q and k the rows of a
+ * head may stand in pairs (i, i + dim/2); in a fused module q, k and v take turns. */
+struct row_order {
+    size_t head_dim;   /* 0: rows are in order */
+    size_t group;      /* heads of this weight that are neighbours in the module */
+    size_t group_rows; /* rows of the module from one such group to the next */
+    size_t first;      /* the module's row at which this weight begins */
+    bool interleaved;
+};
+
+/* One weight matrix of the model and what adapters call it. A fused module (qkv_proj) is several weights, neighbours in
+ * the model's list: its A is shared, each has its rows of B. */
 struct linear {
     struct qmatrix weight; /* (out, in) */
     struct buf bias;       /* (out) f32, or none */
     const char *name;      /* Hugging Face module name: "model.layers.3.self_attn.q_proj" */
     size_t layer;          /* SIZE_MAX: outside the layers */
     size_t index;          /* in the model's list of linears */
-    size_t permuted_heads; /* 0: file order is Hugging Face order; else heads whose rows are interleaved pairs */
+    size_t part, parts;    /* of its module: usually 0 of 1 */
+    struct row_order order;
 };
-/* The Hugging Face row that row `row` of the file holds; and back. */
+/* The row of the Hugging Face module that row `row` of the weight holds; and back, SIZE_MAX where another part does. */
 size_t linear_hf_row(const struct linear *l, size_t row);
 size_t linear_file_row(const struct linear *l, size_t hf_row);
 
@@ -34,9 +45,11 @@ extern const struct linear_input linear_plain;   /* in[0] itself */
 extern const struct linear_input linear_weighed; /* in[0] with its columns times group->columns */
 extern const struct linear_input linear_gated;   /* silu(in[0]) · in[1] */
 
+enum norm_kind { NORM_RMS, NORM_LAYER };
 struct norm {
-    struct buf weight; /* (width) f32 */
+    struct buf weight, bias; /* (width) f32; none: ones, zeros */
     float eps;
+    enum norm_kind kind;
 };
 struct linear_group {
     const struct linear *linear[GROUP_LINEARS];

@@ -12,22 +12,22 @@
 #include <string.h>
 
 enum { STATE_VERSION = 1 };
-static const char *const part_names[PARTS] = {"weights", "m", "v"};
+static const char *const part_names[STATES] = {"weights", "m", "v"};
 
 /* ---- the backend's floats on the host -------------------------------------------------------- */
 
 static struct buf part(const struct lorac_trainer *t, size_t i)
 {
-    struct buffer *const parts[PARTS] = {t->weights, t->m, t->v};
+    struct buffer *const parts[STATES] = {t->weights, t->m, t->v};
     return (struct buf){parts[i], 0};
 }
 
-const float *trainer_floats(struct lorac_trainer *t, enum trainer_part i)
+const float *trainer_floats(struct lorac_trainer *t, enum trainer_state state)
 {
     struct stream s = {.backend = t->runtime->backend};
-    if (!t->staged) return s.backend->kernels->host_view(s.backend, part(t, i));
-    float *floats = t->staged + i * t->layout.floats;
-    s.backend->kernels->readback(&s, floats, part(t, i), t->layout.floats * sizeof *floats);
+    if (!t->staged) return s.backend->kernels->host_view(s.backend, part(t, state));
+    float *floats = t->staged + (size_t)state * t->layout.floats;
+    s.backend->kernels->readback(&s, floats, part(t, state), t->layout.floats * sizeof *floats);
     return floats;
 }
 
@@ -46,7 +46,7 @@ static lorac_status write_adapter(struct lorac_trainer *t, const char *folder, l
                                     .targets = t->targets,
                                     .peft = o->format & LORAC_FORMAT_PEFT,
                                     .mlx = o->format & LORAC_FORMAT_MLX};
-    return adapter_write(&t->runtime->memory, folder, &t->layout, trainer_floats(t, PART_WEIGHTS), &d, err);
+    return adapter_write(&t->runtime->memory, folder, &t->layout, trainer_floats(t, STATE_WEIGHTS), &d, err);
 }
 
 /* Into a folder beside it first, then renamed: it is there whole or not at all. */
@@ -139,17 +139,17 @@ static lorac_status write_state(struct lorac_trainer *t, const char *path, lorac
     json_print(&run, values[0], (struct json_style){.sort_keys = true});
     json_print(&now, values[1], (struct json_style){.sort_keys = true});
     const char *const metadata[] = {"version", "1", "run", run.data, "progress", now.data};
-    struct st_tensor tensors[PARTS];
-    for (size_t i = 0; i < PARTS; i++)
+    struct st_tensor tensors[STATES];
+    for (size_t i = 0; i < STATES; i++)
         tensors[i] = (struct st_tensor){.name = (char *)(uintptr_t)part_names[i],
                                         .dtype = ST_F32,
                                         .dims = 1,
                                         .shape = {t->layout.floats},
-                                        .data = (const uint8_t *)trainer_floats(t, (enum trainer_part)i),
+                                        .data = (const uint8_t *)trainer_floats(t, (enum trainer_state)i),
                                         .bytes = t->layout.floats * sizeof(float)};
     lorac_status status = run.failed || now.failed || !run.data || !now.data
                               ? fail_memory(err, "a checkpoint", run.length)
-                              : safetensors_write(m, path, tensors, PARTS, metadata, 3, err);
+                              : safetensors_write(m, path, tensors, STATES, metadata, 3, err);
     json_decref(values[0]);
     json_decref(values[1]);
     text_free(&run);
@@ -242,7 +242,7 @@ static lorac_status read_metadata(struct lorac_trainer *t, const struct safetens
 static lorac_status read_tensors(struct lorac_trainer *t, const struct safetensors *s, lorac_error *err)
 {
     struct stream stream = {.backend = t->runtime->backend};
-    for (size_t i = 0; i < PARTS; i++) {
+    for (size_t i = 0; i < STATES; i++) {
         const struct st_tensor *part_tensor = safetensors_find(s, part_names[i]);
         if (!part_tensor || part_tensor->dtype != ST_F32 || part_tensor->bytes != t->layout.floats * sizeof(float))
             return fail(err, LORAC_FORMAT, s->path, "tensor \"%s\" is missing or has the wrong size", part_names[i]);

@@ -1,6 +1,8 @@
 /* pass.c — rows of a data set through the model to a loss, and back. */
 #include "train/trainer.h"
 
+#include "model/decoder.h"
+
 static struct buf part(const struct pass *p, size_t i)
 {
     return buf_at((struct buf){p->buffer, 0}, i * p->max_targets);
@@ -54,7 +56,8 @@ bool pass_add(struct pass *p, const int32_t *ids, const uint8_t *mask, size_t co
     size_t row = p->batch.rows, targets = 0;
     if (count < 2) return true; /* nothing to predict */
     for (size_t i = 1; i < count; i++) targets += mask[i];
-    if (targets > p->max_targets - p->count || !batch_add(&p->batch, ids, count - 1, 0, NULL, terms)) return false;
+    if (targets > p->max_targets - p->count || !batch_add(&p->batch, ids, count - 1, 0, count - 1, NULL, terms))
+        return false;
     for (size_t i = 1; i < count; i++)
         if (mask[i]) {
             p->index[p->count] = (int32_t)(row + i - 1);
@@ -73,7 +76,7 @@ static void issue(struct pass *p, bool train)
     e->k->upload(&e->stream, p->loss.targets, p->targets, p->count * sizeof *p->targets);
     e->k->upload(&e->stream, p->loss.weights, p->weights, p->count * sizeof *p->weights);
     e->recording = train;
-    struct tensor *x = p->model->family->forward(p->model, e, &p->batch);
+    struct tensor *x = decoder_forward(p->model, e, &p->batch);
     op_head_loss(e, x, &p->loss);
     if (train) exec_backward(e);
 }

@@ -28,8 +28,8 @@ static lorac_status largest(struct lorac_trainer *t, struct pass_shape *shape, l
 static size_t batch_bytes(const struct lorac_trainer *t, const struct pass_shape *s)
 {
     const struct model_config *c = &t->model->config;
-    return s->rows * (16 + 4 * c->rope.dims) + s->targets * 32 +
-           c->layers * s->sequences * sizeof(struct attention_segment);
+    size_t rotated = c->rope[ROPE_FULL].dims + (c->local_rope ? c->rope[ROPE_LOCAL].dims : 0);
+    return s->rows * (16 + 4 * rotated) + s->targets * 32 + c->layers * s->sequences * sizeof(struct attention_segment);
 }
 
 /* Step 0 computes nothing again; each step on is the MLP of one more layer, then the whole of one more. */

@@ -126,7 +126,7 @@ lorac_status targets_choose(struct lorac_trainer *t, lorac_error *err)
     size_t lowest = t->model->config.layers;
     for (size_t i = 0; status == LORAC_OK && i < t->model->linear_count; i++) {
         const struct linear *l = &t->model->linears[i];
-        if (!chosen(&c, l->name) || l->layer < t->first_layer) continue;
+        if (l->part || !chosen(&c, l->name) || l->layer < t->first_layer) continue;
         t->layout.modules[t->layout.count++] = (struct adapter_module){l, t->options.rank, t->options.scale, 0, 0};
         if (l->layer < lowest) lowest = l->layer;
     }

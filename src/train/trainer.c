@@ -80,7 +80,7 @@ static lorac_status create_weights(struct lorac_trainer *t, lorac_error *err)
     t->sum_count = (t->layout.floats + SUM_SQUARES_BLOCK - 1) / SUM_SQUARES_BLOCK;
     TRY(b->kernels->buffer_create(b, t->sum_count * sizeof(double), &t->sums, err));
     bool seen = b->kernels->host_view(b, (struct buf){t->weights, 0}) != NULL;
-    if (!seen) t->staged = mem_array(m, t->layout.floats, PARTS * sizeof *t->staged);
+    if (!seen) t->staged = mem_array(m, t->layout.floats, STATES * sizeof *t->staged);
     t->host_sums = mem_array(m, t->sum_count, sizeof *t->host_sums);
     t->order = mem_array(m, t->train->starts.count, sizeof *t->order);
     if ((!seen && !t->staged) || !t->host_sums || !t->order) return fail_memory(err, "the adapter", 3 * bytes);
@@ -90,17 +90,17 @@ static lorac_status create_weights(struct lorac_trainer *t, lorac_error *err)
 
 static lorac_status create_terms(struct lorac_trainer *t, lorac_error *err)
 {
-    size_t linears = t->model->linear_count, at = 0;
+    size_t linears = t->model->linear_count, at = 0, module = 0;
     t->term_begin = mem_array(&t->runtime->memory, linears + 1, sizeof *t->term_begin);
-    t->terms = mem_array(&t->runtime->memory, t->layout.count, sizeof *t->terms);
+    t->terms = mem_array(&t->runtime->memory, linears, sizeof *t->terms);
     if (!t->term_begin || !t->terms) return fail_memory(err, "the adapter", linears * 4);
     for (size_t l = 0; l < linears; l++) {
         t->term_begin[l] = (uint32_t)at;
-        if (at < t->layout.count && t->layout.modules[at].linear->index == l) {
-            t->terms[at] =
-                layout_term(&t->layout.modules[at], &(struct adapter_numbers){.wide = t->weights}, t->gradients, 1);
-            at++;
-        }
+        const struct linear *weight = &t->model->linears[l];
+        const struct adapter_module *m = module < t->layout.count ? &t->layout.modules[module] : NULL;
+        if (!m || m->linear != weight - weight->part) continue;
+        t->terms[at++] = layout_term(m, weight->part, &(struct adapter_numbers){.wide = t->weights}, t->gradients, 1);
+        module += weight->part + 1 == weight->parts;
     }
     t->term_begin[linears] = (uint32_t)at;
     t->table = (struct term_table){t->term_begin, t->terms};
@@ -187,7 +187,7 @@ void lorac_trainer_get_info(const lorac_trainer *t, lorac_trainer_info *info)
                                .scale = t->options.scale};
     for (size_t i = 0; i < t->layout.count; i++) {
         const struct adapter_module *m = &t->layout.modules[i];
-        full.trainable_parameters += m->rank * (m->linear->weight.rows + m->linear->weight.cols);
+        full.trainable_parameters += m->rank * (module_rows(m) + m->linear->weight.cols);
     }
     memcpy(info, &full, size < sizeof full ? size : sizeof full);
 }
@@ -199,6 +199,6 @@ lorac_status lorac_trainer_adapter(lorac_trainer *t, lorac_adapter **adapter, lo
     copy.modules = mem_array(m, t->layout.count, sizeof *copy.modules);
     if (!copy.modules) return fail_memory(err, "an adapter", t->layout.floats * 4);
     memcpy(copy.modules, t->layout.modules, t->layout.count * sizeof *copy.modules);
-    return adapter_create(t->runtime, t->model, t->model->linear_count, &copy, trainer_floats(t, PART_WEIGHTS),
+    return adapter_create(t->runtime, t->model, t->model->linear_count, &copy, trainer_floats(t, STATE_WEIGHTS),
                           t->folder ? t->folder : "(training)", adapter, err);
 }

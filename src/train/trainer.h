@@ -92,8 +92,8 @@ lorac_status evaluate_rows(struct pass *p, const struct lorac_dataset *d, size_t
                            const struct term_table *terms, lorac_progress_fn progress, void *user,
                            lorac_evaluation *result, lorac_error *err);
 /* checkpoint.c */
-enum trainer_part { PART_WEIGHTS, PART_M, PART_V, PARTS };
-const float *trainer_floats(struct lorac_trainer *t, enum trainer_part part); /* on the host, until the next step */
+enum trainer_state { STATE_WEIGHTS, STATE_M, STATE_V, STATES };
+const float *trainer_floats(struct lorac_trainer *t, enum trainer_state state); /* on the host, until the next step */
 lorac_status checkpoint_prepare(struct lorac_trainer *t, lorac_error *err); /* the folder is there and can be written */
 lorac_status checkpoint_save(struct lorac_trainer *t, lorac_error *err);    /* adapter, state/ */
 lorac_status checkpoint_keep(struct lorac_trainer *t, lorac_error *err);    /* checkpoints/NNNNNNN/ */

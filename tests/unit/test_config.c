@@ -14,12 +14,16 @@ static void frequencies_are_those_of_transformers(void **state)
     json_array_foreach(cases, i, one)
     {
         struct model_config c;
+        const struct family *family;
         float inverse[256], factor;
         const json_t *golden = json_object_get(one, "inverse");
-        OK(config_from_json(json_object_get(one, "config"), "config.json", &c, err));
-        assert_true(c.rope.dims / 2 == json_array_size(golden) && c.rope.dims <= 512);
-        rope_frequencies(&c.rope, NULL, inverse, &factor);
-        for (size_t k = 0; k < c.rope.dims / 2; k++) {
+        OK(config_from_json(json_object_get(one, "config"), "config.json", &family, &c, err));
+        const struct rope_config *rope = &c.rope[ROPE_FULL];
+        const json_t *tokens = json_object_get(one, "length"); /* of the sequence; missing: short */
+        json_int_t length = json_integer_value(tokens);
+        assert_true(rope->dims / 2 == json_array_size(golden) && rope->dims <= 512);
+        rope_frequencies(rope, (size_t)length, NULL, inverse, &factor);
+        for (size_t k = 0; k < rope->dims / 2; k++) {
             double wanted = json_number_value(json_array_get(golden, k)), off = fabs((double)inverse[k] / wanted - 1);
             if (!(off <= bound))
                 fail_msg("case %zu, pair %zu: %.9g, transformers %.9g", i, k, (double)inverse[k], wanted);
@@ -40,13 +44,14 @@ static void unknown_values_are_named(void **state)
         const char *key, *value, *words;
         lorac_status status;
     } cases[] = {
-        {"model_type", "\"mistral\"", "model_type \"mistral\"", LORAC_UNSUPPORTED},
-        {"hidden_act", "\"gelu\"", "hidden_act \"gelu\"", LORAC_UNSUPPORTED},
+        {"model_type", "\"llamo\"", "model_type \"llamo\" is not known to lorac (known and near: llama",
+         LORAC_UNSUPPORTED},
+        {"hidden_act", "\"gulu\"", "hidden_act \"gulu\"", LORAC_UNSUPPORTED},
         {"sliding_window", "4096", "\"sliding_window\"", LORAC_UNSUPPORTED},
         {"logit_scale", "0.5", "\"logit_scale\"", LORAC_UNSUPPORTED},
         {"quantization_config", "{\"bits\": 4}", "quantised model", LORAC_UNSUPPORTED},
         {"rope_interleaved", "true", "rope_interleaved", LORAC_UNSUPPORTED},
-        {"rope_scaling", "{\"type\": \"dynamic\", \"factor\": 2}", "\"dynamic\"", LORAC_UNSUPPORTED},
+        {"rope_scaling", "{\"type\": \"dynamo\", \"factor\": 2}", "\"dynamo\"", LORAC_UNSUPPORTED},
         {"rope_scaling", "{\"type\": \"linear\", \"factor\": 2, \"wobble\": 1}", "\"wobble\"", LORAC_UNSUPPORTED},
         {"rope_scaling", "{\"type\": \"linear\", \"partial_rotary_factor\": 0.5}", "partial_rotary_factor",
          LORAC_UNSUPPORTED},
@@ -65,16 +70,17 @@ static void unknown_values_are_named(void **state)
                                               {"extra", "{}"}};
     json_t *good = json_of(MODELS "plain/config.json");
     struct model_config c;
+    const struct family *family;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         json_t *changed = json_copy(good), *value = json_loads(cases[i].value, JSON_DECODE_ANY, NULL);
         json_object_set_new(changed, cases[i].key, value);
-        FAILS(config_from_json(changed, "config.json", &c, err), cases[i].status, cases[i].words);
+        FAILS(config_from_json(changed, "config.json", &family, &c, err), cases[i].status, cases[i].words);
         json_decref(changed);
     }
     for (size_t i = 0; i < sizeof harmless / sizeof *harmless; i++) {
         json_t *changed = json_copy(good);
         json_object_set_new(changed, harmless[i][0], json_loads(harmless[i][1], JSON_DECODE_ANY, NULL));
-        OK(config_from_json(changed, "config.json", &c, err));
+        OK(config_from_json(changed, "config.json", &family, &c, err));
         json_decref(changed);
     }
     json_decref(good);

@@ -374,10 +374,10 @@ static void make_linear(struct graph *g)
     bool add = !below(g, 3);
     g->group.count = add ? 1 : 1 + below(g, 3);
     g->group.input = inputs[below(g, 3)];
-    g->norm = (struct norm){constant_floats(g, in), 0};
+    g->norm = (struct norm){.weight = constant_floats(g, in)};
     g->group.columns = &g->norm;
     for (size_t i = 0; i < g->group.count; i++) {
-        g->linear[i] = (struct linear){.index = i};
+        g->linear[i] = (struct linear){.index = i, .parts = 1};
         g->linear[i].weight = draw_matrix(g, (enum quant_type)below(g, wide ? QUANT_TYPES : QUANT_Q4_K), out, in);
         if (below(g, 2)) g->linear[i].bias = constant_floats(g, out);
         g->group.linear[i] = &g->linear[i];
@@ -409,7 +409,7 @@ static void make_norm(struct graph *g)
 {
     size_t rows = 1 + below(g, 9), width = 1 + below(g, 200);
     g->leaf[add_leaf(g, rows, width)].residual = true;
-    g->norm = (struct norm){constant_floats(g, width), 1e-5f};
+    g->norm = (struct norm){.weight = constant_floats(g, width), .eps = 1e-5f};
     g->forward = norm_forward;
 }
 

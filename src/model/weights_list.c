@@ -1,0 +1,192 @@
+/* weights_list.c — opening a model's files and listing their tensors. See weights_list.h. */
+#include "model/weights_list.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- the list of tensors -------------------------------------------------------------------- */
+
+static int by_name(const void *a, const void *b)
+{
+    const struct source *x = a, *y = b;
+    size_t shorter = x->name_length < y->name_length ? x->name_length : y->name_length;
+    int order = memcmp(x->name, y->name, shorter);
+    return order ? order : (x->name_length > y->name_length) - (x->name_length < y->name_length);
+}
+
+static struct source from_gguf(const struct gguf_tensor *t)
+{
+    const struct quant_format *f = quant_from_ggml(t->type);
+    size_t elements, bytes;
+    struct source s = {.name = t->name.data,
+                       .name_length = t->name.length,
+                       .type = f ? (int)quant_type_of(f) : -1,
+                       .dims = t->dims,
+                       .cols = t->shape[0],
+                       .rows = t->dims > 1 ? t->shape[1] : 1,
+                       .data = t->data,
+                       .bytes = t->bytes};
+    if (!gguf_type_size(t->type, &elements, &bytes, &s.type_name)) s.type_name = "unknown";
+    return s;
+}
+
+static struct source from_safetensors(const struct st_tensor *t)
+{
+    int type = t->dtype == ST_F32 ? QUANT_F32 : t->dtype == ST_F16 ? QUANT_F16 : t->dtype == ST_BF16 ? QUANT_BF16 : -1;
+    return (struct source){.name = t->name,
+                           .name_length = strlen(t->name),
+                           .type = type,
+                           .type_name = st_dtype_name(t->dtype),
+                           .dims = t->dims,
+                           .cols = t->dims ? t->shape[t->dims - 1] : 0,
+                           .rows = t->dims > 1 ? t->shape[0] : 1,
+                           .data = t->data,
+                           .bytes = t->bytes};
+}
+
+static lorac_status wrap(struct weights *w, const struct os_file *file, struct buffer **buffer, lorac_error *err)
+{
+    struct lorac_model *m = w->model;
+    TRY(m->runtime->backend->kernels->buffer_wrap(m->runtime->backend, file->data, file->size, buffer, err));
+    m->buffers[m->buffer_count++] = *buffer;
+    m->file_bytes += file->size;
+    return LORAC_OK;
+}
+
+static lorac_status room(struct weights *w, size_t tensors, size_t files, lorac_error *err)
+{
+    /* Every vector, and every gathered part of a matrix, becomes a buffer of its own. */
+    w->model->buffers = mem_array(w->memory, files + 4 * tensors + 8, sizeof *w->model->buffers);
+    w->sources = mem_array(w->memory, tensors, sizeof *w->sources);
+    return w->model->buffers && w->sources ? LORAC_OK
+                                           : fail_memory(err, "the list of tensors", tensors * sizeof *w->sources);
+}
+
+static lorac_status list_gguf(struct weights *w, lorac_error *err)
+{
+    const struct gguf *g = &w->model->gguf;
+    struct buffer *buffer;
+    TRY(room(w, g->tensor_count, 1, err));
+    TRY(wrap(w, &g->file, &buffer, err));
+    for (; w->count < g->tensor_count; w->count++) {
+        struct source *s = &w->sources[w->count];
+        *s = from_gguf(&g->tensors[w->count]);
+        s->buffer = buffer;
+        s->offset = (size_t)(s->data - g->file.data);
+    }
+    return LORAC_OK;
+}
+
+static lorac_status list_folder(struct weights *w, lorac_error *err)
+{
+    const struct st_folder *f = &w->model->folder;
+    size_t total = 0;
+    for (size_t i = 0; i < f->shard_count; i++) total += f->shards[i].count;
+    TRY(room(w, total, f->shard_count, err));
+    for (size_t i = 0; i < f->shard_count; i++) {
+        struct buffer *buffer;
+        TRY(wrap(w, &f->shards[i].file, &buffer, err));
+        for (size_t k = 0; k < f->shards[i].count; k++) {
+            struct source *s = &w->sources[w->count++];
+            *s = from_safetensors(&f->shards[i].tensors[k]);
+            s->buffer = buffer;
+            s->offset = (size_t)(s->data - f->shards[i].file.data);
+        }
+    }
+    return LORAC_OK;
+}
+
+/* ---- names ---------------------------------------------------------------------------------- */
+
+static struct source *exactly(const struct weights *w, const char *name)
+{
+    struct source key = {.name = name, .name_length = strlen(name)};
+    return w->count && *name ? bsearch(&key, w->sources, w->count, sizeof *w->sources, by_name) : NULL;
+}
+
+/* The embedding is found by the end of its name; what stands before is the prefix. */
+static lorac_status find_prefix(struct weights *w, lorac_error *err)
+{
+    const char *name = family_name(w->model->family, PART_EMBEDDING).hf, *end = strchr(name, '.') + 1;
+    char wanted[WEIGHT_NAME];
+    size_t length = (size_t)snprintf(wanted, sizeof wanted, "%s.weight", end), fewest = SIZE_MAX;
+    for (size_t i = 0; i < w->count; i++) {
+        const struct source *s = &w->sources[i];
+        size_t before = s->name_length - length;
+        if (s->name_length < length || before >= fewest || before >= WEIGHT_NAME - 1 ||
+            memcmp(s->name + before, wanted, length) || (before && s->name[before - 1] != '.'))
+            continue;
+        snprintf(w->prefix, sizeof w->prefix, "%.*s", (int)before, s->name);
+        fewest = before;
+    }
+    if (fewest != SIZE_MAX) return LORAC_OK;
+    return fail(err, LORAC_FORMAT, w->path, "tensor \"%s.weight\" is missing", name);
+}
+
+/* The family's own name for the inside ("model.", "transformer.") gives way to the folder's; a head outside may stand
+ * behind the first part of the folder's ("language_model.lm_head"). */
+struct source *weights_find(const struct weights *w, const char *name)
+{
+    char text[2 * WEIGHT_NAME];
+    const char *inside = w->gguf ? "" : family_name(w->model->family, PART_EMBEDDING).hf;
+    size_t length = w->gguf ? 0 : (size_t)(strchr(inside, '.') + 1 - inside);
+    if (!length) return exactly(w, name);
+    if (!strncmp(name, inside, length)) {
+        snprintf(text, sizeof text, "%s%s", w->prefix, name + length);
+        return exactly(w, text);
+    }
+    struct source *s = exactly(w, name);
+    size_t outer = strlen(w->prefix);
+    if (s || outer <= length || strcmp(w->prefix + outer - length, inside)) return s;
+    snprintf(text, sizeof text, "%.*s%s", (int)(outer - length), w->prefix, name);
+    return exactly(w, text);
+}
+
+/* ---- opening -------------------------------------------------------------------------------- */
+
+static lorac_status open_folder(struct weights *w, const char *path, lorac_error *err)
+{
+    struct lorac_model *m = w->model;
+    char *file = os_join(w->memory, path, "config.json");
+    json_t *config = NULL;
+    lorac_status status = file ? json_read_file(w->memory, file, 1 << 24, &config, err) : fail_memory(err, "a path", 0);
+    if (status == LORAC_OK) status = config_from_json(config, file, &m->family, &m->config, err);
+    if (status == LORAC_OK) w->sees = json_is_object(json_object_get(config, "text_config"));
+    if (status == LORAC_OK) status = st_folder_open(w->memory, path, m->runtime->map_files, &m->folder, err);
+    json_decref(config);
+    mem_free(w->memory, file);
+    return status == LORAC_OK ? list_folder(w, err) : status;
+}
+
+static lorac_status open_gguf(struct weights *w, const char *path, lorac_error *err)
+{
+    struct lorac_model *m = w->model;
+    w->gguf = true;
+    TRY(gguf_open(w->memory, path, m->runtime->map_files, &m->gguf, err));
+    TRY(config_from_gguf(&m->gguf, &m->family, &m->config, err));
+    return list_gguf(w, err);
+}
+
+lorac_status weights_open(struct lorac_model *model, const char *path, struct weights **out, lorac_error *err)
+{
+    struct memory *memory = &model->runtime->memory;
+    struct weights *w = mem_alloc(memory, sizeof *w);
+    if (!w) return fail_memory(err, "the weights", sizeof *w);
+    *w = (struct weights){.model = model, .memory = memory, .path = path, .names = {.memory = memory}};
+    *out = w;
+    TRY(hash_begin(&w->hash, err));
+    TRY(os_is_folder(path) ? open_folder(w, path, err) : open_gguf(w, path, err));
+    qsort(w->sources, w->count, sizeof *w->sources, by_name);
+    TRY(config_check(&model->config, path, err));
+    return w->gguf ? LORAC_OK : find_prefix(w, err);
+}
+
+void weights_close(struct weights *w)
+{
+    if (!w) return;
+    if (w->hash.state) hash_end(&w->hash, w->model->fingerprint);
+    mem_free(w->memory, w->sources);
+    text_free(&w->names);
+    mem_free(w->memory, w);
+}

@@ -1,0 +1,40 @@
+/* weights_list.h — the tensors of a model's files as one sorted list, whichever format: what weights.c asks. */
+#ifndef MODEL_WEIGHTS_LIST_H
+#define MODEL_WEIGHTS_LIST_H
+
+#include "base/hash.h"
+#include "model/weights.h"
+
+enum { WEIGHT_NAME = 192 };
+
+/* A tensor of either format. */
+struct source {
+    const char *name; /* not NUL-terminated */
+    size_t name_length;
+    int type; /* quant_type, or -1 */
+    const char *type_name;
+    size_t dims, rows, cols; /* a vector has rows 1; more dimensions are refused when asked for */
+    const uint8_t *data;
+    size_t bytes;
+    struct buffer *buffer; /* of its file */
+    size_t offset;
+    bool used;
+};
+
+struct weights {
+    struct lorac_model *model;
+    struct memory *memory;
+    const char *path;
+    bool gguf;
+    bool sees;                /* the folder's model also sees: its other tensors are not looked at */
+    char prefix[WEIGHT_NAME]; /* what stands in the folder for the "model." of names; "model." itself where it does */
+    struct source *sources;   /* sorted by name */
+    size_t count;
+    struct text names;
+    struct hash hash;
+};
+
+/* By its name as weight names give it: the folder's prefix is put in place of "model."; NULL: there is none. */
+struct source *weights_find(const struct weights *w, const char *name);
+
+#endif
