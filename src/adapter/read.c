@@ -53,7 +53,6 @@ struct scaling {
 static lorac_status refuse_settings(const json_t *c, const char *path, lorac_error *err)
 {
     static const char *const off[] = {"use_dora",
-                                      "fan_in_fan_out",
                                       "lora_bias",
                                       "use_qalora",
                                       "use_bdlora",

@@ -140,6 +140,14 @@ static lorac_status check(lorac_session *const *sessions, size_t count, lorac_er
     return LORAC_OK;
 }
 
+/* A sequence that grows beyond the context from which on its rotary angles are others is computed anew. */
+static void forget_short_angles(struct lorac_session *s)
+{
+    const struct rope_config *r = &s->model->config.rope[ROPE_FULL];
+    bool beyond = r->scaling == ROPE_LONG && (double)s->count > r->original_context;
+    if (beyond && (double)s->cache.tokens <= r->original_context) s->cache.tokens = 0;
+}
+
 /* Terms need room for (rows, rank); a set of a higher rank than any before makes the stack grow once. */
 static lorac_status make_room(struct lorac_session *lead, lorac_session *const *sessions, size_t count,
                               lorac_error *err)
@@ -154,7 +162,10 @@ lorac_status lorac_sessions_forward(lorac_session *const *sessions, size_t count
 {
     TRY(check(sessions, count, err));
     TRY(make_room(sessions[0], sessions, count, err));
-    for (size_t i = 0; i < count; i++) sessions[i]->logit_rows = 0;
+    for (size_t i = 0; i < count; i++) {
+        forget_short_angles(sessions[i]);
+        sessions[i]->logit_rows = 0;
+    }
     for (;;) {
         lorac_session *active[SESSION_BATCH];
         size_t n = 0;

@@ -3,6 +3,7 @@
 
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
+#include <stdio.h>
 #include <string.h>
 
 enum { DEFAULT_LAYERS = 16, MAX_NAMES = 64 };
@@ -43,16 +44,30 @@ static bool in_list(const char *name, const char *list, uint64_t *hits)
     return found;
 }
 
-static lorac_status check_hits(const char *list, uint64_t hits, lorac_error *err)
+/* The modules of the first layer by the ends of their names. */
+static void name_modules(const struct lorac_model *m, char names[256])
 {
+    size_t length = 0;
+    for (size_t i = 0; i < m->linear_count && m->linears[i].layer == m->linears[0].layer; i++) {
+        const char *end = strrchr(m->linears[i].name, '.');
+        if (m->linears[i].part) continue;
+        int more =
+            snprintf(names + length, 256 - length, "%s%s", length ? ", " : "", end ? end + 1 : m->linears[i].name);
+        if (more < 0 || (size_t)more >= 256 - length) return;
+        length += (size_t)more;
+    }
+}
+
+static lorac_status check_hits(const struct lorac_model *m, const char *list, uint64_t hits, lorac_error *err)
+{
+    char names[256] = "";
+    name_modules(m, names);
     size_t i = 0;
     for (const char *at = list; *at; i++) {
         size_t length = strcspn(at, ",");
         if (length && (i >= MAX_NAMES || !(hits >> i & 1)))
             return fail(err, LORAC_INVALID_ARGUMENT, NULL,
-                        "--target-modules: \"%.*s\" matches no module (there are q_proj, k_proj, v_proj, o_proj, "
-                        "gate_proj, up_proj, down_proj)",
-                        (int)length, at);
+                        "--target-modules: \"%.*s\" matches no module (there are %s)", (int)length, at, names);
         at += length + (at[length] == ',');
     }
     return LORAC_OK;
@@ -130,7 +145,7 @@ lorac_status targets_choose(struct lorac_trainer *t, lorac_error *err)
         t->layout.modules[t->layout.count++] = (struct adapter_module){l, t->options.rank, t->options.scale, 0, 0};
         if (l->layer < lowest) lowest = l->layer;
     }
-    if (status == LORAC_OK && c.list) status = check_hits(c.list, c.hits, err);
+    if (status == LORAC_OK && c.list) status = check_hits(t->model, c.list, c.hits, err);
     close_choice(&c);
     if (status == LORAC_OK && !t->layout.count)
         status = fail(err, LORAC_INVALID_ARGUMENT, NULL,

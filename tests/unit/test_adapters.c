@@ -396,7 +396,6 @@ static void settings_that_change_numbers_are_named(void **state)
     } cases[] = {
         {"{" PEFT ",\"use_dora\":true}", "use_dora", LORAC_UNSUPPORTED},
         {"{" PEFT ",\"bias\":\"all\"}", "bias", LORAC_UNSUPPORTED},
-        {"{" PEFT ",\"fan_in_fan_out\":true}", "fan_in_fan_out", LORAC_UNSUPPORTED},
         {"{" PEFT ",\"modules_to_save\":[\"lm_head\"]}", "modules_to_save", LORAC_UNSUPPORTED},
         {"{" PEFT ",\"layer_replication\":[[0,1]]}", "layer_replication", LORAC_UNSUPPORTED},
         {"{\"peft_type\":\"IA3\",\"lora_alpha\":8}", "IA3", LORAC_UNSUPPORTED},
