@@ -176,6 +176,17 @@ struct attention {
 };
 enum { ATTENTION_PARTS = 32 };
 
+/* y = (x − m) · r by row, r = 1 / sqrt(mean((x − m)²) + eps), kept in scale; m is 0 or, centred, mean(x).
+ * Back: dx += r (dy − mean(dy) − y mean(dy ∘ y)), mean(dy) where centred. y may be x. */
+struct normalize {
+    struct buf x, y, scale;       /* (rows, width) twice, (rows) f32; x: forward only */
+    struct buf dx, dy;            /* back only */
+    enum number x_number, number; /* of x and dx; of y and dy */
+    size_t rows, width;
+    float eps;
+    bool centred;
+};
+
 /* Per row: loss = −log softmax(z)[target]; with gradients, z becomes weight · (softmax(z) − onehot). */
 struct cross_entropy {
     struct buf logits;                   /* (rows, vocab) */
@@ -216,15 +227,11 @@ struct backend_kernels {
     void (*shrink)(struct stream *s, const struct shrink *a);
     void (*shrink_back)(struct stream *s, const struct shrink *a);
     void (*outer)(struct stream *s, const struct outer *a);
-    /* y = x · r, r = 1 / sqrt(mean(x²) + eps) by row, kept in scale (rows); x f32 */
-    void (*normalize)(struct stream *s, struct buf y, enum number number, struct buf scale, struct buf x, size_t rows,
-                      size_t width, float eps);
-    /* dx += r (dy − y mean(dy ∘ y)); dx f32 */
-    void (*normalize_back)(struct stream *s, struct buf dx, struct buf dy, struct buf y, enum number number,
-                           struct buf scale, size_t rows, size_t width);
-    /* y = x ∘ w by row; y may be x */
-    void (*scale_columns)(struct stream *s, struct buf y, struct buf x, enum number number, struct buf w, size_t rows,
-                          size_t width);
+    void (*normalize)(struct stream *s, const struct normalize *a);
+    void (*normalize_back)(struct stream *s, const struct normalize *a);
+    /* y = x ∘ w + b by row; w none: ones, b none: zeros; y may be x */
+    void (*scale_columns)(struct stream *s, struct buf y, struct buf x, enum number number, struct buf w, struct buf b,
+                          size_t rows, size_t width);
     /* table (rows, rotary/2, {cos, sin}) · attention factor, from positions (i32) and inverse frequencies (rotary/2
      * f32) */
     void (*rope_table)(struct stream *s, struct buf table, struct buf positions, struct buf inverse, size_t rows,

@@ -17,7 +17,7 @@ static struct tensor *attention(struct exec *e, const struct layer_call *call, s
     const struct decoder_layer *layer = &call->model->layers[call->layer];
     struct batch *batch = call->batch;
     struct tensor *qkv[GROUP_LINEARS], *h = residual_view(e, x);
-    struct tensor *n = op_normalize(e, x, layer->attention_norm.eps);
+    struct tensor *n = op_normalize(e, x, &layer->attention_norm);
     op_linear(e, &layer->qkv, (struct tensor *[2]){n}, &batch->terms, qkv);
     const struct rope *rope = batch_rope(batch, call->layer);
     if (rope) {
@@ -43,7 +43,7 @@ static void gated(struct exec *e, const void *context, struct tensor *const in[2
 static void mlp(struct exec *e, const struct layer_call *call, struct tensor *h, struct tensor *y)
 {
     const struct batch *b = call->batch;
-    struct tensor *m = op_normalize(e, h, call->model->layers[call->layer].mlp_norm.eps);
+    struct tensor *m = op_normalize(e, h, &call->model->layers[call->layer].mlp_norm);
     size_t trained = call->layer - b->first_trained;
     if (e->recording && trained >= b->recompute.layers && trained < b->recompute.gate_up)
         exec_checkpoint(e, gated, call, (struct tensor *[2]){m, h}, y);
@@ -100,5 +100,5 @@ static struct tensor *layers_forward(const struct lorac_model *model, struct exe
 struct tensor *decoder_forward(const struct lorac_model *model, struct exec *e, struct batch *batch)
 {
     struct tensor *x = op_embedding(e, &model->embedding, batch->ids, batch->rows);
-    return op_rms_norm(e, layers_forward(model, e, batch, x), &model->final_norm);
+    return op_norm(e, layers_forward(model, e, batch, x), &model->final_norm);
 }

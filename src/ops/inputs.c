@@ -3,10 +3,11 @@
  * A formed input costs a pass over its rows in the forward and, where a term trains on it, one in the backward. */
 #include "ops/linear.h"
 
-/* x ∘ w: normalised rows with their norm's weight */
+/* x ∘ w + b: normalised rows with their norm's weight and bias */
 static void weigh(struct exec *e, const struct linear_group *group, struct tensor *const in[2], struct tensor *to)
 {
-    e->k->scale_columns(&e->stream, to->data, in[0]->data, to->number, group->columns->weight, to->rows, to->width);
+    e->k->scale_columns(&e->stream, to->data, in[0]->data, to->number, group->columns->weight, group->columns->bias,
+                        to->rows, to->width);
 }
 
 static void weigh_back(struct exec *e, const struct linear_group *group, struct tensor *const in[2],
@@ -14,7 +15,7 @@ static void weigh_back(struct exec *e, const struct linear_group *group, struct 
 {
     bool accumulate;
     struct buf dx = gradient_write(e, in[0], &accumulate);
-    e->k->scale_columns(&e->stream, dx, d->data, d->number, group->columns->weight, d->rows, d->width);
+    e->k->scale_columns(&e->stream, dx, d->data, d->number, group->columns->weight, (struct buf){0}, d->rows, d->width);
 }
 
 /* gate · σ(gate) · up (SwiGLU; Shazeer 2020, arXiv 2002.05202) */

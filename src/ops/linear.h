@@ -42,7 +42,7 @@ struct linear_input {
     void (*back)(struct exec *e, const struct linear_group *group, struct tensor *const in[2], const struct tensor *d);
 };
 extern const struct linear_input linear_plain;   /* in[0] itself */
-extern const struct linear_input linear_weighed; /* in[0] with its columns times group->columns */
+extern const struct linear_input linear_weighed; /* in[0] ∘ weight + bias of group->columns, by column */
 extern const struct linear_input linear_gated;   /* silu(in[0]) · in[1] */
 
 enum norm_kind { NORM_RMS, NORM_LAYER };
@@ -55,7 +55,7 @@ struct linear_group {
     const struct linear *linear[GROUP_LINEARS];
     size_t count;
     const struct linear_input *input; /* NULL: plain */
-    const struct norm *columns;       /* linear_weighed: its weight */
+    const struct norm *columns;       /* linear_weighed: its weight and bias */
     bool int8_few_rows;               /* prompts do not take int8 activations here: see docs/numerics.md */
 };
 

@@ -10,10 +10,14 @@
 /* y (rows, table.cols) f32 = table[ids]; no gradient. */
 struct tensor *op_embedding(struct exec *e, const struct qmatrix *table, struct buf ids, size_t rows);
 
-/* y = x / sqrt(mean(x²) + eps) by row (Zhang & Sennrich 2019); x f32. */
-struct tensor *op_normalize(struct exec *e, struct tensor *x, float eps);
-/* The same, times the weight by column. */
-struct tensor *op_rms_norm(struct exec *e, struct tensor *x, const struct norm *norm);
+/* Rows without their mean where the norm takes it off, at root mean square 1; without its weight and bias. The result
+ * is stored as the exec's `narrow`, here and below; x may be f32 or narrow. */
+struct tensor *op_normalize(struct exec *e, struct tensor *x, const struct norm *norm);
+/* The same, times the weight and plus the bias by column. */
+struct tensor *op_norm(struct exec *e, struct tensor *x, const struct norm *norm);
+/* The same for each of the `heads` parts of a row on its own, under one weight of a head's width or, each, one weight
+ * of the whole row's. x is consumed by this op alone: its memory is reused. */
+struct tensor *op_norm_heads(struct exec *e, struct tensor *x, const struct norm *norm, size_t heads, size_t each);
 
 /* Rotary position embedding in place (Su et al. 2021). */
 struct rope {

@@ -43,6 +43,12 @@ static double call_norm_in_place(const struct cpu_kernels *t, struct arguments x
     t->normalize(x.out, x.out2, x.out, ROWS, x.n, 1e-5f);
     return 0;
 }
+static double call_center(const struct cpu_kernels *t, struct arguments x)
+{
+    t->center(x.out, x.a, ROWS * x.n);
+    t->center(x.out2, x.out2, ROWS * x.n);
+    return 0;
+}
 static double call_norm_back(const struct cpu_kernels *t, struct arguments x)
 {
     t->normalize_back(x.out, x.a, x.c, x.b, ROWS, x.n);
@@ -133,6 +139,7 @@ static void test_levels(void **unused)
         call kernel;
     } kernels[] = {{"normalize", call_norm},
                    {"normalize in place", call_norm_in_place},
+                   {"center", call_center},
                    {"normalize_back", call_norm_back},
                    {"silu_mul", call_silu},
                    {"silu_mul_back", call_silu_back},

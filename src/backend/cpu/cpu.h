@@ -60,19 +60,17 @@ lorac_status cpu_backend_init(struct cpu_backend *c, struct memory *m, struct po
 void cpu_backend_destroy(struct backend *b);
 extern const struct backend_kernels cpu_backend_kernels;
 
-/* The drivers: products.c, shrink.c, rows.c, attend.c. */
+/* The drivers: products.c, shrink.c, rows*.c, attend.c. */
 void cpu_matmul(struct stream *s, const struct matmul *a);
 void cpu_matmul_back(struct stream *s, const struct matmul_back *a);
 void cpu_shrink(struct stream *s, const struct shrink *a);
 void cpu_shrink_back(struct stream *s, const struct shrink *a);
 void cpu_outer(struct stream *s, const struct outer *a);
 void cpu_embed(struct stream *s, struct buf y, const struct qmatrix *table, struct buf ids, size_t rows);
-void cpu_normalize(struct stream *s, struct buf y, enum number number, struct buf scale, struct buf x, size_t rows,
-                   size_t width, float eps);
-void cpu_normalize_back(struct stream *s, struct buf dx, struct buf dy, struct buf y, enum number number,
-                        struct buf scale, size_t rows, size_t width);
-void cpu_scale_columns(struct stream *s, struct buf y, struct buf x, enum number number, struct buf w, size_t rows,
-                       size_t width);
+void cpu_normalize(struct stream *s, const struct normalize *a);
+void cpu_normalize_back(struct stream *s, const struct normalize *a);
+void cpu_scale_columns(struct stream *s, struct buf y, struct buf x, enum number number, struct buf w, struct buf b,
+                       size_t rows, size_t width);
 void cpu_rope_table(struct stream *s, struct buf table, struct buf positions, struct buf inverse, size_t rows,
                     size_t rotary, float factor);
 void cpu_rope(struct stream *s, struct buf x, enum number number, size_t ld, struct buf table, size_t rows,

@@ -174,6 +174,8 @@ struct cpu_kernels {
     void (*dequantize)(float *y, const struct cpu_matrix *w, size_t row); /* one whole row */
     /* y = x · r, r = 1 / sqrt(mean(x²) + eps), which goes to scale[row]. y may be x. */
     void (*normalize)(float *y, float *scale, const float *x, size_t rows, size_t width, float eps);
+    /* y = x − mean(x), the mean in double. y may be x. */
+    void (*center)(float *y, const float *x, size_t width);
     /* dx += r (dy − y mean(dy ∘ y)) */
     void (*normalize_back)(float *dx, const float *dy, const float *y, const float *scale, size_t rows, size_t width);
     /* Rotates the pairs of each of `heads` heads in place by the row's angles: table (rows, rotary/2, {cos, sin}).

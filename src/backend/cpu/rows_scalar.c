@@ -24,6 +24,16 @@ static void normalize(float *y, float *scale, const float *x, size_t rows, size_
     }
 }
 
+/* Ba et al. 2016 (arXiv 1607.06450): before `normalize`, and in the backward of dy before `normalize_back`, whose y has
+ * no mean. */
+static void center(float *y, const float *x, size_t width)
+{
+    double sum = 0;
+    for (size_t i = 0; i < width; i++) sum += (double)x[i];
+    float mean = (float)(sum / (double)width);
+    for (size_t i = 0; i < width; i++) y[i] = x[i] - mean;
+}
+
 static void normalize_back(float *dx, const float *dy, const float *y, const float *scale, size_t rows, size_t width)
 {
     for (size_t t = 0; t < rows; t++, dx += width, dy += width, y += width) {
@@ -133,6 +143,7 @@ static void adamw(float *p, const float *g, float *m, float *v, size_t n, float 
 void rows_scalar(struct cpu_kernels *t)
 {
     t->normalize = normalize;
+    t->center = center;
     t->normalize_back = normalize_back;
     t->from_bf16 = from_bf16;
     t->rope = rope;

@@ -29,6 +29,17 @@ static void normalize(float *y, float *scale, const float *x, size_t rows, size_
     }
 }
 
+static void center(float *y, const float *x, size_t width)
+{
+    struct vec_double sum = vec_double_zero();
+    size_t i = 0;
+    for (; i + LANES <= width; i += LANES) sum = vec_double_add(sum, vec_load(x + i));
+    if (i < width) sum = vec_double_add(sum, vec_load_first(x + i, width - i));
+    float mean = (float)(vec_double_sum(sum) / (double)width);
+    for (i = 0; i + LANES <= width; i += LANES) vec_store(y + i, vec_sub(vec_load(x + i), vec_set(mean)));
+    for (; i < width; i++) y[i] = x[i] - mean;
+}
+
 static inline void normalize_back_at(float *dx, const float *dy, const float *y, vec r, vec mean, size_t n)
 {
     vec change = vec_fnma(vec_load_first(y, n), mean, vec_load_first(dy, n));
@@ -233,6 +244,7 @@ static void adamw(float *p, const float *g, float *m, float *v, size_t n, float 
 static void fill_rows(struct cpu_kernels *t)
 {
     t->normalize = normalize;
+    t->center = center;
     t->normalize_back = normalize_back;
     t->from_bf16 = from_bf16;
     t->rope = rope;

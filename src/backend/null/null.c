@@ -69,16 +69,10 @@ static void outer(struct stream *s, const struct outer *a)
 {
     s->flops += flops_outer(a);
 }
-static void normalize(struct stream *s, struct buf y, enum number number, struct buf scale, struct buf x, size_t rows,
-                      size_t width, float eps)
-{
-}
-static void normalize_back(struct stream *s, struct buf dx, struct buf dy, struct buf y, enum number number,
-                           struct buf scale, size_t rows, size_t width)
-{
-}
-static void scale_columns(struct stream *s, struct buf y, struct buf x, enum number number, struct buf w, size_t rows,
-                          size_t width)
+static void normalize(struct stream *s, const struct normalize *a) {}
+static void normalize_back(struct stream *s, const struct normalize *a) {}
+static void scale_columns(struct stream *s, struct buf y, struct buf x, enum number number, struct buf w, struct buf b,
+                          size_t rows, size_t width)
 {
 }
 static void rope_table(struct stream *s, struct buf table, struct buf positions, struct buf inverse, size_t rows,
