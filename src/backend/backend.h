@@ -8,6 +8,7 @@
 #ifndef BACKEND_BACKEND_H
 #define BACKEND_BACKEND_H
 
+#include "backend/activation.h"
 #include "base/memory.h"
 #include "base/pool.h"
 #include "quant/format.h"
@@ -242,9 +243,11 @@ struct backend_kernels {
     void (*attention_back)(struct stream *s, const struct attention *a);
     void (*kv_store)(struct stream *s, const struct kv_store *a);
     /* Element-wise ones: all operands but those said to be f32 are stored as `number`. */
-    void (*silu_mul)(struct stream *s, struct buf y, struct buf gate, struct buf up, enum number number, size_t n);
-    void (*silu_mul_back)(struct stream *s, struct buf dgate, struct buf dup, struct buf dy, struct buf gate,
-                          struct buf up, enum number number, size_t n);
+    /* y = f(gate) · up, or with up none f(gate) */
+    void (*gate)(struct stream *s, struct buf y, struct buf gate, struct buf up, enum number number, enum activation f,
+                 size_t n);
+    void (*gate_back)(struct stream *s, struct buf dgate, struct buf dup, struct buf dy, struct buf gate, struct buf up,
+                      enum number number, enum activation f, size_t n);
     void (*axpy)(struct stream *s, struct buf y, struct buf x, enum number number, float scale,
                  size_t n); /* y += scale · x */
     void (*fill)(struct stream *s, struct buf y, enum number number, float value, size_t n);

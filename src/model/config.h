@@ -4,6 +4,7 @@
 #ifndef MODEL_CONFIG_H
 #define MODEL_CONFIG_H
 
+#include "backend/activation.h"
 #include "base/json.h"
 #include "file/gguf.h"
 
@@ -42,7 +43,6 @@ enum qk_norm {
     QK_NORM_HEADS, /* over a head, each with its own weight (heads, head_dim) */
     QK_NORM_WIDTH, /* over the whole row (heads · head_dim) */
 };
-enum activation { ACTIVATION_SILU, ACTIVATION_GELU, ACTIVATION_GELU_TANH };
 
 /* Whether rows of q, k, v stand in one module, and how. */
 enum fused_qkv {

@@ -3,34 +3,63 @@
  * A formed input costs a pass over its rows in the forward and, where a term trains on it, one in the backward. */
 #include "ops/linear.h"
 
-/* x ∘ w + b: normalised rows with their norm's weight and bias */
+/* ---- gradients that kernels can only write ------------------------------------------------------ */
+
+/* The gradient of t to be written: its own memory or, where another reader's is there, scratch that `add` adds. */
+static struct tensor *fresh(struct exec *e, struct tensor *t)
+{
+    bool accumulate;
+    if (gradient_exists(t)) return exec_tensor(e, t->rows, t->width, t->number);
+    return exec_view(e, gradient_write(e, t, &accumulate), t->rows, t->width, t->number);
+}
+
+static void add(struct exec *e, struct tensor *t, const struct tensor *written)
+{
+    if (written->data.buffer == e->gradients.buffer) return;
+    e->k->axpy(&e->stream, gradient_add(e, t), written->data, t->number, 1, t->rows * t->width);
+}
+
+/* ---- normalised rows ------------------------------------------------------------------------ */
+
+/* x ∘ w + b */
 static void weigh(struct exec *e, const struct linear_group *group, struct tensor *const in[2], struct tensor *to)
 {
-    e->k->scale_columns(&e->stream, to->data, in[0]->data, to->number, group->columns->weight, group->columns->bias,
-                        to->rows, to->width);
+    const struct norm *norm = group->columns;
+    e->k->scale_columns(&e->stream, to->data, in[0]->data, to->number, norm->weight, norm->bias, to->rows, to->width);
 }
 
 static void weigh_back(struct exec *e, const struct linear_group *group, struct tensor *const in[2],
                        const struct tensor *d)
 {
-    bool accumulate;
-    struct buf dx = gradient_write(e, in[0], &accumulate);
-    e->k->scale_columns(&e->stream, dx, d->data, d->number, group->columns->weight, (struct buf){0}, d->rows, d->width);
+    struct tensor *dx = fresh(e, in[0]);
+    e->k->scale_columns(&e->stream, dx->data, d->data, d->number, group->columns->weight, (struct buf){0}, d->rows,
+                        d->width);
+    add(e, in[0], dx);
 }
 
-/* gate · σ(gate) · up (SwiGLU; Shazeer 2020, arXiv 2002.05202) */
+/* ---- activations (gated: Shazeer 2020, arXiv 2002.05202) ---------------------------------------- */
+
 static void gate(struct exec *e, const struct linear_group *group, struct tensor *const in[2], struct tensor *to)
 {
-    e->k->silu_mul(&e->stream, to->data, in[0]->data, in[1]->data, to->number, to->rows * to->width);
+    struct buf up = group->input->gated ? in[1]->data : (struct buf){0};
+    e->k->gate(&e->stream, to->data, in[0]->data, up, to->number, group->input->activation, to->rows * to->width);
 }
 
 static void gate_back(struct exec *e, const struct linear_group *group, struct tensor *const in[2],
                       const struct tensor *d)
 {
-    bool accumulate;
-    struct buf dgate = gradient_write(e, in[0], &accumulate), dup = gradient_write(e, in[1], &accumulate);
-    e->k->silu_mul_back(&e->stream, dgate, dup, d->data, in[0]->data, in[1]->data, d->number, d->rows * d->width);
+    const struct linear_input *input = group->input;
+    struct tensor *dgate = fresh(e, in[0]), *dup = input->gated ? fresh(e, in[1]) : NULL;
+    e->k->gate_back(&e->stream, dgate->data, dup ? dup->data : (struct buf){0}, d->data, in[0]->data,
+                    dup ? in[1]->data : (struct buf){0}, d->number, input->activation, d->rows * d->width);
+    add(e, in[0], dgate);
+    if (dup) add(e, in[1], dup);
 }
 
-const struct linear_input linear_plain = {NULL, NULL}, linear_weighed = {weigh, weigh_back},
-                          linear_gated = {gate, gate_back};
+const struct linear_input linear_plain = {0}, linear_weighed = {.form = weigh, .back = weigh_back};
+const struct linear_input linear_silu = {gate, gate_back, ACTIVATION_SILU, false},
+                          linear_gelu = {gate, gate_back, ACTIVATION_GELU, false},
+                          linear_gelu_tanh = {gate, gate_back, ACTIVATION_GELU_TANH, false},
+                          linear_gated = {gate, gate_back, ACTIVATION_SILU, true},
+                          linear_gated_gelu = {gate, gate_back, ACTIVATION_GELU, true},
+                          linear_gated_gelu_tanh = {gate, gate_back, ACTIVATION_GELU_TANH, true};

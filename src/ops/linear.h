@@ -38,12 +38,15 @@ struct linear_group;
 /* How a product's input is made of one or two tensors of its width. */
 struct linear_input {
     void (*form)(struct exec *e, const struct linear_group *group, struct tensor *const in[2], struct tensor *to);
-    /* d: the gradient of what was formed; writes those of in[] (which have no other reader). */
+    /* d: the gradient of what was formed; writes those of in[], or adds to another reader's. */
     void (*back)(struct exec *e, const struct linear_group *group, struct tensor *const in[2], const struct tensor *d);
+    enum activation activation; /* of in[0] */
+    bool gated;                 /* ... times in[1] */
 };
 extern const struct linear_input linear_plain;   /* in[0] itself */
 extern const struct linear_input linear_weighed; /* in[0] ∘ weight + bias of group->columns, by column */
-extern const struct linear_input linear_gated;   /* silu(in[0]) · in[1] */
+extern const struct linear_input linear_silu, linear_gelu, linear_gelu_tanh;              /* f(in[0]) */
+extern const struct linear_input linear_gated, linear_gated_gelu, linear_gated_gelu_tanh; /* f(in[0]) · in[1] */
 
 enum norm_kind { NORM_RMS, NORM_LAYER };
 struct norm {

@@ -11,7 +11,6 @@
 
 #include "ops/ops.h"
 
-
 enum { MOST_LEAVES = 32, MOST_FLOATS = 1 << 16, STACK = 1 << 22, MOST_ROWS = 320 };
 static const double bound = 5e-4, reference_bound = 2e-6,
                     fast_bound =

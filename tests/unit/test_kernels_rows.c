@@ -54,19 +54,35 @@ static double call_norm_back(const struct cpu_kernels *t, struct arguments x)
     t->normalize_back(x.out, x.a, x.c, x.b, ROWS, x.n);
     return 0;
 }
-static double call_silu(const struct cpu_kernels *t, struct arguments x)
+/* All activations, one after the other, with and without a second factor. */
+static double call_gate(const struct cpu_kernels *t, struct arguments x)
 {
-    t->silu_mul(x.out, x.a, x.b, ROWS * x.n);
+    size_t part = ROWS * x.n / ACTIVATIONS;
+    for (size_t f = 0, at = 0; f < ACTIVATIONS; f++, at += part) {
+        t->gate((enum activation)f, x.out + at, x.a + at, x.b + at, part);
+        t->gate((enum activation)f, x.out2 + at, x.a + at, NULL, part);
+    }
     return 0;
 }
-static double call_silu_back(const struct cpu_kernels *t, struct arguments x)
+static double call_gate_back(const struct cpu_kernels *t, struct arguments x)
 {
-    t->silu_mul_back(x.out, x.out2, x.a, x.b, x.c, ROWS * x.n);
+    size_t part = ROWS * x.n / ACTIVATIONS;
+    for (size_t f = 0, at = 0; f < ACTIVATIONS; f++, at += part)
+        t->gate_back((enum activation)f, x.out + at, x.out2 + at, x.a + at, x.b + at, x.c + at, part);
     return 0;
 }
-static double call_silu_back_in_place(const struct cpu_kernels *t, struct arguments x)
+static double call_gate_back_in_place(const struct cpu_kernels *t, struct arguments x)
 {
-    t->silu_mul_back(x.out2, x.out, x.out, x.b, x.c, ROWS * x.n);
+    size_t part = ROWS * x.n / ACTIVATIONS;
+    for (size_t f = 0, at = 0; f < ACTIVATIONS; f++, at += part)
+        t->gate_back((enum activation)f, x.out2 + at, x.out + at, x.out + at, x.b + at, x.c + at, part);
+    return 0;
+}
+static double call_activation_back(const struct cpu_kernels *t, struct arguments x)
+{
+    size_t part = ROWS * x.n / ACTIVATIONS;
+    for (size_t f = 0, at = 0; f < ACTIVATIONS; f++, at += part)
+        t->gate_back((enum activation)f, x.out + at, NULL, x.a + at, x.b + at, NULL, part);
     return 0;
 }
 static double call_multiply(const struct cpu_kernels *t, struct arguments x)
@@ -141,9 +157,10 @@ static void test_levels(void **unused)
                    {"normalize in place", call_norm_in_place},
                    {"center", call_center},
                    {"normalize_back", call_norm_back},
-                   {"silu_mul", call_silu},
-                   {"silu_mul_back", call_silu_back},
-                   {"silu_mul_back in place", call_silu_back_in_place},
+                   {"gate", call_gate},
+                   {"gate_back", call_gate_back},
+                   {"gate_back in place", call_gate_back_in_place},
+                   {"gate_back of one factor", call_activation_back},
                    {"multiply", call_multiply},
                    {"from_bf16", call_from_bf16},
                    {"axpy", call_axpy},
@@ -218,9 +235,11 @@ static double norm_loss(const double *x, const float *up)
     return sum;
 }
 
-static double silu(double g)
+static double activation(enum activation f, double x)
 {
-    return g / (1 + exp(-g));
+    if (f == ACTIVATION_SILU) return x / (1 + exp(-x));
+    if (f == ACTIVATION_GELU) return x * erfc(-x / sqrt(2)) / 2;
+    return x / 2 * (1 + tanh(sqrt(2 / acos(-1)) * (x + 0.044715 * x * x * x)));
 }
 
 static double entropy(const double *z, size_t n, size_t target)
@@ -258,27 +277,30 @@ static void test_norm(void **unused)
     for (size_t i = 0; i < 5; i++) release(all[i], WIDTH);
 }
 
-static void test_silu(void **unused)
+static void test_gate(void **unused)
 {
     struct cpu_kernels t = scalar_table();
-    uint64_t state = 8;
-    float *gate = buffer(WIDTH, &state), *up = buffer(WIDTH, &state), *dy = buffer(WIDTH, &state);
-    float *y = buffer(WIDTH, &state), *dgate = buffer(WIDTH, &state), *dup = buffer(WIDTH, &state);
-    double want[3][WIDTH], worst = 0;
-    for (size_t i = 0; i < WIDTH; i++) {
-        double g = (double)(gate[i] *= 4), d = (double)dy[i], u = (double)up[i];
-        want[0][i] = silu(g) * u;
-        want[1][i] = d * u * (silu(g + STEP) - silu(g - STEP)) / (2 * STEP);
-        want[2][i] = d * silu(g);
+    for (size_t k = 0; k < ACTIVATIONS; k++) {
+        enum activation f = (enum activation)k;
+        uint64_t state = 8;
+        float *gate = buffer(WIDTH, &state), *up = buffer(WIDTH, &state), *dy = buffer(WIDTH, &state);
+        float *y = buffer(WIDTH, &state), *dgate = buffer(WIDTH, &state), *dup = buffer(WIDTH, &state);
+        double want[3][WIDTH], worst = 0;
+        for (size_t i = 0; i < WIDTH; i++) {
+            double g = (double)(gate[i] *= 4), d = (double)dy[i], u = (double)up[i];
+            want[0][i] = activation(f, g) * u;
+            want[1][i] = d * u * (activation(f, g + STEP) - activation(f, g - STEP)) / (2 * STEP);
+            want[2][i] = d * activation(f, g);
+        }
+        t.gate(f, y, gate, up, WIDTH);
+        t.gate_back(f, dgate, dup, dy, gate, up, WIDTH);
+        compare(&worst, y, want[0], WIDTH);
+        compare(&worst, dgate, want[1], WIDTH);
+        compare(&worst, dup, want[2], WIDTH);
+        report("scalar", "gate, both ways", worst, BOUND);
+        float *all[] = {gate, up, dy, y, dgate, dup};
+        for (size_t i = 0; i < 6; i++) release(all[i], WIDTH);
     }
-    t.silu_mul(y, gate, up, WIDTH);
-    t.silu_mul_back(dgate, dup, dy, gate, up, WIDTH);
-    compare(&worst, y, want[0], WIDTH);
-    compare(&worst, dgate, want[1], WIDTH);
-    compare(&worst, dup, want[2], WIDTH);
-    report("scalar", "silu_mul, both ways", worst, BOUND);
-    float *all[] = {gate, up, dy, y, dgate, dup};
-    for (size_t i = 0; i < 6; i++) release(all[i], WIDTH);
 }
 
 static void test_entropy(void **unused)
@@ -346,20 +368,41 @@ static void test_adamw(void **unused)
 /* ---- edges ----------------------------------------------------------------------------------------------------------
  */
 
+/* The GELUs over a wide range: values within 3e-7 of |x|, slopes (from −0.2 to 1.2) within 4e-6; far out, x or 0. */
+static void gelu_level(const char *level, const struct cpu_kernels *t, enum activation f)
+{
+    double off = 0, slope_off = 0;
+    float one = 1, y, slope;
+    for (float x = -30; x < 30; x += 0.00137f) {
+        t->gate(f, &y, &x, NULL, 1);
+        t->gate_back(f, &slope, NULL, &one, &x, NULL, 1);
+        double at = (double)x, want = (activation(f, at + STEP) - activation(f, at - STEP)) / (2 * STEP);
+        off = fmax(off, fabs((double)y - activation(f, at)) / fmax(fabs(at), 1e-3));
+        slope_off = fmax(slope_off, fabs((double)slope - want));
+    }
+    report(level, "gelu over -30 .. 30", off, 3e-7);
+    report(level, "gelu's slope", slope_off, 4e-6);
+    float extremes[] = {-1e30f, 1e30f, NAN, 0}, values[4], slopes[4], ones[4] = {1, 1, 1, 1};
+    t->gate(f, values, extremes, NULL, 4);
+    t->gate_back(f, slopes, NULL, ones, extremes, NULL, 4);
+    assert_true(values[0] == 0 && values[1] == 1e30f && isnan(values[2]) && values[3] == 0);
+    assert_true(slopes[0] == 0 && slopes[1] == 1 && isnan(slopes[2]) && fabsf(slopes[3] - 0.5f) < 1e-6f);
+}
+
 /* exp through silu: σ(g) = silu(g) / g over the whole range, ±∞ and NaN included; and through a softmax with −∞. */
 static void edges_level(const char *level, const struct cpu_kernels *t)
 {
     double worst = 0;
     float one = 1, y;
     for (float g = -86; g < 100; g += 0.0137f) {
-        t->silu_mul(&y, &g, &one, 1);
-        double want = silu((double)g);
+        t->gate(ACTIVATION_SILU, &y, &g, &one, 1);
+        double want = activation(ACTIVATION_SILU, (double)g);
         worst = fmax(worst, fabs((double)y - want) / fmax(fabs(want), 1e-30));
     }
     report(level, "silu over -86 .. 100", worst, 1e-6);
     float extremes[] = {-200, 200, INFINITY, NAN};
     float values[4], ones[4] = {1, 1, 1, 1};
-    t->silu_mul(values, extremes, ones, 4);
+    t->gate(ACTIVATION_SILU, values, extremes, ones, 4);
     assert_true(values[0] == 0 && values[1] == 200 && values[2] == INFINITY && isnan(values[3]));
 
     float z[19];
@@ -377,12 +420,14 @@ static void test_edges(void **unused)
         if (!open_level(&t, levels[l])) continue;
         entropy_level(levels[l].name, &t);
         edges_level(levels[l].name, &t);
+        gelu_level(levels[l].name, &t, ACTIVATION_GELU);
+        gelu_level(levels[l].name, &t, ACTIVATION_GELU_TANH);
     }
 }
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_norm),    cmocka_unit_test(test_silu),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_norm),    cmocka_unit_test(test_gate),
                                        cmocka_unit_test(test_entropy), cmocka_unit_test(test_adamw),
                                        cmocka_unit_test(test_rope),    cmocka_unit_test(test_levels),
                                        cmocka_unit_test(test_edges)};

@@ -12,14 +12,14 @@
 /* Leaves: one input or, gated, two; the residual; then the pairs. */
 static size_t linear_forward(struct graph *g, struct tensor **y)
 {
-    struct tensor *in[2] = {g->leaf[0].tensor, g->group.input == &linear_gated ? g->leaf[1].tensor : NULL};
+    struct tensor *in[2] = {g->leaf[0].tensor, g->group.input->gated ? g->leaf[1].tensor : NULL};
     op_linear(&g->exec, &g->group, in, &g->terms, y);
     return g->group.count;
 }
 
 static size_t linear_add_forward(struct graph *g, struct tensor **y)
 {
-    bool gated = g->group.input == &linear_gated;
+    bool gated = g->group.input->gated;
     struct tensor *in[2] = {g->leaf[0].tensor, gated ? g->leaf[1].tensor : NULL}, *x = g->leaf[1 + gated].tensor;
     *y = exec_view(&g->exec, x->data, x->rows, x->width, x->number);
     op_linear_add(&g->exec, &g->group, in, &g->terms, x, *y, true);
@@ -67,12 +67,14 @@ static void draw_tables(struct graph *g, size_t in, size_t out)
 
 static void make_linear(struct graph *g)
 {
-    static const struct linear_input *const inputs[] = {&linear_plain, &linear_weighed, &linear_gated};
+    static const struct linear_input *const inputs[] = {&linear_plain,      &linear_weighed,         &linear_gated,
+                                                        &linear_gated_gelu, &linear_gated_gelu_tanh, &linear_silu,
+                                                        &linear_gelu,       &linear_gelu_tanh,       &linear_weighed};
     bool wide = !below(g, 4); /* enough for the k-quants */
     size_t in = wide ? 256 : 32 * (1 + below(g, 3)), out = 8 + below(g, 70), rows = 1 + below(g, 15), at = 0;
     bool add = !below(g, 3);
     g->group.count = add ? 1 : 1 + below(g, 3);
-    g->group.input = inputs[below(g, 3)];
+    g->group.input = inputs[below(g, sizeof inputs / sizeof *inputs)];
     g->norm = (struct norm){.weight = constant_floats(g, in)};
     if (below(g, 2)) g->norm.bias = constant_floats(g, in);
     g->group.columns = &g->norm;
@@ -83,7 +85,7 @@ static void make_linear(struct graph *g)
         g->group.linear[i] = &g->linear[i];
     }
     add_leaf(g, rows, in);
-    if (g->group.input == &linear_gated) add_leaf(g, rows, in);
+    if (g->group.input->gated) add_leaf(g, rows, in);
     if (add) g->leaf[add_leaf(g, rows, out)].residual = true;
     draw_tables(g, in, out);
     for (size_t i = 0; i < 4; i++) { /* the base, one pair, two pairs, one pair again */
@@ -182,7 +184,7 @@ static void make_head(struct graph *g)
 
 static void linear(void **state)
 {
-    check_op("linear", make_linear, 48);
+    check_op("linear", make_linear, 96);
 }
 static void rope(void **state)
 {

@@ -78,9 +78,10 @@ void cpu_rope(struct stream *s, struct buf x, enum number number, size_t ld, str
 void cpu_attention(struct stream *s, const struct attention *a);
 void cpu_attention_back(struct stream *s, const struct attention *a);
 void cpu_kv_store(struct stream *s, const struct kv_store *a);
-void cpu_silu_mul(struct stream *s, struct buf y, struct buf gate, struct buf up, enum number number, size_t n);
-void cpu_silu_mul_back(struct stream *s, struct buf dgate, struct buf dup, struct buf dy, struct buf gate,
-                       struct buf up, enum number number, size_t n);
+void cpu_gate(struct stream *s, struct buf y, struct buf gate, struct buf up, enum number number, enum activation f,
+              size_t n);
+void cpu_gate_back(struct stream *s, struct buf dgate, struct buf dup, struct buf dy, struct buf gate, struct buf up,
+                   enum number number, enum activation f, size_t n);
 void cpu_axpy(struct stream *s, struct buf y, struct buf x, enum number number, float scale, size_t n);
 void cpu_fill(struct stream *s, struct buf y, enum number number, float value, size_t n);
 void cpu_dropout(struct stream *s, struct buf y, struct buf x, enum number number, const uint32_t key[2], float p,

@@ -3,13 +3,15 @@
  * The scalar table is the specification; AVX2, AVX-512, AVX-512 BF16 and AMX overlay it once, at start, by what the CPU
  * has: cpu_kernels_scalar(t), then cpu_kernels_avx2(t) ... each replaces the entries that it does better. One source
  * file per kernel family and instruction set. This header and the kernel files include nothing of lorac but
- * quant/format.h, so that their tests cross-compile. Thread rule: every kernel is pure; scratch comes from the caller.
+ * quant/format.h and backend/activation.h, so that their tests cross-compile. Thread rule: every kernel is pure;
+ * scratch comes from the caller.
  *
  * Conventions: row-major; ld* = distance of rows in elements; "panel" = a block of a weight matrix unpacked for a tile.
  */
 #ifndef CPU_KERNELS_H
 #define CPU_KERNELS_H
 
+#include "backend/activation.h"
 #include "quant/format.h"
 
 /* A weight matrix in its file's layout. */
@@ -183,9 +185,10 @@ struct cpu_kernels {
      * apart. */
     void (*rope)(float *x, size_t ld, const float *table, size_t rows, size_t heads, size_t head_dim, size_t rotary,
                  bool interleaved, bool inverse);
-    void (*silu_mul)(float *y, const float *gate, const float *up, size_t n); /* y = gate · σ(gate) · up */
-    void (*silu_mul_back)(float *dgate, float *dup, const float *dy, const float *gate, const float *up,
-                          size_t n);                                      /* written; dgate or dup may be dy */
+    /* y = f(gate) · up, or with up NULL f(gate); back: dgate and dup (NULL without up) are written, either may be dy */
+    void (*gate)(enum activation f, float *y, const float *gate, const float *up, size_t n);
+    void (*gate_back)(enum activation f, float *dgate, float *dup, const float *dy, const float *gate, const float *up,
+                      size_t n);
     void (*multiply)(float *y, const float *a, const float *b, size_t n); /* y = a ∘ b; y may be either */
     void (*axpy)(float *y, const float *x, float scale, size_t n);        /* y += scale · x */
     /* One row: returns −log softmax(z)[target]; with weight ≠ 0 z becomes weight · (softmax(z) − onehot(target)). */

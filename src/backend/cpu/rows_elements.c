@@ -7,41 +7,53 @@ static size_t piece(size_t n)
     return n < PIECE ? n : PIECE;
 }
 
-static void silu_mul_task(void *context, size_t task, int worker)
+/* The second factor: none where the function stands alone. */
+static const float *get_up(const struct rows_run *r, int worker, size_t slot, size_t at, size_t n)
+{
+    return r->b ? get(r, worker, slot, r->b, at, n) : NULL;
+}
+
+static void gate_task(void *context, size_t task, int worker)
 {
     const struct rows_run *r = context;
     size_t n, i = span(r, task, &n);
     for (size_t end = i + n; i < end; i += n) {
         n = piece(end - i);
         float *y = room(r, worker, 2, r->y, i, n);
-        r->c->k.silu_mul(y, get(r, worker, 0, r->a, i, n), get(r, worker, 1, r->b, i, n), n);
+        r->c->k.gate(r->activation, y, get(r, worker, 0, r->a, i, n), get_up(r, worker, 1, i, n), n);
         put(r, r->y, i, n, y);
     }
 }
 
-void cpu_silu_mul(struct stream *s, struct buf y, struct buf gate, struct buf up, enum number number, size_t n)
+void cpu_gate(struct stream *s, struct buf y, struct buf gate, struct buf up, enum number number, enum activation f,
+              size_t n)
 {
-    struct rows_run r = {
-        .c = cpu_of(s), .number = number, .y = cpu_pointer(y), .a = cpu_pointer(gate), .b = cpu_pointer(up), .rows = n};
-    run_flat(s, &r, silu_mul_task);
+    struct rows_run r = {.c = cpu_of(s),
+                         .number = number,
+                         .y = cpu_pointer(y),
+                         .a = cpu_pointer(gate),
+                         .b = cpu_pointer(up),
+                         .rows = n,
+                         .activation = f};
+    run_flat(s, &r, gate_task);
 }
 
-static void silu_mul_back_task(void *context, size_t task, int worker)
+static void gate_back_task(void *context, size_t task, int worker)
 {
     const struct rows_run *r = context;
     size_t n, i = span(r, task, &n);
     for (size_t end = i + n; i < end; i += n) {
         n = piece(end - i);
-        float *dgate = room(r, worker, 3, r->y, i, n), *dup = room(r, worker, 4, r->z, i, n);
-        r->c->k.silu_mul_back(dgate, dup, get(r, worker, 0, r->d, i, n), get(r, worker, 1, r->a, i, n),
-                              get(r, worker, 2, r->b, i, n), n);
+        float *dgate = room(r, worker, 3, r->y, i, n), *dup = r->z ? room(r, worker, 4, r->z, i, n) : NULL;
+        r->c->k.gate_back(r->activation, dgate, dup, get(r, worker, 0, r->d, i, n), get(r, worker, 1, r->a, i, n),
+                          get_up(r, worker, 2, i, n), n);
         put(r, r->y, i, n, dgate);
-        put(r, r->z, i, n, dup);
+        if (dup) put(r, r->z, i, n, dup);
     }
 }
 
-void cpu_silu_mul_back(struct stream *s, struct buf dgate, struct buf dup, struct buf dy, struct buf gate,
-                       struct buf up, enum number number, size_t n)
+void cpu_gate_back(struct stream *s, struct buf dgate, struct buf dup, struct buf dy, struct buf gate, struct buf up,
+                   enum number number, enum activation f, size_t n)
 {
     struct rows_run r = {.c = cpu_of(s),
                          .number = number,
@@ -50,8 +62,9 @@ void cpu_silu_mul_back(struct stream *s, struct buf dgate, struct buf dup, struc
                          .d = cpu_pointer(dy),
                          .a = cpu_pointer(gate),
                          .b = cpu_pointer(up),
-                         .rows = n};
-    run_flat(s, &r, silu_mul_back_task);
+                         .rows = n,
+                         .activation = f};
+    run_flat(s, &r, gate_back_task);
 }
 
 static void axpy_task(void *context, size_t task, int worker)

@@ -25,6 +25,7 @@ struct rows_run {
     size_t rows, width, ldy, lda, step, heads, head_dim, rotary;
     bool interleaved, inverse, accumulate;
     float scale;
+    enum activation activation;
     uint32_t key[2];
     double *sums;
     const struct cross_entropy *ce;

@@ -69,23 +69,53 @@ static void rope(float *x, size_t ld, const float *table, size_t rows, size_t he
 
 /* ---- elementwise ------------------------------------------------------------------------------------------------- */
 
-static float sigmoid(float x)
+/* A function's value at a point and its derivative there. */
+struct curve {
+    float value, slope;
+};
+
+/* x σ(z), z of x, dz = dz/dx */
+static struct curve swish(float x, float z, float dz)
 {
-    return 1 / (1 + expf(-x));
+    float s = 1 / (1 + expf(-z)), value = x * s;
+    return (struct curve){value, s + value * (1 - s) * dz};
 }
 
-static void silu_mul(float *y, const float *gate, const float *up, size_t n)
+static struct curve silu(float x)
 {
-    for (size_t i = 0; i < n; i++) y[i] = gate[i] * sigmoid(gate[i]) * up[i];
+    return swish(x, x, 1);
 }
 
-/* d silu(g)/dg = σ + g σ (1 − σ) */
-static void silu_mul_back(float *dgate, float *dup, const float *dy, const float *gate, const float *up, size_t n)
+/* x (1 + tanh u) / 2 = x σ(2u); beyond ±20 it is x or 0, and x² must not become infinite. */
+static struct curve gelu_tanh(float x)
+{
+    const float two_root = 1.5957691216f, cube = 0.044715f;
+    float near = x > 20 ? 20 : x < -20 ? -20 : x, square = near * near;
+    return swish(x, two_root * near * (1 + cube * square), two_root * (1 + 3 * cube * square));
+}
+
+static struct curve gelu(float x)
+{
+    float below = erfcf(x * -0.70710678119f) / 2; /* Φ(x) */
+    return (struct curve){x * below, below + x * 0.3989422804f * expf(-x * x / 2)};
+}
+
+static struct curve (*const curves[ACTIVATIONS])(float x) = {
+    [ACTIVATION_SILU] = silu, [ACTIVATION_GELU] = gelu, [ACTIVATION_GELU_TANH] = gelu_tanh};
+
+static void gate(enum activation f, float *y, const float *gate, const float *up, size_t n)
+{
+    for (size_t i = 0; i < n; i++) y[i] = curves[f](gate[i]).value * (up ? up[i] : 1);
+}
+
+static void gate_back(enum activation f, float *dgate, float *dup, const float *dy, const float *gate, const float *up,
+                      size_t n)
 {
     for (size_t i = 0; i < n; i++) {
-        float d = dy[i], s = sigmoid(gate[i]), silu = gate[i] * s;
-        dgate[i] = d * up[i] * (s + silu * (1 - s));
-        dup[i] = d * silu;
+        float d = dy[i];
+        struct curve at = curves[f](gate[i]);
+        dgate[i] = d * (up ? up[i] : 1) * at.slope;
+        if (up) dup[i] = d * at.value;
     }
 }
 
@@ -147,8 +177,8 @@ void rows_scalar(struct cpu_kernels *t)
     t->normalize_back = normalize_back;
     t->from_bf16 = from_bf16;
     t->rope = rope;
-    t->silu_mul = silu_mul;
-    t->silu_mul_back = silu_mul_back;
+    t->gate = gate;
+    t->gate_back = gate_back;
     t->multiply = multiply;
     t->axpy = axpy;
     t->cross_entropy = cross_entropy;

@@ -112,33 +112,73 @@ static void rope(float *x, size_t ld, const float *table, size_t rows, size_t he
 
 /* ---- elementwise ------------------------------------------------------------------------------------------------- */
 
-static inline void silu_mul_at(float *y, const float *gate, const float *up, size_t n)
+/* x σ(z), z of x, dz = dz/dx; *slope: its derivative. */
+static inline vec swish(vec x, vec z, vec dz, vec *slope)
 {
-    vec g = vec_load_first(gate, n);
-    vec_store_first(y, vec_mul(vec_mul(g, vec_sigmoid(g)), vec_load_first(up, n)), n);
+    vec s = vec_sigmoid(z), value = vec_mul(x, s);
+    *slope = vec_fma(vec_mul(value, dz), vec_sub(vec_set(1), s), s);
+    return value;
 }
 
-static void silu_mul(float *y, const float *gate, const float *up, size_t n)
+static inline vec vec_near(vec x) /* beyond ±20 the functions are x or 0 */
+{
+    return vec_min(vec_set(20), vec_max(vec_set(-20), x));
+}
+
+static inline vec gelu_tanh(vec x, vec *slope)
+{
+    const float two_root = 1.5957691216f, cube = 0.044715f;
+    vec near = vec_near(x), square = vec_mul(near, near);
+    vec z = vec_mul(near, vec_fma(vec_set(two_root * cube), square, vec_set(two_root)));
+    return swish(x, z, vec_fma(vec_set(3 * two_root * cube), square, vec_set(two_root)), slope);
+}
+
+/* With tail = Φ(−|x|): x Φ(x) = max(x, 0) − |x| tail. */
+static inline vec gelu(vec x, vec *slope)
+{
+    vec near = vec_near(x), size = vec_max(vec_sub(vec_set(0), near), near);
+    vec density = vec_exp(vec_mul(vec_mul(near, near), vec_set(-0.5f))), tail = vec_normal_tail(size, density);
+    vec below = vec_select(vec_negative(near), tail, vec_sub(vec_set(1), tail));
+    *slope = vec_fma(vec_mul(near, vec_set(0.3989422804f)), density, below);
+    return vec_fnma(size, tail, vec_max(vec_set(0), x));
+}
+
+static inline __attribute__((always_inline)) vec activate(enum activation f, vec x, vec *slope)
+{
+    if (f == ACTIVATION_GELU) return gelu(x, slope);
+    return f == ACTIVATION_GELU_TANH ? gelu_tanh(x, slope) : swish(x, x, vec_set(1), slope);
+}
+
+static inline __attribute__((always_inline)) void gate_at(enum activation f, float *y, const float *gate,
+                                                          const float *up, size_t n)
+{
+    vec slope, value = activate(f, vec_load_first(gate, n), &slope);
+    vec_store_first(y, up ? vec_mul(value, vec_load_first(up, n)) : value, n);
+}
+
+static void gate(enum activation f, float *y, const float *gate, const float *up, size_t n)
 {
     size_t i = 0;
-    for (; i + LANES <= n; i += LANES) silu_mul_at(y + i, gate + i, up + i, LANES);
-    if (i < n) silu_mul_at(y + i, gate + i, up + i, n - i);
+    for (; i + LANES <= n; i += LANES) gate_at(f, y + i, gate + i, up ? up + i : NULL, LANES);
+    if (i < n) gate_at(f, y + i, gate + i, up ? up + i : NULL, n - i);
 }
 
-static inline void silu_mul_back_at(float *dgate, float *dup, const float *dy, const float *gate, const float *up,
-                                    size_t n)
+static inline __attribute__((always_inline)) void
+gate_back_at(enum activation f, float *dgate, float *dup, const float *dy, const float *gate, const float *up, size_t n)
 {
-    vec d = vec_load_first(dy, n), g = vec_load_first(gate, n), u = vec_load_first(up, n);
-    vec s = vec_sigmoid(g), silu = vec_mul(g, s), slope = vec_fma(silu, vec_sub(vec_set(1), s), s);
-    vec_store_first(dgate, vec_mul(vec_mul(d, u), slope), n);
-    vec_store_first(dup, vec_mul(d, silu), n);
+    vec slope, d = vec_load_first(dy, n), value = activate(f, vec_load_first(gate, n), &slope);
+    vec factor = up ? vec_mul(d, vec_load_first(up, n)) : d;
+    vec_store_first(dgate, vec_mul(factor, slope), n);
+    if (up) vec_store_first(dup, vec_mul(d, value), n);
 }
 
-static void silu_mul_back(float *dgate, float *dup, const float *dy, const float *gate, const float *up, size_t n)
+static void gate_back(enum activation f, float *dgate, float *dup, const float *dy, const float *gate, const float *up,
+                      size_t n)
 {
     size_t i = 0;
-    for (; i + LANES <= n; i += LANES) silu_mul_back_at(dgate + i, dup + i, dy + i, gate + i, up + i, LANES);
-    if (i < n) silu_mul_back_at(dgate + i, dup + i, dy + i, gate + i, up + i, n - i);
+    for (; i + LANES <= n; i += LANES)
+        gate_back_at(f, dgate + i, up ? dup + i : NULL, dy + i, gate + i, up ? up + i : NULL, LANES);
+    if (i < n) gate_back_at(f, dgate + i, up ? dup + i : NULL, dy + i, gate + i, up ? up + i : NULL, n - i);
 }
 
 static void multiply(float *y, const float *a, const float *b, size_t n)
@@ -248,8 +288,8 @@ static void fill_rows(struct cpu_kernels *t)
     t->normalize_back = normalize_back;
     t->from_bf16 = from_bf16;
     t->rope = rope;
-    t->silu_mul = silu_mul;
-    t->silu_mul_back = silu_mul_back;
+    t->gate = gate;
+    t->gate_back = gate_back;
     t->multiply = multiply;
     t->axpy = axpy;
     t->cross_entropy = cross_entropy;

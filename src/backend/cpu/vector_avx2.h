@@ -41,6 +41,10 @@ static inline void vec_store_mask(float *p, vec x, vec_mask m)
 {
     _mm256_maskstore_ps(p, m, x);
 }
+static inline vec_mask vec_negative(vec x) /* by the sign's bit; for vec_select */
+{
+    return _mm256_castps_si256(x);
+}
 static inline vec vec_select(vec_mask m, vec x, vec otherwise)
 {
     return _mm256_blendv_ps(otherwise, x, _mm256_castsi256_ps(m));

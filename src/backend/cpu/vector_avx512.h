@@ -41,6 +41,10 @@ static inline void vec_store_mask(float *p, vec x, vec_mask m)
 {
     _mm512_mask_storeu_ps(p, m, x);
 }
+static inline vec_mask vec_negative(vec x) /* by the sign's bit; for vec_select */
+{
+    return _mm512_movepi32_mask(_mm512_castps_si512(x));
+}
 static inline vec vec_select(vec_mask m, vec x, vec otherwise)
 {
     return _mm512_mask_mov_ps(otherwise, m, x);

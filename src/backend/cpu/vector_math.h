@@ -30,6 +30,23 @@ static inline vec vec_exp(vec x)
     return vec_scale2(vec_add(vec_fma(q, vec_mul(r, r), r), vec_set(1)), n);
 }
 
+/* The standard normal's Φ(−x), x >= 0, to 2e-7, with density = exp(−x²/2): Φ(−x) / density = t q(t), t = 1 / (1 + 0.35
+ * x), q by Lawson's iteration for the relative error over 0 .. 14: 3.2e-8 with these floats. */
+static inline vec vec_normal_tail(vec x, vec density)
+{
+    vec t = vec_div(vec_set(1), vec_fma(vec_set(0.35f), x, vec_set(1)));
+    vec q = vec_set(-0x1.dd84c6p-6f);
+    q = vec_fma(q, t, vec_set(0x1.26d972p-3f));
+    q = vec_fma(q, t, vec_set(-0x1.05d8d6p-2f));
+    q = vec_fma(q, t, vec_set(0x1.45fac2p-3f));
+    q = vec_fma(q, t, vec_set(-0x1.7a95e6p-6f));
+    q = vec_fma(q, t, vec_set(0x1.b02808p-4f));
+    q = vec_fma(q, t, vec_set(0x1.ead620p-4f));
+    q = vec_fma(q, t, vec_set(0x1.1e6fe2p-3f));
+    q = vec_fma(q, t, vec_set(0x1.1df1d4p-3f));
+    return vec_mul(density, vec_mul(t, q));
+}
+
 static inline vec vec_sigmoid(vec x)
 {
     return vec_div(vec_set(1), vec_add(vec_set(1), vec_exp(vec_sub(vec_set(0), x))));

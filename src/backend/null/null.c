@@ -92,9 +92,12 @@ static void attention_back(struct stream *s, const struct attention *a)
     s->flops += flops_attention(a, true);
 }
 static void kv_store(struct stream *s, const struct kv_store *a) {}
-static void silu_mul(struct stream *s, struct buf y, struct buf gate, struct buf up, enum number number, size_t n) {}
-static void silu_mul_back(struct stream *s, struct buf dgate, struct buf dup, struct buf dy, struct buf gate,
-                          struct buf up, enum number number, size_t n)
+static void gate(struct stream *s, struct buf y, struct buf in, struct buf up, enum number number, enum activation f,
+                 size_t n)
+{
+}
+static void gate_back(struct stream *s, struct buf dgate, struct buf dup, struct buf dy, struct buf in, struct buf up,
+                      enum number number, enum activation f, size_t n)
 {
 }
 static void axpy(struct stream *s, struct buf y, struct buf x, enum number number, float scale, size_t n) {}
@@ -145,8 +148,8 @@ static const struct backend_kernels kernels = {
     .attention = attention,
     .attention_back = attention_back,
     .kv_store = kv_store,
-    .silu_mul = silu_mul,
-    .silu_mul_back = silu_mul_back,
+    .gate = gate,
+    .gate_back = gate_back,
     .axpy = axpy,
     .fill = fill,
     .dropout = dropout,
