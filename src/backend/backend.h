@@ -221,8 +221,9 @@ struct backend_kernels {
     bool (*wait)(struct stream *s); /* false: cancelled since begin */
     void (*destroy)(struct backend *b);
 
-    /* y (rows, table.cols) = the rows of the table named by ids (i32) */
-    void (*embed)(struct stream *s, struct buf y, const struct qmatrix *table, struct buf ids, size_t rows);
+    /* y (rows, table.cols) (+)= scale · the rows of the table named by ids (i32) */
+    void (*embed)(struct stream *s, struct buf y, const struct qmatrix *table, struct buf ids, size_t rows, float scale,
+                  bool accumulate);
     void (*matmul)(struct stream *s, const struct matmul *a);
     void (*matmul_back)(struct stream *s, const struct matmul_back *a);
     void (*shrink)(struct stream *s, const struct shrink *a);
@@ -248,8 +249,14 @@ struct backend_kernels {
                  size_t n);
     void (*gate_back)(struct stream *s, struct buf dgate, struct buf dup, struct buf dy, struct buf gate, struct buf up,
                       enum number number, enum activation f, size_t n);
-    void (*axpy)(struct stream *s, struct buf y, struct buf x, enum number number, float scale,
-                 size_t n); /* y += scale · x */
+    /* y += scale · x, each stored as its own number */
+    void (*axpy)(struct stream *s, struct buf y, enum number y_number, struct buf x, enum number x_number, float scale,
+                 size_t n);
+    /* z = cap · tanh(scale · z / cap), or with cap 0 scale · z; z f32 */
+    void (*soft_cap)(struct stream *s, struct buf z, float scale, float cap, size_t n);
+    /* dz *= 1 − (z / cap)², dz's rows ld apart */
+    void (*soft_cap_back)(struct stream *s, struct buf dz, enum number number, size_t ld, struct buf z, float cap,
+                          size_t rows, size_t width);
     void (*fill)(struct stream *s, struct buf y, enum number number, float value, size_t n);
     /* y (+)= x · mask / (1 − p), mask from the key and the element's index: the same again in the backward */
     void (*dropout)(struct stream *s, struct buf y, struct buf x, enum number number, const uint32_t key[2], float p,

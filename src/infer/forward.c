@@ -15,20 +15,8 @@ static struct tensor *run(const struct lorac_model *m, struct exec *e, struct ba
     struct tensor *x = decoder_forward(m, e, batch);
     if (!count) return NULL;
     struct tensor *in = exec_tensor(e, count, x->width, x->number);
-    struct tensor *logits = exec_tensor(e, count, m->head.rows, NUMBER_F32);
     e->k->gather_rows(&e->stream, in->data, x->data, x->number, picks, count, x->width);
-    /* A whole prompt's logits are asked for to be looked at: not in int8. */
-    exec_matmul(e,
-                &(struct matmul){.x = in->data,
-                                 .number = in->number,
-                                 .ldx = in->width,
-                                 .rows = count,
-                                 .cols = in->width,
-                                 .count = 1,
-                                 .out = {{&m->head, logits->data, {0}, logits->width}},
-                                 .scale = 1},
-                !all);
-    return logits;
+    return op_head(e, in, &m->head, !all); /* a whole prompt's logits are asked for to be looked at: not in int8 */
 }
 
 lorac_status forward_plan(const struct lorac_model *m, size_t rows, size_t picks, enum precision precision,

@@ -99,6 +99,7 @@ static struct tensor *layers_forward(const struct lorac_model *model, struct exe
 
 struct tensor *decoder_forward(const struct lorac_model *model, struct exec *e, struct batch *batch)
 {
-    struct tensor *x = op_embedding(e, &model->embedding, batch->ids, batch->rows);
+    struct tensor *x =
+        op_embedding(e, &model->embedding, batch->ids, batch->rows, (float)model->config.embedding_scale);
     return op_norm(e, layers_forward(model, e, batch, x), &model->final_norm);
 }

@@ -211,9 +211,16 @@ static lorac_status load_head(struct loading *l, lorac_error *err)
     struct lorac_model *m = l->m;
     const struct model_config *c = &m->config;
     static const struct weight_name stored = {"lm_head.weight", "output.weight"};
-    if (!c->tied_head) return weights_matrix(l->w, name_of(l, PART_HEAD), SIZE_MAX, c->vocab, c->hidden, &m->head, err);
+    m->head.scale = (float)c->logit_scale;
+    m->head.softcap = (float)c->final_softcap;
+    if (c->head_bias) {
+        struct vector_source bias = {.name = name_of(l, PART_HEAD), .suffix = ".bias"};
+        TRY(weights_vector(l->w, &bias, SIZE_MAX, c->vocab, &m->head.bias, err));
+    }
+    if (!c->tied_head)
+        return weights_matrix(l->w, name_of(l, PART_HEAD), SIZE_MAX, c->vocab, c->hidden, &m->head.weight, err);
     weights_ignore(l->w, stored, SIZE_MAX); /* a tied head is sometimes stored twice */
-    m->head = m->embedding;
+    m->head.weight = m->embedding;
     return LORAC_OK;
 }
 

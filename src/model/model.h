@@ -38,7 +38,8 @@ struct lorac_model {
     size_t weight_bytes, parameters; /* of the tensors */
     size_t file_bytes;               /* of the files that are mapped or read */
 
-    struct qmatrix embedding, head;
+    struct qmatrix embedding;
+    struct head head;
     struct norm final_norm;
     struct qmatrix positions; /* learned ones */
     struct rope_weights rope[ROPES];

@@ -242,7 +242,7 @@ void gradient_share(struct exec *e, struct tensor *t, const struct tensor *from)
         t->gradient = from->gradient;
         if (t->gradient) t->gradient->refs++;
     } else {
-        e->k->axpy(&e->stream, gradient_add(e, t), gradient_of(e, from), t->number, 1, t->rows * t->width);
+        e->k->axpy(&e->stream, gradient_add(e, t), t->number, gradient_of(e, from), t->number, 1, t->rows * t->width);
     }
 }
 

@@ -41,8 +41,9 @@ struct record {
     struct tensor *saved; /* what the backward needs besides */
     const void *context;  /* outlives the step: weights, shapes */
     const void *batch;    /* outlives the step: what the batch says */
-    forward_fn again;     /* checkpoints only */
-    size_t stack;         /* bytes of the stack in use when it was pushed */
+    float scale;
+    forward_fn again; /* checkpoints only */
+    size_t stack;     /* bytes of the stack in use when it was pushed */
     size_t nodes;
 };
 

@@ -16,7 +16,7 @@ static struct tensor *fresh(struct exec *e, struct tensor *t)
 static void add(struct exec *e, struct tensor *t, const struct tensor *written)
 {
     if (written->data.buffer == e->gradients.buffer) return;
-    e->k->axpy(&e->stream, gradient_add(e, t), written->data, t->number, 1, t->rows * t->width);
+    e->k->axpy(&e->stream, gradient_add(e, t), t->number, written->data, t->number, 1, t->rows * t->width);
 }
 
 /* ---- normalised rows ------------------------------------------------------------------------ */

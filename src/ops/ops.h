@@ -7,8 +7,10 @@
 #include "ops/exec.h"
 #include "ops/linear.h"
 
-/* y (rows, table.cols) f32 = table[ids]; no gradient. */
-struct tensor *op_embedding(struct exec *e, const struct qmatrix *table, struct buf ids, size_t rows);
+/* y (rows, table.cols) f32 = scale · table[ids]; no gradient. */
+struct tensor *op_embedding(struct exec *e, const struct qmatrix *table, struct buf ids, size_t rows, float scale);
+/* x += table[positions], in place; no gradient: before anything trains. */
+void op_embedding_add(struct exec *e, struct tensor *x, const struct qmatrix *table, struct buf positions);
 
 /* Rows without their mean where the norm takes it off, at root mean square 1; without its weight and bias. The result
  * is stored as the exec's `narrow`, here and below; x may be f32 or narrow. */
@@ -18,6 +20,9 @@ struct tensor *op_norm(struct exec *e, struct tensor *x, const struct norm *norm
 /* The same for each of the `heads` parts of a row on its own, under one weight of a head's width or, each, one weight
  * of the whole row's. x is consumed by this op alone: its memory is reused. */
 struct tensor *op_norm_heads(struct exec *e, struct tensor *x, const struct norm *norm, size_t heads, size_t each);
+
+/* h = x + scale · y; h is a view of x's memory (f32): x's numbers are gone. Returns h. */
+struct tensor *op_residual(struct exec *e, struct tensor *x, struct tensor *y, float scale, struct tensor *h);
 
 /* Rotary position embedding in place (Su et al. 2021). */
 struct rope {
@@ -38,11 +43,20 @@ struct attention_shape {
 struct tensor *op_attention(struct exec *e, struct tensor *q, struct tensor *k, struct tensor *v,
                             const struct attention_shape *shape);
 
-/* Head and cross-entropy: the rows of x named by `index` (count of them) are multiplied with the head a chunk at a
- * time; losses[i] = −log softmax(head · x[index[i]])[targets[i]]. While recording, each chunk's gradient, times
+/* logits = softcap · tanh(scale · (W x + b) / softcap), or with softcap 0 scale · (W x + b) */
+struct head {
+    struct qmatrix weight; /* (vocab, width) */
+    struct buf bias;       /* (vocab) f32, or none */
+    float scale, softcap;
+};
+/* logits (rows, vocab) f32, without a gradient; int8: where the exec allows it. */
+struct tensor *op_head(struct exec *e, const struct tensor *x, const struct head *head, bool int8);
+
+/* Head and cross-entropy: the rows of x named by `index` (count of them) go through the head a chunk at a time;
+ * losses[i] = −log softmax(logits(x[index[i]]))[targets[i]]. While recording, each chunk's gradient, times
  * weights[i], is formed at once; the batch's logits are never held. */
 struct head_loss {
-    const struct qmatrix *head;                 /* (vocab, width) */
+    const struct head *head;
     struct buf index, targets, weights, losses; /* i32, i32, f32, f32: (count) each */
     size_t count;
 };

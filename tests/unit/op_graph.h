@@ -52,7 +52,10 @@ struct graph {
     struct attention_shape attention;
     struct attention_segment segments[4];
     struct head_loss loss;
-    struct qmatrix matrix;
+    struct head head;
+    struct linear_group other;
+    struct qmatrix tables_of[2];
+    struct buf ids;
     struct buf k_at, v_at;
 };
 
@@ -121,6 +124,16 @@ static inline struct qmatrix draw_matrix(struct graph *g, enum quant_type type, 
     m.data = constant(g, bytes, rows * m.row_bytes);
     free(bytes);
     return m;
+}
+
+/* A matrix's numbers, back on the host. */
+static inline void read_matrix(struct graph *g, const struct qmatrix *m, float *to)
+{
+    struct stream s = {.backend = g->runtime->backend};
+    void *bytes = malloc(m->rows * m->row_bytes);
+    s.backend->kernels->readback(&s, bytes, m->data, m->rows * m->row_bytes);
+    quant_formats[m->type].dequantize(to, bytes, m->rows * m->cols);
+    free(bytes);
 }
 
 /* ---- one case ------------------------------------------------------------------------------- */

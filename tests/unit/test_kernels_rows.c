@@ -103,6 +103,17 @@ static double call_axpy(const struct cpu_kernels *t, struct arguments x)
     t->axpy(x.out, x.a, 0.37f, ROWS * x.n);
     return 0;
 }
+static double call_soft_cap(const struct cpu_kernels *t, struct arguments x)
+{
+    t->soft_cap(x.out, 0.7f, 0.8f, ROWS * x.n);
+    t->soft_cap(x.out2, 0.7f, 0, ROWS * x.n);
+    return 0;
+}
+static double call_soft_cap_back(const struct cpu_kernels *t, struct arguments x)
+{
+    t->soft_cap_back(x.out, x.a, 3, ROWS * x.n);
+    return 0;
+}
 static double call_loss(const struct cpu_kernels *t, struct arguments x)
 {
     return (double)t->cross_entropy(x.out, ROWS * x.n, ROWS * x.n * 2 / 3, 0.7f);
@@ -164,6 +175,8 @@ static void test_levels(void **unused)
                    {"multiply", call_multiply},
                    {"from_bf16", call_from_bf16},
                    {"axpy", call_axpy},
+                   {"soft_cap", call_soft_cap},
+                   {"soft_cap_back", call_soft_cap_back},
                    {"cross_entropy", call_loss},
                    {"cross_entropy, loss only", call_loss_only},
                    {"sum_squares", call_squares},
@@ -389,6 +402,21 @@ static void gelu_level(const char *level, const struct cpu_kernels *t, enum acti
     assert_true(slopes[0] == 0 && slopes[1] == 1 && isnan(slopes[2]) && fabsf(slopes[3] - 0.5f) < 1e-6f);
 }
 
+/* tanh: to 3e-7 of its value over the whole range; ±1 far out. */
+static void soft_cap_level(const char *level, const struct cpu_kernels *t)
+{
+    double worst = 0;
+    for (float x = -12; x < 12; x += 0.00071f) {
+        float y = x;
+        t->soft_cap(&y, 1, 1, 1);
+        worst = fmax(worst, fabs((double)y - tanh((double)x)) / fmax(fabs(tanh((double)x)), 1e-30));
+    }
+    report(level, "soft_cap over -12 .. 12", worst, 3e-7);
+    float far[] = {-1e30f, 1e30f, 0, NAN};
+    t->soft_cap(far, 2, 30, 4);
+    assert_true(far[0] == -30 && far[1] == 30 && far[2] == 0 && isnan(far[3]));
+}
+
 /* exp through silu: σ(g) = silu(g) / g over the whole range, ±∞ and NaN included; and through a softmax with −∞. */
 static void edges_level(const char *level, const struct cpu_kernels *t)
 {
@@ -420,6 +448,7 @@ static void test_edges(void **unused)
         if (!open_level(&t, levels[l])) continue;
         entropy_level(levels[l].name, &t);
         edges_level(levels[l].name, &t);
+        soft_cap_level(levels[l].name, &t);
         gelu_level(levels[l].name, &t, ACTIVATION_GELU);
         gelu_level(levels[l].name, &t, ACTIVATION_GELU_TANH);
     }

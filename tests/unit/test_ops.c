@@ -153,35 +153,6 @@ static void make_attention(struct graph *g)
     g->forward = attention_forward;
 }
 
-static size_t head_forward(struct graph *g, struct tensor **y)
-{
-    op_head_loss(&g->exec, g->leaf[0].tensor, &g->loss);
-    return 0;
-}
-
-static void make_head(struct graph *g)
-{
-    static const enum quant_type types[] = {QUANT_F32, QUANT_BF16, QUANT_Q4_1, QUANT_Q8_0, QUANT_Q6_K};
-    bool wide = !below(g, 4);
-    size_t width = wide ? 256 : 32 * (1 + below(g, 2)), vocab = 20 + below(g, 80),
-           rows = below(g, 3) || wide ? 2 + below(g, 20) : 300, n = 0;
-    int32_t index[MOST_ROWS], target[MOST_ROWS];
-    for (size_t i = 0; i < rows; i++) {
-        if (i && !below(g, 8)) continue; /* rows without a target */
-        index[n] = (int32_t)i;
-        target[n++] = (int32_t)below(g, vocab);
-    }
-    add_leaf(g, rows, width);
-    g->matrix = draw_matrix(g, types[wide ? 4 : below(g, 4)], vocab, width);
-    g->loss = (struct head_loss){&g->matrix,
-                                 constant(g, index, n * 4),
-                                 constant(g, target, n * 4),
-                                 constant(g, g->c, n * 4),
-                                 constant(g, g->c, n * 4),
-                                 n};
-    g->forward = head_forward;
-}
-
 static void linear(void **state)
 {
     check_op("linear", make_linear, 96);
@@ -193,10 +164,6 @@ static void rope(void **state)
 static void attention(void **state)
 {
     check_op("attention", make_attention, 16);
-}
-static void head_loss(void **state)
-{
-    check_op("head_loss", make_head, 12);
 }
 
 /* ---- recomputation and the plan ---------------------------------------------------------------- */
@@ -341,13 +308,9 @@ static void trains_and_generates_on_trace(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(linear),
-        cmocka_unit_test(rope),
-        cmocka_unit_test(attention),
-        cmocka_unit_test(head_loss),
-        cmocka_unit_test(recomputation_changes_no_bit),
-        cmocka_unit_test(host_reads_fault),
-        cmocka_unit_test(trains_and_generates_on_trace),
+        cmocka_unit_test(linear),           cmocka_unit_test(rope),
+        cmocka_unit_test(attention),        cmocka_unit_test(recomputation_changes_no_bit),
+        cmocka_unit_test(host_reads_fault), cmocka_unit_test(trains_and_generates_on_trace),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -66,7 +66,8 @@ void cpu_matmul_back(struct stream *s, const struct matmul_back *a);
 void cpu_shrink(struct stream *s, const struct shrink *a);
 void cpu_shrink_back(struct stream *s, const struct shrink *a);
 void cpu_outer(struct stream *s, const struct outer *a);
-void cpu_embed(struct stream *s, struct buf y, const struct qmatrix *table, struct buf ids, size_t rows);
+void cpu_embed(struct stream *s, struct buf y, const struct qmatrix *table, struct buf ids, size_t rows, float scale,
+               bool accumulate);
 void cpu_normalize(struct stream *s, const struct normalize *a);
 void cpu_normalize_back(struct stream *s, const struct normalize *a);
 void cpu_scale_columns(struct stream *s, struct buf y, struct buf x, enum number number, struct buf w, struct buf b,
@@ -82,7 +83,11 @@ void cpu_gate(struct stream *s, struct buf y, struct buf gate, struct buf up, en
               size_t n);
 void cpu_gate_back(struct stream *s, struct buf dgate, struct buf dup, struct buf dy, struct buf gate, struct buf up,
                    enum number number, enum activation f, size_t n);
-void cpu_axpy(struct stream *s, struct buf y, struct buf x, enum number number, float scale, size_t n);
+void cpu_axpy(struct stream *s, struct buf y, enum number y_number, struct buf x, enum number x_number, float scale,
+              size_t n);
+void cpu_soft_cap(struct stream *s, struct buf z, float scale, float cap, size_t n);
+void cpu_soft_cap_back(struct stream *s, struct buf dz, enum number number, size_t ld, struct buf z, float cap,
+                       size_t rows, size_t width);
 void cpu_fill(struct stream *s, struct buf y, enum number number, float value, size_t n);
 void cpu_dropout(struct stream *s, struct buf y, struct buf x, enum number number, const uint32_t key[2], float p,
                  size_t n, bool accumulate);

@@ -191,6 +191,9 @@ struct cpu_kernels {
                       size_t n);
     void (*multiply)(float *y, const float *a, const float *b, size_t n); /* y = a ∘ b; y may be either */
     void (*axpy)(float *y, const float *x, float scale, size_t n);        /* y += scale · x */
+    /* z = cap · tanh(scale · z / cap), or with cap 0 scale · z. */
+    void (*soft_cap)(float *z, float scale, float cap, size_t n);
+    void (*soft_cap_back)(float *dz, const float *z, float cap, size_t n); /* dz *= 1 − (z / cap)² */
     /* One row: returns −log softmax(z)[target]; with weight ≠ 0 z becomes weight · (softmax(z) − onehot(target)). */
     float (*cross_entropy)(float *z, size_t n, size_t target, float weight);
     double (*sum_squares)(const float *x, size_t n); /* in double */

@@ -10,17 +10,27 @@ static void embed_task(void *context, size_t task, int worker)
 {
     const struct rows_run *r = context;
     size_t n, i = span(r, task, &n);
-    for (; n--; i++) r->c->k.dequantize((float *)r->y + i * r->width, &r->table, (size_t)r->ids[i]);
+    for (; n--; i++) {
+        float *y = (float *)r->y + i * r->width, *x = r->accumulate ? r->c->scratch[worker].rows : y;
+        r->c->k.dequantize(x, &r->table, (size_t)r->ids[i]);
+        if (r->accumulate)
+            r->c->k.axpy(y, x, r->scale, r->width);
+        else if (r->scale != 1)
+            r->c->k.soft_cap(y, r->scale, 0, r->width);
+    }
 }
 
-void cpu_embed(struct stream *s, struct buf y, const struct qmatrix *table, struct buf ids, size_t rows)
+void cpu_embed(struct stream *s, struct buf y, const struct qmatrix *table, struct buf ids, size_t rows, float scale,
+               bool accumulate)
 {
     struct rows_run r = {.c = cpu_of(s),
                          .y = cpu_pointer(y),
                          .table = cpu_matrix_of(table),
                          .ids = cpu_pointer(ids),
                          .rows = rows,
-                         .width = table->cols};
+                         .width = table->cols,
+                         .scale = scale,
+                         .accumulate = accumulate};
     run(s, &r, embed_task);
 }
 

@@ -73,17 +73,64 @@ static void axpy_task(void *context, size_t task, int worker)
     size_t n, i = span(r, task, &n);
     for (size_t end = i + n; i < end; i += n) {
         n = piece(end - i);
-        float *y = (float *)(uintptr_t)get(r, worker, 0, r->y, i, n);
-        r->c->k.axpy(y, get(r, worker, 1, r->a, i, n), r->scale, n);
+        float *y = change_as(r, r->number, spare(r, worker, 0, n), r->y, i, n);
+        r->c->k.axpy(y, get_as(r, r->x_number, worker, 1, r->a, i, n), r->scale, n);
         put(r, r->y, i, n, y);
     }
 }
 
-void cpu_axpy(struct stream *s, struct buf y, struct buf x, enum number number, float scale, size_t n)
+void cpu_axpy(struct stream *s, struct buf y, enum number y_number, struct buf x, enum number x_number, float scale,
+              size_t n)
 {
-    struct rows_run r = {
-        .c = cpu_of(s), .number = number, .y = cpu_pointer(y), .a = cpu_pointer(x), .rows = n, .scale = scale};
+    struct rows_run r = {.c = cpu_of(s),
+                         .number = y_number,
+                         .x_number = x_number,
+                         .y = cpu_pointer(y),
+                         .a = cpu_pointer(x),
+                         .rows = n,
+                         .scale = scale};
     run_flat(s, &r, axpy_task);
+}
+
+static void soft_cap_task(void *context, size_t task, int worker)
+{
+    const struct rows_run *r = context;
+    size_t n, i = span(r, task, &n);
+    r->c->k.soft_cap((float *)r->y + i, r->scale, r->cap, n);
+}
+
+void cpu_soft_cap(struct stream *s, struct buf z, float scale, float cap, size_t n)
+{
+    struct rows_run r = {.c = cpu_of(s), .y = cpu_pointer(z), .rows = n, .scale = scale, .cap = cap};
+    run_flat(s, &r, soft_cap_task);
+}
+
+/* Rows are as wide as a vocabulary: in pieces. */
+static void soft_cap_back_task(void *context, size_t task, int worker)
+{
+    const struct rows_run *r = context;
+    size_t rows, i = span(r, task, &rows);
+    for (; rows--; i++)
+        for (size_t k = 0, n; k < r->width; k += n) {
+            n = piece(r->width - k);
+            float *dz = change_as(r, r->number, spare(r, worker, 0, n), r->y, i * r->ldy + k, n);
+            r->c->k.soft_cap_back(dz, (const float *)r->a + i * r->width + k, r->cap, n);
+            put(r, r->y, i * r->ldy + k, n, dz);
+        }
+}
+
+void cpu_soft_cap_back(struct stream *s, struct buf dz, enum number number, size_t ld, struct buf z, float cap,
+                       size_t rows, size_t width)
+{
+    struct rows_run r = {.c = cpu_of(s),
+                         .number = number,
+                         .y = cpu_pointer(dz),
+                         .ldy = ld,
+                         .a = cpu_pointer(z),
+                         .rows = rows,
+                         .width = width,
+                         .cap = cap};
+    run(s, &r, soft_cap_back_task);
 }
 
 static void fill_task(void *context, size_t task, int worker)

@@ -9,7 +9,7 @@ static void normalize_task(void *context, size_t task, int worker)
     const struct normalize *a = r->norm;
     size_t n, i = span(r, task, &n);
     for (; n--; i++) {
-        const float *x = get_as(r, a->x_number, worker, 1, r->a, i * r->width, r->width);
+        const float *x = get_as(r, r->x_number, worker, 1, r->a, i * r->width, r->width);
         float *y = room(r, worker, 0, r->y, i * r->width, r->width);
         if (a->centred) {
             r->c->k.center(y, x, r->width);
@@ -24,6 +24,7 @@ void cpu_normalize(struct stream *s, const struct normalize *a)
 {
     struct rows_run r = {.c = cpu_of(s),
                          .number = a->number,
+                         .x_number = a->x_number,
                          .y = cpu_pointer(a->y),
                          .z = cpu_pointer(a->scale),
                          .a = cpu_pointer(a->x),
@@ -41,14 +42,14 @@ static void normalize_back_task(void *context, size_t task, int worker)
     for (; n--; i++) {
         size_t at = i * r->width;
         const float *dy = get(r, worker, 0, r->a, at, r->width), *y = get(r, worker, 1, r->b, at, r->width);
-        float *dx = change_as(r, a->x_number, r->c->scratch[worker].rows, r->y, at, r->width);
+        float *dx = change_as(r, r->x_number, r->c->scratch[worker].rows, r->y, at, r->width);
         if (a->centred) {
             float *centred = spare(r, worker, 0, r->width);
             r->c->k.center(centred, dy, r->width);
             dy = centred;
         }
         r->c->k.normalize_back(dx, dy, y, (const float *)r->z + i, 1, r->width);
-        put_as(r, a->x_number, r->y, at, r->width, dx);
+        put_as(r, r->x_number, r->y, at, r->width, dx);
     }
 }
 
@@ -56,6 +57,7 @@ void cpu_normalize_back(struct stream *s, const struct normalize *a)
 {
     struct rows_run r = {.c = cpu_of(s),
                          .number = a->number,
+                         .x_number = a->x_number,
                          .y = cpu_pointer(a->dx),
                          .z = cpu_pointer(a->scale),
                          .a = cpu_pointer(a->dy),

@@ -17,14 +17,14 @@ enum {
 /* One argument block serves all entries of the drivers: which fields mean what stands at each entry. */
 struct rows_run {
     struct cpu_backend *c;
-    enum number number;
+    enum number number, x_number;
     void *y, *z;
     const void *a, *b, *d;
     const int32_t *ids;
     struct cpu_matrix table;
     size_t rows, width, ldy, lda, step, heads, head_dim, rotary;
     bool interleaved, inverse, accumulate;
-    float scale;
+    float scale, cap;
     enum activation activation;
     uint32_t key[2];
     double *sums;

@@ -134,6 +134,19 @@ static void axpy(float *y, const float *x, float scale, size_t n)
     for (size_t i = 0; i < n; i++) y[i] += scale * x[i];
 }
 
+static void soft_cap(float *z, float scale, float cap, size_t n)
+{
+    for (size_t i = 0; i < n; i++) z[i] = cap == 0 ? scale * z[i] : cap * tanhf(scale / cap * z[i]);
+}
+
+static void soft_cap_back(float *dz, const float *z, float cap, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        float part = z[i] / cap;
+        dz[i] *= 1 - part * part;
+    }
+}
+
 /* ---- loss -------------------------------------------------------------------------------------------------------- */
 
 /* With rest = Σ exp(z − max) over all but the target and e = exp(z[target] − max):
@@ -181,6 +194,8 @@ void rows_scalar(struct cpu_kernels *t)
     t->gate_back = gate_back;
     t->multiply = multiply;
     t->axpy = axpy;
+    t->soft_cap = soft_cap;
+    t->soft_cap_back = soft_cap_back;
     t->cross_entropy = cross_entropy;
     t->sum_squares = sum_squares;
     t->adamw = adamw;

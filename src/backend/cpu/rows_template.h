@@ -202,6 +202,38 @@ static void axpy(float *y, const float *x, float scale, size_t n)
     for (; i < n; i++) y[i] = fmaf(scale, x[i], y[i]);
 }
 
+static void scale_by(float *z, size_t n, float scale)
+{
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES) vec_store(z + i, vec_mul(vec_load(z + i), vec_set(scale)));
+    for (; i < n; i++) z[i] *= scale;
+}
+
+static void soft_cap(float *z, float scale, float cap, size_t n)
+{
+    if (cap == 0) {
+        scale_by(z, n, scale);
+        return;
+    }
+    vec inner = vec_set(scale / cap), outer = vec_set(cap);
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES) vec_store(z + i, vec_mul(outer, vec_tanh(vec_mul(inner, vec_load(z + i)))));
+    if (i < n) vec_store_first(z + i, vec_mul(outer, vec_tanh(vec_mul(inner, vec_load_first(z + i, n - i)))), n - i);
+}
+
+static inline void soft_cap_back_at(float *dz, const float *z, vec cap, size_t n)
+{
+    vec part = vec_div(vec_load_first(z, n), cap);
+    vec_store_first(dz, vec_mul(vec_load_first(dz, n), vec_fnma(part, part, vec_set(1))), n);
+}
+
+static void soft_cap_back(float *dz, const float *z, float cap, size_t n)
+{
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES) soft_cap_back_at(dz + i, z + i, vec_set(cap), LANES);
+    if (i < n) soft_cap_back_at(dz + i, z + i, vec_set(cap), n - i);
+}
+
 /* ---- loss -------------------------------------------------------------------------------------------------------- */
 
 static float maximum(const float *z, size_t n)
@@ -231,13 +263,6 @@ static inline __attribute__((always_inline)) double sum_exp(float *z, size_t n, 
         sum = vec_double_add(sum, e);
     }
     return vec_double_sum(sum);
-}
-
-static void scale_by(float *z, size_t n, float scale)
-{
-    size_t i = 0;
-    for (; i + LANES <= n; i += LANES) vec_store(z + i, vec_mul(vec_load(z + i), vec_set(scale)));
-    for (; i < n; i++) z[i] *= scale;
 }
 
 /* The target is left out of the sum by −∞ in its place, for the reason that rows_scalar.c gives. */
@@ -292,6 +317,8 @@ static void fill_rows(struct cpu_kernels *t)
     t->gate_back = gate_back;
     t->multiply = multiply;
     t->axpy = axpy;
+    t->soft_cap = soft_cap;
+    t->soft_cap_back = soft_cap_back;
     t->cross_entropy = cross_entropy;
     t->sum_squares = sum_squares;
     t->adamw = adamw;

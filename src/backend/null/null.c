@@ -48,7 +48,10 @@ static void destroy(struct backend *b)
     mem_free(b->memory, b);
 }
 
-static void embed(struct stream *s, struct buf y, const struct qmatrix *table, struct buf ids, size_t rows) {}
+static void embed(struct stream *s, struct buf y, const struct qmatrix *table, struct buf ids, size_t rows, float scale,
+                  bool accumulate)
+{
+}
 static void matmul(struct stream *s, const struct matmul *a)
 {
     s->flops += flops_matmul(a);
@@ -100,7 +103,15 @@ static void gate_back(struct stream *s, struct buf dgate, struct buf dup, struct
                       enum number number, enum activation f, size_t n)
 {
 }
-static void axpy(struct stream *s, struct buf y, struct buf x, enum number number, float scale, size_t n) {}
+static void axpy(struct stream *s, struct buf y, enum number y_number, struct buf x, enum number x_number, float scale,
+                 size_t n)
+{
+}
+static void soft_cap(struct stream *s, struct buf z, float scale, float cap, size_t n) {}
+static void soft_cap_back(struct stream *s, struct buf dz, enum number number, size_t ld, struct buf z, float cap,
+                          size_t rows, size_t width)
+{
+}
 static void fill(struct stream *s, struct buf y, enum number number, float value, size_t n) {}
 static void dropout(struct stream *s, struct buf y, struct buf x, enum number number, const uint32_t key[2], float p,
                     size_t n, bool accumulate)
@@ -151,6 +162,8 @@ static const struct backend_kernels kernels = {
     .gate = gate,
     .gate_back = gate_back,
     .axpy = axpy,
+    .soft_cap = soft_cap,
+    .soft_cap_back = soft_cap_back,
     .fill = fill,
     .dropout = dropout,
     .copy_rows = copy_rows,
