@@ -200,7 +200,7 @@ static void rope_level(const char *level, const struct cpu_kernels *t)
     for (size_t rotary = 2; rotary <= 140; rotary += 2)
         for (int mode = 0; mode < 4; mode++) {
             uint64_t state = rotary;
-            size_t dim = rotary + rotary % 3, ld = HEADS * dim + 1, n = ROWS * ld, half = rotary / 2;
+            size_t dim = rotary + rotary % 3 * 47, ld = HEADS * dim + 1, n = ROWS * ld, half = rotary / 2;
             bool interleaved = mode & 1, inverse = mode & 2;
             float *table = buffer(ROWS * rotary, &state), *x = buffer(n, &state);
             double *want = malloc(n * sizeof *want);

@@ -109,7 +109,7 @@ static size_t rope_forward(struct graph *g, struct tensor **y)
 static void make_rope(struct graph *g)
 {
     size_t rows = 1 + below(g, 9), dim = 8 * (1 + below(g, 8)), heads = 1 + below(g, 4),
-           rotary = below(g, 2) ? dim : dim / 2;
+           rotary = below(g, 2) ? dim : 2 * (1 + below(g, dim / 2));
     float table[MOST_ROWS * 64];
     for (size_t i = 0; i < rows * rotary / 2; i++) {
         double angle = 3 * (double)real(g);
