@@ -1,5 +1,5 @@
-/* residual.c — what a block computed is added to the residual, in place, where the product itself could not add it: after
- * a norm, or times a multiplier. */
+/* residual.c — what a block computed is added to the residual, in place, where the product itself could not add it:
+ * after a norm, or times a multiplier. */
 #include "ops/ops.h"
 
 static void residual_backward(struct exec *e, const struct record *r)
