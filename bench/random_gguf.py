@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
 """A GGUF file with random weights of a known model's shape, for measuring speed and memory where the model itself is not at hand.
 
-usage: random_gguf.py SHAPE TYPE FILE.gguf [--seed N] [--context N] [--layers N]
-SHAPE: smollm2-135m, tinyllama-1.1b, llama-2-7b, mistral-7b, tiny. TYPE: q4_0, q4_1, q8_0, q4_k, f16, bf16 (every matrix; norms are f32 ones).
+usage: random_gguf.py SHAPE TYPE FILE.gguf [--seed N] [--context N] [--layers N] [--tokenizer tokenizer.json]
+SHAPE: smollm2-135m, tinyllama-1.1b, llama-2-7b, mistral-7b, llama-3-8b, tiny. TYPE: q4_0, q4_1, q8_0, q4_k, f16, bf16 (every matrix; norms are f32 ones).
 
 Needs nothing but Python. Matrices are cut from a pool of random blocks at random places, so that writing costs little more than the disk does;
 weights are of the size 0.58 / sqrt(columns), so that activations stay near 1. The tokenizer is GPT-2's bytes, a few control tokens and fillers:
-enough for lorac and llama.cpp to open the file, of no use for text."""
-import argparse, math, random, struct
+enough for lorac and llama.cpp to open the file, of no use for text; or, with --tokenizer, that of Llama 3 from its file."""
+import argparse, json, math, random, struct
 
 SHAPES = {  # width, ffn, layers, heads, kv heads, vocabulary, context, rope base, head tied to the embedding
     "tiny": (512, 768, 2, 8, 4, 512, 512, 10000.0, False),
@@ -15,6 +15,7 @@ SHAPES = {  # width, ffn, layers, heads, kv heads, vocabulary, context, rope bas
     "tinyllama-1.1b": (2048, 5632, 22, 32, 4, 32000, 2048, 10000.0, False),
     "llama-2-7b": (4096, 11008, 32, 32, 32, 32000, 4096, 10000.0, False),
     "mistral-7b": (4096, 14336, 32, 32, 8, 32000, 32768, 10000.0, False),
+    "llama-3-8b": (4096, 14336, 32, 32, 8, 128256, 8192, 500000.0, False),
 }
 TYPES = {  # ggml type, llama.cpp's file type, weights in a block, its bytes
     "f16": (1, 1, 1, 2), "q4_0": (2, 2, 32, 18), "q4_1": (3, 3, 32, 20), "q8_0": (8, 7, 32, 34), "q4_k": (12, 14, 256, 144), "bf16": (30, 32, 1, 2),
@@ -77,6 +78,19 @@ def byte_letters():
     return [chr(b) for b in plain] + [chr(256 + i) for i in range(len(others))]
 
 
+def tokenizer_of(path, vocab):
+    """Llama 3's, whose control tokens are its added ones."""
+    t = json.load(open(path))
+    added = {a["id"]: a["content"] for a in t["added_tokens"]}
+    names = {i: s for s, i in t["model"]["vocab"].items()} | added
+    merges = [m if isinstance(m, str) else " ".join(m) for m in t["model"]["merges"]]
+    return [entry("tokenizer.ggml.model", STRING, "gpt2"), entry("tokenizer.ggml.pre", STRING, "llama-bpe"),
+            array("tokenizer.ggml.tokens", STRING, b"".join(text(names[i]) for i in range(vocab)), vocab),
+            array("tokenizer.ggml.token_type", I32, struct.pack(f"<{vocab}i", *(3 if i in added else 1 for i in range(vocab))), vocab),
+            array("tokenizer.ggml.merges", STRING, b"".join(map(text, merges)), len(merges)),
+            entry("tokenizer.ggml.bos_token_id", U32, 128000), entry("tokenizer.ggml.eos_token_id", U32, 128001)]
+
+
 def tokenizer(vocab):
     control = ["<|endoftext|>", "<s>", "</s>"]
     tokens = control + byte_letters() + ["th"]
@@ -90,13 +104,14 @@ def tokenizer(vocab):
             entry("tokenizer.ggml.add_bos_token", BOOL, False)]
 
 
-def metadata(name, shape, kind):
+def metadata(name, shape, kind, tokens):
     width, ffn, layers, heads, kv, vocab, context, base, _ = shape
     numbers = {"context_length": context, "embedding_length": width, "block_count": layers, "feed_forward_length": ffn, "attention.head_count": heads,
                "attention.head_count_kv": kv, "rope.dimension_count": width // heads, "vocab_size": vocab}
     return [entry("general.architecture", STRING, "llama"), entry("general.name", STRING, f"random {name}"), entry("general.file_type", U32, TYPES[kind][1]),
             *[entry("llama." + key, U32, value) for key, value in numbers.items()],
-            entry("llama.rope.freq_base", FLOAT32, base), entry("llama.attention.layer_norm_rms_epsilon", FLOAT32, 1e-5), *tokenizer(vocab)]
+            entry("llama.rope.freq_base", FLOAT32, base), entry("llama.attention.layer_norm_rms_epsilon", FLOAT32, 1e-5),
+            *(tokenizer_of(tokens, vocab) if tokens else tokenizer(vocab))]
 
 
 # ---- tensors ----------------------------------------------------------------------------------
@@ -117,7 +132,7 @@ def tensors(shape):
 def padded(n): return -(-n // ALIGNMENT) * ALIGNMENT
 
 
-def write(path, name, shape, kind, seed):
+def write(path, name, shape, kind, seed, tokens):
     ggml, _, block, size = TYPES[kind]
     rng, pools, infos, sizes, offset = random.Random(seed), {}, [], [], 0
     for tensor, rows, cols in tensors(shape):
@@ -126,7 +141,7 @@ def write(path, name, shape, kind, seed):
         infos.append(text(tensor) + struct.pack(f"<I{len(dims)}QIQ", len(dims), *dims, ggml if rows else F32, offset))
         sizes.append(rows * cols // block * size if rows else 4 * cols)
         offset += padded(sizes[-1])
-    entries = metadata(name, shape, kind)
+    entries = metadata(name, shape, kind, tokens)
     with open(path, "wb", buffering=0) as out:
         head = b"GGUF" + struct.pack("<IQQ", 3, len(infos), len(entries)) + b"".join(entries) + b"".join(infos)
         out.write(head.ljust(padded(len(head)), b"\0"))
@@ -143,11 +158,12 @@ def main():
     p.add_argument("shape", choices=SHAPES); p.add_argument("type", choices=TYPES); p.add_argument("file")
     p.add_argument("--seed", type=int, default=0); p.add_argument("--context", type=int, help="context length, in place of the model's own")
     p.add_argument("--layers", type=int, help="layers, in place of the model's own number")
+    p.add_argument("--tokenizer", help="a tokenizer.json, in place of fillers")
     a = p.parse_args()
     shape = list(SHAPES[a.shape])
     if a.layers: shape[2] = a.layers
     if a.context: shape[6] = a.context
-    write(a.file, a.shape, shape, a.type, a.seed)
+    write(a.file, a.shape, shape, a.type, a.seed, a.tokenizer)
 
 
 if __name__ == "__main__": main()

@@ -168,6 +168,8 @@ struct attention {
     enum precision precision; /* fast: the products may round their factors to bf16 */
     size_t heads, kv_heads, head_dim;
     float scale;
+    size_t window; /* a query sees the last `window` keys up to its own position (Beltagy et al. 2020); 0: all */
+    float softcap; /* s = softcap · tanh(scale · q·k / softcap) (Gemma Team 2024); 0: scale · q·k */
     const struct attention_segment *segments;
     size_t segment_count;
     struct buf parts; /* forward: ATTENTION_PARTS · heads · (head_dim + 2) floats of scratch for a few rows against many

@@ -41,12 +41,21 @@ double flops_outer(const struct outer *a)
     return 2.0 * (double)a->rows * (double)a->n * (double)a->k;
 }
 
+/* Pairs of a query and a key that it sees; the first query sees one key. */
+static double triangle(double rows)
+{
+    return rows * (rows + 1) / 2;
+}
+
 double flops_attention(const struct attention *a, bool backward)
 {
-    double pairs = 0; /* of a query and a key that it sees */
+    double pairs = 0;
     for (size_t i = 0; i < a->segment_count; i++) {
-        double rows = (double)a->segments[i].rows, first = (double)a->segments[i].position;
-        pairs += rows * first + rows * (rows + 1) / 2;
+        size_t first = a->segments[i].position, last = first + a->segments[i].rows, window = a->window;
+        size_t cut = !window || last < window ? last
+                     : first > window         ? first
+                                              : window; /* from here on: `window` keys */
+        pairs += triangle((double)cut) - triangle((double)first) + (double)(last - cut) * (double)window;
     }
     return pairs * (double)(a->heads * a->head_dim) * (backward ? 8 : 4); /* two products; four in the backward */
 }

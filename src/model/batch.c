@@ -161,7 +161,14 @@ const struct attention_shape *batch_attention(struct batch *b, struct exec *e, s
     struct attention_segment *segments = b->segments + layer * b->max_sequences;
     struct attention_shape *shape = &b->calls[layer].attention;
     struct layer_attention a = config_attention(c, layer);
-    *shape = (struct attention_shape){c->heads, c->kv_heads, c->head_dim, a.scale, segments, b->sequences};
+    *shape = (struct attention_shape){.heads = c->heads,
+                                      .kv_heads = c->kv_heads,
+                                      .head_dim = c->head_dim,
+                                      .scale = a.scale,
+                                      .window = a.window,
+                                      .softcap = a.softcap,
+                                      .segments = segments,
+                                      .segment_count = b->sequences};
     for (size_t i = 0; i < b->sequences; i++) {
         struct attention_segment *g = &segments[i];
         size_t at = g->row * k->width;

@@ -56,7 +56,7 @@ static bool rope_makes_sense(const struct model_config *c, const struct rope_con
 lorac_status config_check(const struct model_config *c, const char *file, lorac_error *err)
 {
     if (c->layers > MAX_LAYERS || !c->kv_heads || c->heads % c->kv_heads || c->head_dim % 2 || !c->head_dim ||
-        c->head_dim > MAX_HEAD_DIM || c->heads > 4096 || c->hidden > 1 << 16 || c->heads * c->head_dim > 1 << 16 ||
+        c->head_dim > MAX_HEAD_DIM || c->heads > 4096 || c->hidden > 1 << 15 || c->heads * c->head_dim > 1 << 15 ||
         c->intermediate > 1 << 22 || c->vocab > 1 << 24 || !(c->norm_eps >= 0))
         return fail(err, LORAC_UNSUPPORTED, file,
                     "the shape makes no sense: %zu layers (at most %d), %zu heads, %zu KV heads of %zu dimensions",

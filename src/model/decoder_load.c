@@ -28,7 +28,19 @@ static lorac_status load_norm(const struct loading *l, enum part part, size_t wi
     if (!c->norm_bias) return LORAC_OK;
     source.suffix = ".bias";
     source.add = 0;
+    source.optional = part == PART_Q_NORM || part == PART_K_NORM;
     return weights_vector(l->w, &source, l->layer, width, &n->bias, err);
+}
+
+/* A norm for each head: one tensor of all, or one tensor a head. */
+static lorac_status load_head_norms(const struct loading *l, enum part part, size_t heads, struct norm *n,
+                                    lorac_error *err)
+{
+    const struct model_config *c = &l->m->config;
+    struct weight_name name = name_of(l, part);
+    if (weights_has(l->w, name, l->layer)) return load_norm(l, part, heads * c->head_dim, n, err);
+    *n = (struct norm){.eps = (float)c->norm_eps, .kind = c->layer_norm ? NORM_LAYER : NORM_RMS};
+    return weights_head_vectors(l->w, name, l->layer, heads, c->head_dim, &n->weight, err);
 }
 
 static lorac_status load_qk_norms(const struct loading *l, struct decoder_layer *layer, lorac_error *err)
@@ -36,6 +48,10 @@ static lorac_status load_qk_norms(const struct loading *l, struct decoder_layer 
     const struct model_config *c = &l->m->config;
     size_t q = c->heads * c->head_dim, k = c->kv_heads * c->head_dim;
     if (c->qk_norm == QK_NORM_NONE) return LORAC_OK;
+    if (c->qk_norm == QK_NORM_HEADS) {
+        TRY(load_head_norms(l, PART_Q_NORM, c->heads, &layer->q_norm, err));
+        return load_head_norms(l, PART_K_NORM, c->kv_heads, &layer->k_norm, err);
+    }
     bool shared = c->qk_norm == QK_NORM_HEAD;
     TRY(load_norm(l, PART_Q_NORM, shared ? c->head_dim : q, &layer->q_norm, err));
     return load_norm(l, PART_K_NORM, shared ? c->head_dim : k, &layer->k_norm, err);
@@ -116,6 +132,14 @@ static void place_rows(const struct model_config *c, struct linear *qkv)
     }
 }
 
+/* The products' input takes the weight and the bias of the norm before them. */
+static void take_norm(struct linear_group *group, const struct norm *norm)
+{
+    if (!buf_is(norm->weight) && !buf_is(norm->bias)) return;
+    group->input = &linear_weighed;
+    group->columns = norm;
+}
+
 static lorac_status load_attention(const struct loading *l, struct decoder_layer *layer, struct linear *at,
                                    lorac_error *err)
 {
@@ -128,13 +152,9 @@ static lorac_status load_attention(const struct loading *l, struct decoder_layer
                                      (size_t[]){q, kv, kv}},
                     err));
     TRY(load_bundle(l, &(struct bundle){PART_O, false, c->o_bias, 1, q, o, at + 3, &c->hidden}, err));
-    bool weighed = buf_is(layer->attention_norm.weight);
-    layer->qkv = (struct linear_group){{at, at + 1, at + 2},
-                                       3,
-                                       weighed ? &linear_weighed : &linear_plain,
-                                       weighed ? &layer->attention_norm : NULL,
-                                       true};
-    layer->o = (struct linear_group){{at + 3}, 1, &linear_plain, NULL, false};
+    layer->qkv = (struct linear_group){.linear = {at, at + 1, at + 2}, .count = 3, .int8_few_rows = true};
+    layer->o = (struct linear_group){.linear = {at + 3}, .count = 1};
+    take_norm(&layer->qkv, &layer->attention_norm);
     return LORAC_OK;
 }
 
@@ -142,6 +162,11 @@ static lorac_status load_mlp(const struct loading *l, struct decoder_layer *laye
 {
     const struct model_config *c = &l->m->config;
     static const enum part parts[2] = {PART_GATE, PART_UP}, down[1] = {PART_DOWN};
+    static const struct linear_input *const inputs[ACTIVATIONS][2] = {
+        [ACTIVATION_SILU] = {&linear_silu, &linear_gated},
+        [ACTIVATION_GELU] = {&linear_gelu, &linear_gated_gelu},
+        [ACTIVATION_GELU_TANH] = {&linear_gelu_tanh, &linear_gated_gelu_tanh},
+    };
     size_t skipped = c->gated ? 0 : 1, count = 2 - skipped;
     TRY(load_bundle(l,
                     &(struct bundle){PART_GATE_UP, c->fused_gate_up, c->mlp_bias, count, c->hidden, parts + skipped, at,
@@ -149,10 +174,9 @@ static lorac_status load_mlp(const struct loading *l, struct decoder_layer *laye
                     err));
     TRY(load_bundle(
         l, &(struct bundle){PART_DOWN, false, c->mlp_bias, 1, c->intermediate, down, at + count, &c->hidden}, err));
-    bool weighed = buf_is(layer->mlp_norm.weight);
-    layer->gate_up = (struct linear_group){
-        {at, at + 1}, count, weighed ? &linear_weighed : &linear_plain, weighed ? &layer->mlp_norm : NULL, false};
-    layer->down = (struct linear_group){{at + count}, 1, &linear_gated, NULL, false};
+    layer->gate_up = (struct linear_group){.linear = {at, at + 1}, .count = count};
+    layer->down = (struct linear_group){.linear = {at + count}, .count = 1, .input = inputs[c->activation][c->gated]};
+    take_norm(&layer->gate_up, &layer->mlp_norm);
     return LORAC_OK;
 }
 

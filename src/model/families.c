@@ -4,8 +4,39 @@
 #include <stdio.h>
 #include <string.h>
 
-extern const struct family family_llama, family_mistral;
-const struct family *const families[] = {&family_llama, &family_mistral, NULL};
+extern const struct family family_llama, family_mistral, family_qwen2, family_qwen3, family_gemma, family_gemma2,
+    family_gemma3, family_phi, family_phi3, family_olmo, family_olmo2, family_olmo3, family_granite,
+    family_granite_hybrid, family_cohere, family_cohere2, family_starcoder2, family_stablelm, family_glm, family_glm4,
+    family_gpt2, family_gpt_neox, family_internlm2, family_internlm3, family_minicpm, family_smollm3;
+const struct family *const families[] = {
+    &family_llama,
+    &family_mistral,
+    &family_qwen2,
+    &family_qwen3,
+    &family_gemma,
+    &family_gemma2,
+    &family_gemma3,
+    &family_phi,
+    &family_phi3,
+    &family_olmo,
+    &family_olmo2,
+    &family_olmo3,
+    &family_granite,
+    &family_granite_hybrid,
+    &family_cohere,
+    &family_cohere2,
+    &family_starcoder2,
+    &family_stablelm,
+    &family_glm,
+    &family_glm4,
+    &family_gpt2,
+    &family_gpt_neox,
+    &family_internlm2,
+    &family_internlm3,
+    &family_minicpm,
+    &family_smollm3,
+    NULL,
+};
 
 const struct weight_name usual_names[PARTS] = {
     [PART_EMBEDDING] = {"model.embed_tokens", "token_embd"},

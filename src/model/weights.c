@@ -150,6 +150,26 @@ lorac_status weights_vector(struct weights *w, const struct vector_source *sourc
     return read_vector(w, text, size, NULL, NULL, size, source->add, v, err);
 }
 
+lorac_status weights_head_vectors(struct weights *w, struct weight_name name, size_t layer, size_t heads, size_t size,
+                                  struct buf *v, lorac_error *err)
+{
+    char text[WEIGHT_NAME], suffix[40];
+    float *values = mem_array(w->memory, heads, size * sizeof *values);
+    lorac_status status = values ? LORAC_OK : fail_memory(err, "the heads' norms", heads * size * sizeof *values);
+    for (size_t h = 0; status == LORAC_OK && h < heads; h++) {
+        struct source *s = NULL;
+        snprintf(suffix, sizeof suffix, ".norms.%zu.weight", h);
+        spell(w, name, layer, suffix, text);
+        status = take(w, text, &s, err);
+        if (status == LORAC_OK && (s->rows * s->cols != size || quant_formats[s->type].block != 1))
+            status = fail(err, LORAC_FORMAT, w->path, "tensor \"%s\" is no vector of %zu numbers", text, size);
+        if (status == LORAC_OK) quant_formats[s->type].dequantize(values + h * size, s->data, size);
+    }
+    if (status == LORAC_OK) status = weights_upload(w, values, heads * size, v, err);
+    mem_free(w->memory, values);
+    return status;
+}
+
 /* ---- linears -------------------------------------------------------------------------------- */
 
 static size_t tensor_row(const struct linear_source *s, const struct linear *l, size_t row)

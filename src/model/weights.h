@@ -27,6 +27,9 @@ struct vector_source {
 };
 lorac_status weights_vector(struct weights *w, const struct vector_source *source, size_t layer, size_t size,
                             struct buf *v, lorac_error *err);
+/* (heads, size) from a tensor for each head: "NAME.norms.0.weight" and on. */
+lorac_status weights_head_vectors(struct weights *w, struct weight_name name, size_t layer, size_t heads, size_t size,
+                                  struct buf *v, lorac_error *err);
 /* A linear is a tensor, or some of its rows: in the tensor's order from `first` on, or gathered by the linear's
  * order. */
 struct linear_source {

@@ -15,6 +15,8 @@ static struct attention arguments(const struct exec *e, const struct attention_s
                               .kv_heads = shape->kv_heads,
                               .head_dim = shape->head_dim,
                               .scale = shape->scale,
+                              .window = shape->window,
+                              .softcap = shape->softcap,
                               .segments = shape->segments,
                               .segment_count = shape->segment_count};
 }

@@ -21,6 +21,8 @@ struct tensor *op_norm(struct exec *e, struct tensor *x, const struct norm *norm
  * of the whole row's. x is consumed by this op alone: its memory is reused. */
 struct tensor *op_norm_heads(struct exec *e, struct tensor *x, const struct norm *norm, size_t heads, size_t each);
 
+/* A copy of x (f32), stored as the exec's `narrow`: for readers of a residual that goes on. */
+struct tensor *op_copy(struct exec *e, struct tensor *x);
 /* h = x + scale · y; h is a view of x's memory (f32): x's numbers are gone. Returns h. */
 struct tensor *op_residual(struct exec *e, struct tensor *x, struct tensor *y, float scale, struct tensor *h);
 
@@ -37,6 +39,8 @@ void op_rope(struct exec *e, struct tensor *x, const struct rope *rope);
 struct attention_shape {
     size_t heads, kv_heads, head_dim;
     float scale;
+    size_t window; /* of the keys up to its own, a query sees the last `window`; 0: all */
+    float softcap; /* of the scores; 0: none */
     const struct attention_segment *segments;
     size_t segment_count;
 };

@@ -1,6 +1,26 @@
 /* residual.c — what a block computed is added to the residual, in place, where the product itself could not add it:
- * after a norm, or times a multiplier. */
+ * after a norm, or times a multiplier; and the copy that a block without a norm before it reads. */
 #include "ops/ops.h"
+
+static void copy_backward(struct exec *e, const struct record *r)
+{
+    struct tensor *x = r->in[0], *y = r->out[0];
+    if (gradient_exists(y))
+        e->k->axpy(&e->stream, gradient_add(e, x), x->number, gradient_of(e, y), y->number, 1, x->rows * x->width);
+}
+
+struct tensor *op_copy(struct exec *e, struct tensor *x)
+{
+    struct tensor *y = exec_tensor(e, x->rows, x->width, e->narrow);
+    e->k->fill(&e->stream, y->data, y->number, 0, x->rows * x->width);
+    e->k->axpy(&e->stream, y->data, y->number, x->data, x->number, 1, x->rows * x->width);
+    y->wants_gradient = x->wants_gradient;
+    struct record *r = x->wants_gradient ? exec_record(e, copy_backward, NULL) : NULL;
+    if (!r) return y;
+    r->in[0] = x;
+    r->out[0] = y;
+    return y;
+}
 
 static void residual_backward(struct exec *e, const struct record *r)
 {

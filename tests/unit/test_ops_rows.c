@@ -111,7 +111,7 @@ static void make_readers(struct graph *g)
 
 /* ---- embeddings and residuals ----------------------------------------------------------------- */
 
-/* The leaf is added twice, as attention and MLP of a parallel block are. */
+/* The leaf is added twice, as attention and MLP of a parallel block are; the residual is copied before it goes on. */
 static size_t residual_forward(struct graph *g, struct tensor **y)
 {
     struct exec *e = &g->exec;
@@ -119,9 +119,10 @@ static size_t residual_forward(struct graph *g, struct tensor **y)
     struct tensor *x = op_embedding(e, &g->tables_of[0], g->ids, leaf->rows, g->scale);
     op_embedding_add(e, x, &g->tables_of[1], g->ids);
     y[0] = op_residual(e, x, leaf, g->scale, exec_view(e, x->data, x->rows, x->width, x->number));
+    y[2] = op_copy(e, own);
     y[1] = op_residual(e, own, leaf, -g->scale, exec_view(e, own->data, x->rows, x->width, x->number));
     y[1] = op_residual(e, y[1], leaf, 0.5f, exec_view(e, own->data, x->rows, x->width, x->number));
-    return 2;
+    return 3;
 }
 
 static void residual_reference(struct graph *g, double *y)
@@ -138,7 +139,8 @@ static void residual_reference(struct graph *g, double *y)
         size_t at = (size_t)ids[i / l->width] * l->width + i % l->width;
         double scale = (double)g->scale, leaf = (double)g->p[l->at + i];
         y[i] = scale * (double)table[0][at] + (double)table[1][at] + scale * leaf;
-        y[n + i] = (double)g->p[g->leaf[1].at + i] + (0.5 - scale) * leaf;
+        y[2 * n + i] = (double)g->p[g->leaf[1].at + i];
+        y[n + i] = y[2 * n + i] + (0.5 - scale) * leaf;
     }
 }
 
@@ -238,7 +240,7 @@ static void several_readers(void **state)
 }
 static void residuals(void **state)
 {
-    check_op("embedding, residual", make_residual, 24);
+    check_op("embedding, copy, residual", make_residual, 24);
 }
 static void heads(void **state)
 {

@@ -56,6 +56,8 @@ static struct cpu_attention problem(const struct attend *t, const struct attenti
                                   .head_dim = a->head_dim,
                                   .position = g->position + row,
                                   .scale = a->scale,
+                                  .window = a->window,
+                                  .softcap = a->softcap,
                                   .scratch = t->c->scratch[worker].blocks,
                                   .dout = element(a->dout, a->number, in),
                                   .dq = element(a->dq, a->number, in),
@@ -79,10 +81,17 @@ static const struct attention_segment *place(const struct attend *t, size_t task
     return g;
 }
 
+/* The first chunk that a segment's first query sees a key of. */
+static size_t first_chunk(const struct attend *t, const struct attention_segment *g)
+{
+    size_t window = t->a->window;
+    return window && g->position >= window ? (g->position + 1 - window) / CPU_KEY_CHUNK : 0;
+}
+
 /* How many chunks a segment's keys are cut into; 1: not cut. */
 static size_t cuts(const struct attend *t, const struct attention_segment *g)
 {
-    size_t chunks = (g->position + g->rows + CPU_KEY_CHUNK - 1) / CPU_KEY_CHUNK;
+    size_t chunks = (g->position + g->rows + CPU_KEY_CHUNK - 1) / CPU_KEY_CHUNK - first_chunk(t, g);
     bool few = t->a->segment_count * t->a->kv_heads < 4 * (size_t)t->c->threads || chunks > LONG_CHUNKS;
     return buf_is(t->a->parts) && !t->backward && g->rows <= LEAST_ROWS && few ? chunks : 1;
 }
@@ -161,8 +170,8 @@ static void merge_task(void *context, size_t kv_head, int worker)
 static void run_parts(struct stream *s, struct attend *t, const struct attention_segment *g, size_t chunks)
 {
     size_t most = ATTENTION_PARTS / g->rows;
-    struct parts p = {.t = t, .g = g};
-    for (; p.first < chunks; p.first += p.count, p.kept = 1) {
+    struct parts p = {.t = t, .g = g, .first = first_chunk(t, g)};
+    for (chunks += p.first; p.first < chunks; p.first += p.count, p.kept = 1) {
         p.count = most - p.kept < chunks - p.first ? most - p.kept : chunks - p.first;
         p.last = p.first + p.count == chunks;
         cpu_run(s, chunk_task, &p, p.count * t->a->kv_heads);
@@ -206,6 +215,7 @@ static void plan(struct attend *t)
         const struct attention_segment *g = &a->segments[i];
         if (g->position + g->rows > keys) keys = g->position + g->rows;
     }
+    if (a->window && keys > a->window + MOST_ROWS) keys = a->window + MOST_ROWS;
     double row_flops = (t->backward ? 10.0 : 4.0) * (double)keys * (double)(a->heads / a->kv_heads * a->head_dim);
     double most = t->c->task_flops / 2 / row_flops; /* half as fast as a product */
     t->step = most < LEAST_ROWS ? LEAST_ROWS : most > MOST_ROWS ? MOST_ROWS : (size_t)most;

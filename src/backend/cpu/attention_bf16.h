@@ -46,6 +46,21 @@ INLINE __m512 exp2_ps(__m512 x)
     return _mm512_scalef_ps(p, x); /* p · 2^⌊x⌋ */
 }
 
+/* tanh to 2e-5 */
+INLINE __m512 tanh_ps(__m512 x)
+{
+    __m512 e = exp2_ps(_mm512_mul_ps(x, _mm512_set1_ps(2 * 0x1.715476p+0f)));
+    __m512 one = _mm512_set1_ps(1);
+    return _mm512_sub_ps(one, _mm512_div_ps(_mm512_set1_ps(2), _mm512_add_ps(one, e)));
+}
+
+/* The lanes j .. j + LANES of a row that lie in from .. to. */
+INLINE __mmask16 lanes_between(size_t j, size_t from, size_t to)
+{
+    __mmask16 below = vec_first(to > j ? smaller(to - j, LANES) : 0);
+    return from > j ? (__mmask16)(below & ~vec_first(smaller(from - j, LANES))) : below;
+}
+
 /* x0 .. x15 y0 .. y15 in bf16 */
 INLINE __m512i join(__m512 x, __m512 y)
 {

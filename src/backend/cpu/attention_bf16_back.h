@@ -133,6 +133,13 @@ static size_t first_vector(const struct block *b, size_t key)
     return key > b->start ? (key - b->start) * b->a->group : 0;
 }
 
+/* The first vector beyond `key` that does not see it any more. */
+static size_t last_vector(const struct block *b, size_t key)
+{
+    size_t end = key + b->a->window;
+    return !b->a->window ? SIZE_MAX : end > b->start ? (end - b->start) * b->a->group : 0;
+}
+
 /* Of the block's key j; nobody sees those beyond its last. */
 static size_t first_to_see(const struct block *b, size_t j)
 {
@@ -175,15 +182,32 @@ static void enter_keys(struct block *b, size_t key, size_t keys)
     if (SIDE_BY_SIDE) turn(b->w.kzt, CPU_KEY_BLOCK / 2, b->w.kz, b->wide, whole / 2, b->wide);
 }
 
-/* p and ds of LANES vectors from lane v on and one key, which those from `first` on see; s, dp: a tile's row. */
-INLINE void differentiate(const struct block *b, const float *s, const float *dp, size_t v, size_t first, __m512 *p,
+/* The vectors that see a key. */
+struct seers {
+    size_t first, last;
+};
+static struct seers seers_of(const struct block *b, size_t j)
+{
+    return (struct seers){first_to_see(b, j), last_vector(b, b->key + j)};
+}
+
+/* p and ds of LANES vectors from lane v on and one key; s, dp: a tile's row. */
+INLINE void differentiate(const struct block *b, const float *s, const float *dp, size_t v, struct seers by, __m512 *p,
                           __m512 *ds)
 {
-    __m512 factor = _mm512_set1_ps(b->a->scale * LOG2E);
-    *p = exp2_ps(_mm512_fmsub_ps(_mm512_loadu_ps(s + v), factor, _mm512_loadu_ps(b->w.lse + v)));
+    __m512 x = _mm512_loadu_ps(s + v), factor = _mm512_set1_ps(b->a->scale * LOG2E), slope;
+    float cap = b->a->softcap;
+    if (cap > 0) {
+        __m512 part = tanh_ps(_mm512_mul_ps(x, _mm512_set1_ps(b->a->scale / cap)));
+        slope = _mm512_fnmadd_ps(part, part, _mm512_set1_ps(1));
+        x = part;
+        factor = _mm512_set1_ps(cap * LOG2E);
+    }
+    *p = exp2_ps(_mm512_fmsub_ps(x, factor, _mm512_loadu_ps(b->w.lse + v)));
     *ds = _mm512_mul_ps(*p, _mm512_sub_ps(_mm512_loadu_ps(dp + v), _mm512_loadu_ps(b->w.d + v)));
-    if (first > v) {
-        __mmask16 seen = (__mmask16)(first - v < LANES ? 0xFFFFu << (first - v) : 0);
+    if (cap > 0) *ds = _mm512_mul_ps(*ds, slope);
+    if (by.first > v || by.last < v + LANES) {
+        __mmask16 seen = lanes_between(v, by.first, by.last);
         *p = _mm512_maskz_mov_ps(seen, *p);
         *ds = _mm512_maskz_mov_ps(seen, *ds);
     }
@@ -196,7 +220,7 @@ static void round_keys(const struct block *b, size_t tile, size_t j, size_t from
     const float *s = b->w.s + (j - tile) * b->lanes, *dp = b->w.dp + (j - tile) * b->lanes;
     pair *pt = (pair *)b->w.pt + j * b->lanes / 2, *dst = (pair *)b->w.dst + j * b->lanes / 2;
     pair *dsz = (pair *)b->w.dsz + j / 2 * b->lanes;
-    size_t one = first_to_see(b, j), two = first_to_see(b, j + 1);
+    struct seers one = seers_of(b, j), two = seers_of(b, j + 1);
     const __m512i order = _mm512_mullo_epi32(_mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15),
                                              _mm512_set1_epi32(0x00010001));
     const __m512i zipped = _mm512_or_si512(order, _mm512_set1_epi32(0x00100000)); /* words i and 16 + i */
@@ -326,8 +350,9 @@ static void back_both(const struct cpu_attention *a)
     size_t first_row = a->dq || b.first_key < a->position ? 0 : (b.first_key - a->position) / step * step;
     for (size_t t = first_row; t < a->rows; t += step) {
         enter_rows(&b, t, smaller(step, a->rows - t));
+        if (a->window && b.start + 1 >= a->key_end + a->window && !a->dq) break; /* beyond all windows */
         if (a->dq)
-            back_rows(&b, 0, SIZE_MAX);
+            back_rows(&b, first_seen(a, t) / CPU_KEY_BLOCK * CPU_KEY_BLOCK, SIZE_MAX);
         else
             back_rows(&b, b.first_key, a->key_end);
     }

@@ -65,6 +65,14 @@ static size_t seen_by(const struct block *b, size_t vector)
     return keys > b->key ? smaller(keys - b->key, CPU_KEY_BLOCK) : 0;
 }
 
+/* Of the block's keys, those before what the vector sees. */
+static size_t unseen_by(const struct block *b, size_t vector)
+{
+    size_t keys = ((const uint32_t *)b->w.sees)[vector], window = b->a->window;
+    size_t first = window && keys > window ? keys - window : 0;
+    return first > b->key ? smaller(first - b->key, CPU_KEY_BLOCK) : 0;
+}
+
 static void enter_rows(struct block *b, size_t row, size_t rows)
 {
     const struct cpu_attention *a = b->a;
@@ -130,18 +138,26 @@ static void raise_max(const struct block *b, size_t vector, __m512 top)
     _mm512_storeu_ps(total, _mm512_mul_ps(_mm512_loadu_ps(total), shrink));
 }
 
-/* The scores s (n · LANES) become p = exp(scale (s − max)), in bf16, 0 from `seen` on. n is known when compiling. The
+/* x = cap · tanh(x / cap), x = scale · s, of `width` scores, which keep their unit. */
+static void cap_scores(const struct cpu_attention *a, float *s, size_t width)
+{
+    __m512 in = _mm512_set1_ps(a->scale / a->softcap), out = _mm512_set1_ps(a->softcap / a->scale);
+    for (size_t j = 0; j < width; j += LANES)
+        _mm512_storeu_ps(s + j, _mm512_mul_ps(tanh_ps(_mm512_mul_ps(_mm512_loadu_ps(s + j), in)), out));
+}
+
+/* The scores s (n · LANES) become p = exp(scale (s − max)), in bf16, 0 before `unseen` and from `seen` on. n is known
+ * when compiling. The
  * total is that of the rounded p, so that what the rounding moves does not change their sum. */
-INLINE void soften(const struct block *b, size_t vector, const float *s, pair *p, size_t seen, size_t n)
+INLINE void soften(const struct block *b, size_t vector, const float *s, pair *p, size_t unseen, size_t seen, size_t n)
 {
     float *total = b->w.total + vector * LANES;
     __m512 x[CPU_KEY_BLOCK / LANES], top, sum;
 #pragma GCC unroll 4
     for (size_t j = 0; j < n; j++) {
         x[j] = _mm512_loadu_ps(s + j * LANES);
-        if (seen < (j + 1) * LANES)
-            x[j] =
-                _mm512_mask_mov_ps(_mm512_set1_ps(-INFINITY), vec_first(seen > j * LANES ? seen - j * LANES : 0), x[j]);
+        if (seen < (j + 1) * LANES || unseen > j * LANES)
+            x[j] = _mm512_mask_mov_ps(_mm512_set1_ps(-INFINITY), lanes_between(j * LANES, unseen, seen), x[j]);
         top = j ? _mm512_max_ps(top, x[j]) : x[j];
     }
     if (_mm512_cmp_ps_mask(top, _mm512_set1_ps(b->w.max[vector]), _CMP_GT_OQ)) raise_max(b, vector, top);
@@ -165,19 +181,20 @@ static void soften_tile(const struct block *b, size_t v, size_t n, size_t width)
     pair *p = (pair *)b->w.p;
     float *s = b->w.s;
     for (size_t i = 0; i < n; i++, v++, s += CPU_KEY_BLOCK, p += CPU_KEY_BLOCK / 2) {
-        size_t seen = seen_by(b, v);
-        if (!seen) /* the chunk begins beyond this row */
+        size_t seen = seen_by(b, v), unseen = unseen_by(b, v);
+        if (seen && b->a->softcap > 0) cap_scores(b->a, s, width);
+        if (seen <= unseen) /* the chunk begins beyond this row, or the block ends before its window */
             memset(p, 0, width * sizeof *p / 2);
-        else if (seen == CPU_KEY_BLOCK)
-            soften(b, v, s, p, CPU_KEY_BLOCK, 4);
+        else if (seen == CPU_KEY_BLOCK && !unseen)
+            soften(b, v, s, p, 0, CPU_KEY_BLOCK, 4);
         else if (width > 3 * LANES)
-            soften(b, v, s, p, seen, 4);
+            soften(b, v, s, p, unseen, seen, 4);
         else if (width > 2 * LANES)
-            soften(b, v, s, p, seen, 3);
+            soften(b, v, s, p, unseen, seen, 3);
         else if (width > LANES)
-            soften(b, v, s, p, seen, 2);
+            soften(b, v, s, p, unseen, seen, 2);
         else
-            soften(b, v, s, p, seen, 1);
+            soften(b, v, s, p, unseen, seen, 1);
     }
 }
 
@@ -213,7 +230,8 @@ static void attend_chunk(struct block *b, size_t begin)
     memset(w->total, 0, b->vectors * LANES * sizeof *w->total);
     for (size_t v = 0; v < b->vectors; v++) w->max[v] = -INFINITY;
 
-    for (size_t key = begin; key < begin + CPU_KEY_CHUNK && enter_keys(b, key); key += CPU_KEY_BLOCK)
+    size_t first = first_seen(b->a, b->row) / CPU_KEY_BLOCK * CPU_KEY_BLOCK, end = begin + CPU_KEY_CHUNK;
+    for (size_t key = first > begin ? first : begin; key < end && enter_keys(b, key); key += CPU_KEY_BLOCK)
         for (size_t v = 0; v < b->vectors; v += PRODUCT_ROWS) attend_tile(b, v, smaller(PRODUCT_ROWS, b->vectors - v));
     for (size_t v = 0; v < b->vectors; v++) {
         w->max[v] *= b->a->scale;
@@ -232,12 +250,13 @@ static void attend_rows(struct block *b)
 {
     struct scratch *w = &b->w;
     size_t keys = b->a->position + b->row + b->vectors / b->a->group;
-    for (size_t begin = 0; begin < keys; begin += CPU_KEY_CHUNK) {
+    size_t first = first_seen(b->a, b->row) / CPU_KEY_CHUNK * CPU_KEY_CHUNK;
+    for (size_t begin = first; begin < keys; begin += CPU_KEY_CHUNK) {
         attend_chunk(b, begin);
-        for (size_t v = 0; begin && v < b->vectors; v++)
+        for (size_t v = 0; begin > first && v < b->vectors; v++)
             merge_chunk(w->run + v * b->wide, w->run_max + v, w->run_total + v, w->sum + v * b->wide, w->max[v],
                         w->total[v], b->dim);
-        if (!begin) swap(&w->sum, &w->run), swap(&w->max, &w->run_max), swap(&w->total, &w->run_total);
+        if (begin == first) swap(&w->sum, &w->run), swap(&w->max, &w->run_max), swap(&w->total, &w->run_total);
     }
     for (size_t v = 0; v < b->vectors; v++)
         finish_vector(b->a, b->row * b->a->group + v, w->run + v * b->wide, w->run_max[v], w->run_total[v]);

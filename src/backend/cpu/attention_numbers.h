@@ -131,6 +131,13 @@ static inline const void *kv_at(const struct cpu_attention *a, const void *const
     return (const char *)pages[key / a->page_tokens] + key % a->page_tokens * a->kv_row;
 }
 
+/* The first key that the query at row t sees. */
+static inline size_t first_seen(const struct cpu_attention *a, size_t t)
+{
+    size_t keys = a->position + t + 1;
+    return a->window && keys > a->window ? keys - a->window : 0;
+}
+
 /* ---- chunks of keys: a vector's sum (head_dim) of exp(s − max) v, its max, its total of exp(s − max) ----------------
  */
 
@@ -138,6 +145,7 @@ static inline const void *kv_at(const struct cpu_attention *a, const void *const
 static __attribute__((noinline)) void merge_chunk(float *sum, float *max, float *total, const float *sum2, float max2,
                                                   float total2, size_t n)
 {
+    if (max2 == -INFINITY) return; /* nothing of the chunk is seen */
     float top = fmaxf(*max, max2), keep = expf(*max - top), add = expf(max2 - top);
     for (size_t i = 0; i < n; i++) sum[i] = sum[i] * keep + sum2[i] * add;
     *total = *total * keep + total2 * add;

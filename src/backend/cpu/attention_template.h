@@ -148,6 +148,27 @@ static size_t seen_by(const struct block *b, size_t vector)
     return keys > b->key ? smaller(keys - b->key, CPU_KEY_BLOCK) : 0;
 }
 
+/* Of the block's keys, those before what the vector sees. */
+static size_t unseen_by(const struct block *b, size_t vector)
+{
+    size_t first = first_seen(b->a, b->row + vector / b->a->group);
+    return first > b->key ? smaller(first - b->key, CPU_KEY_BLOCK) : 0;
+}
+
+/* The lanes j .. j + LANES of a block that lie in from .. to. */
+static inline vec_mask lanes_between(size_t j, size_t from, size_t to)
+{
+    vec_mask below = vec_first(to > j ? smaller(to - j, LANES) : 0);
+    return from > j ? vec_mask_without(below, vec_first(smaller(from - j, LANES))) : below;
+}
+
+/* Where blocks begin that the first of the queries sees a key of, from `begin` on. */
+static size_t first_block(const struct block *b, size_t begin)
+{
+    size_t first = first_seen(b->a, b->row) / CPU_KEY_BLOCK * CPU_KEY_BLOCK;
+    return first > begin ? first : begin;
+}
+
 /* Reads a float of every cache line once, in order. A transposition reads many rows at once, which the processor does
  * not foresee; this it does (measured from memory: 1.2 to 1.8 times as fast; prefetch instructions gained nothing). */
 static void stream(const float *x, size_t ldx, size_t rows, size_t dim)
@@ -259,18 +280,26 @@ static void mix(const struct block *b, const float *weights, const float *x, siz
 
 /* ---- forward ----------------------------------------------------------------------------------------------------- */
 
-/* s (width, a multiple of LANES) becomes p relative to the running maximum, 0 from `seen` on. */
-static void soften(const struct block *b, size_t vector, size_t seen, size_t width)
+/* x = cap · tanh(x / cap) */
+static void cap_scores(float *x, size_t width, float cap)
+{
+    for (size_t j = 0; j < width; j += LANES)
+        vec_store(x + j, vec_mul(vec_set(cap), vec_tanh(vec_mul(vec_load(x + j), vec_set(1 / cap)))));
+}
+
+/* s (width, a multiple of LANES) becomes p relative to the running maximum, 0 before `unseen` and from `seen` on. */
+static void soften(const struct block *b, size_t vector, size_t unseen, size_t seen, size_t width)
 {
     float *s = b->w.s + vector * CPU_KEY_BLOCK, *sum = b->w.sum + vector * b->a->head_dim, old = b->w.max[vector];
     vec top = vec_set(-INFINITY), total = vec_set(0);
-    if (!seen) { /* the chunk begins beyond this row */
+    if (seen <= unseen) { /* the chunk begins beyond this row, or the block ends before its window */
         memset(s, 0, width * sizeof *s);
         return;
     }
+    if (b->a->softcap > 0) cap_scores(s, width, b->a->softcap);
     for (size_t j = 0; j < width; j += LANES) {
         vec x = vec_load(s + j);
-        if (seen < j + LANES) x = vec_select(vec_first(seen > j ? seen - j : 0), x, vec_set(-INFINITY));
+        if (seen < j + LANES || unseen > j) x = vec_select(lanes_between(j, unseen, seen), x, vec_set(-INFINITY));
         vec_store(s + j, x);
         top = vec_max(top, x);
     }
@@ -296,13 +325,14 @@ static void attend_chunk(struct block *b, size_t begin)
     memset(b->w.sum, 0, b->vectors * a->head_dim * sizeof(float));
     for (size_t v = 0; v < b->vectors; v++) b->w.max[v] = -INFINITY, b->w.total[v] = 0;
 
-    for (size_t key = begin; key < begin + CPU_KEY_CHUNK && enter_keys(b, key, false); key += CPU_KEY_BLOCK)
+    size_t key = first_block(b, begin), end = begin + CPU_KEY_CHUNK;
+    for (; key < end && enter_keys(b, key, false); key += CPU_KEY_BLOCK)
         for (size_t v = 0, n; v < b->vectors; v += n) {
             n = smaller(TILE_ROWS, b->vectors - v);
             size_t seen = seen_by(b, v + n - 1);
             if (!seen) continue;
             scores(b, v, n, seen);
-            for (size_t i = v; i < v + n; i++) soften(b, i, seen_by(b, i), whole_vectors(seen));
+            for (size_t i = v; i < v + n; i++) soften(b, i, unseen_by(b, i), seen_by(b, i), whole_vectors(seen));
             mix(b, b->w.s, b->v, v, n, seen);
         }
 }
@@ -319,12 +349,13 @@ static void attend_rows(struct block *b)
     const struct cpu_attention *a = b->a;
     struct attention_scratch *w = &b->w;
     size_t dim = a->head_dim, keys = a->position + b->row + b->vectors / a->group;
-    for (size_t begin = 0; begin < keys; begin += CPU_KEY_CHUNK) {
+    size_t first = first_seen(a, b->row) / CPU_KEY_CHUNK * CPU_KEY_CHUNK;
+    for (size_t begin = first; begin < keys; begin += CPU_KEY_CHUNK) {
         attend_chunk(b, begin);
-        for (size_t v = 0; begin && v < b->vectors; v++)
+        for (size_t v = 0; begin > first && v < b->vectors; v++)
             merge_chunk(w->run + v * dim, w->run_max + v, w->run_total + v, w->sum + v * dim, w->max[v], w->total[v],
                         dim);
-        if (!begin) swap(&w->sum, &w->run), swap(&w->max, &w->run_max), swap(&w->total, &w->run_total);
+        if (begin == first) swap(&w->sum, &w->run), swap(&w->max, &w->run_max), swap(&w->total, &w->run_total);
     }
     for (size_t v = 0; v < b->vectors; v++)
         finish_vector(a, b->row * a->group + v, w->run + v * dim, w->run_max[v], w->run_total[v]);
@@ -359,15 +390,22 @@ static void forward(const struct cpu_attention *a)
 
 /* ---- backward ---------------------------------------------------------------------------------------------------- */
 
-/* s becomes p and dp becomes ds = p (dp − D), both 0 from `seen` on. */
-static void differentiate(const struct block *b, size_t vector, size_t seen, size_t width)
+/* s becomes p and dp becomes ds = p (dp − D), of soft-capped s times 1 − (s / cap)²; both 0 before `unseen` and from
+ * `seen` on. */
+static void differentiate(const struct block *b, size_t vector, size_t unseen, size_t seen, size_t width)
 {
     float *s = b->w.s + vector * CPU_KEY_BLOCK, *dp = b->w.dp + vector * CPU_KEY_BLOCK;
     vec lse = vec_set(b->w.max[vector]), d = vec_set(b->w.total[vector]);
+    float cap = b->a->softcap;
+    if (cap > 0) cap_scores(s, width, cap);
     for (size_t j = 0; j < width; j += LANES) {
-        vec p = vec_exp(vec_sub(vec_load(s + j), lse)), ds = vec_mul(p, vec_sub(vec_load(dp + j), d));
-        if (seen < j + LANES) {
-            vec_mask mask = vec_first(seen > j ? seen - j : 0);
+        vec x = vec_load(s + j), p = vec_exp(vec_sub(x, lse)), ds = vec_mul(p, vec_sub(vec_load(dp + j), d));
+        if (cap > 0) {
+            vec part = vec_mul(x, vec_set(1 / cap));
+            ds = vec_mul(ds, vec_fnma(part, part, vec_set(1)));
+        }
+        if (seen < j + LANES || unseen > j) {
+            vec_mask mask = lanes_between(j, unseen, seen);
             p = vec_select(mask, p, vec_set(0));
             ds = vec_select(mask, ds, vec_set(0));
         }
@@ -389,7 +427,7 @@ static void probabilities(const struct block *b, size_t v, size_t n, size_t seen
                          .ldb = CPU_KEY_BLOCK};
     scores(b, v, n, seen);
     product(o, n, width, dim, false);
-    for (size_t i = v; i < v + n; i++) differentiate(b, i, seen_by(b, i), width);
+    for (size_t i = v; i < v + n; i++) differentiate(b, i, unseen_by(b, i), seen_by(b, i), width);
 }
 
 static void back_q(const struct cpu_attention *a)
@@ -401,7 +439,7 @@ static void back_q(const struct cpu_attention *a)
         rows = smaller(step, a->rows - t);
         enter_rows(&b, t, rows, true);
         memset(b.w.sum, 0, rows * width * sizeof(float));
-        for (size_t key = 0; enter_keys(&b, key, true); key += CPU_KEY_BLOCK)
+        for (size_t key = first_block(&b, 0); enter_keys(&b, key, true); key += CPU_KEY_BLOCK)
             for (size_t v = 0, n; v < b.vectors; v += n) {
                 n = smaller(TILE_ROWS, b.vectors - v);
                 size_t seen = seen_by(&b, v + n - 1);
@@ -452,7 +490,9 @@ static void back_kv_block(struct block *b, size_t key, size_t first, size_t last
     enter_keys(b, key, true);
     size_t width = whole_vectors(b->keys);
 
+    size_t end = key + CPU_KEY_BLOCK - 1 + a->window; /* queries from here on see none of the block's keys */
     for (size_t t = key > a->position ? (key - a->position) / step * step : 0; t < a->rows; t += step) {
+        if (a->window && a->position + t >= end) break;
         enter_rows(b, t, smaller(step, a->rows - t), true);
         for (size_t v = 0, n; v < b->vectors; v += n) {
             n = smaller(TILE_ROWS, b->vectors - v);

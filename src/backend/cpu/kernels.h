@@ -53,10 +53,10 @@ static inline size_t cpu_several_bytes(size_t cols)
 }
 
 /* One attention problem: `group` query heads that share a KV head, `rows` consecutive queries of one sequence.
- * Query i stands at position position + i and sees keys 0 .. position + i. Keys are taken in blocks of
- * CPU_KEY_BLOCK from key 0, with a running maximum and sum (Milakov & Gimelshein 2018; Dao et al. 2022); each
- * CPU_KEY_CHUNK of keys begins anew, and the chunks' sums are merged in order. So a row's result depends neither on how
- * many rows are computed together nor on whether its chunks were tasks of their own. */
+ * Query i stands at position position + i and sees keys 0 .. position + i, or the last `window` of these. Keys are
+ * taken in blocks of CPU_KEY_BLOCK from key 0, with a running maximum and sum (Milakov & Gimelshein 2018; Dao et al.
+ * 2022); each CPU_KEY_CHUNK of keys begins anew, and the chunks' sums are merged in order. So a row's result depends
+ * neither on how many rows are computed together nor on whether its chunks were tasks of their own. */
 enum { CPU_KEY_BLOCK = 64, CPU_KEY_CHUNK = 1024 };
 struct cpu_attention {
     const void *q; /* (rows, group, head_dim): row stride ldq, heads head_dim apart */
@@ -69,7 +69,9 @@ struct cpu_attention {
     enum kv_type kv;
     size_t page_tokens, kv_row; /* bytes from token to token */
     size_t rows, group, head_dim, position;
+    size_t window; /* query i sees the last `window` of its keys alone; 0: all */
     float scale;
+    float softcap;  /* s = softcap · tanh(scale · q·k / softcap); 0: scale · q·k */
     float *scratch; /* that many floats as the kernels' function says */
     float *parts; /* NULL, or the results of chunks of keys: (rows, group, head_dim + 2): Σ exp(s − max) v, max, Σ exp(s
                      − max). forward then writes the first in place of out and lse, for the chunk at key_begin */

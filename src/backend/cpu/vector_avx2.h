@@ -33,6 +33,10 @@ static inline vec_mask vec_first(size_t n) /* the first n <= LANES lanes */
 {
     return _mm256_cmpgt_epi32(_mm256_set1_epi32((int)n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
 }
+static inline vec_mask vec_mask_without(vec_mask m, vec_mask out)
+{
+    return _mm256_andnot_si256(out, m);
+}
 static inline vec vec_load_mask(const float *p, vec_mask m)
 {
     return _mm256_maskload_ps(p, m);

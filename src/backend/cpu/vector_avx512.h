@@ -33,6 +33,10 @@ static inline vec_mask vec_first(size_t n)
 {
     return (vec_mask)((1u << n) - 1);
 } /* the first n <= LANES lanes */
+static inline vec_mask vec_mask_without(vec_mask m, vec_mask out)
+{
+    return (vec_mask)(m & ~out);
+}
 static inline vec vec_load_mask(const float *p, vec_mask m)
 {
     return _mm512_maskz_loadu_ps(m, p);

@@ -1,0 +1,73 @@
+/* internlm.c — InternLM 2 (Cai et al. 2024): Llama's shape with q, k and v fused group by group. InternLM 3 (2025):
+ * Llama's names; a GGUF of it says that it is a Llama. Both scale their rotary base with the length. */
+#include "model/config_json.h"
+
+static void internlm2_fixed(struct model_config *c)
+{
+    c->norm_eps = 1e-5;
+    c->fused_qkv = FUSED_GROUPS;
+}
+
+static lorac_status internlm2_from_json(const json_t *config, const char *file, struct model_config *c,
+                                        lorac_error *err)
+{
+    (void)config;
+    (void)file;
+    (void)err;
+    c->o_bias = c->qkv_bias;
+    return LORAC_OK;
+}
+
+static lorac_status internlm2_from_gguf(const struct gguf *g, struct model_config *c, lorac_error *err)
+{
+    (void)g;
+    (void)err;
+    c->rope[ROPE_FULL].interleaved = c->rows_permuted = true;
+    return LORAC_OK;
+}
+
+static void internlm3_fixed(struct model_config *c)
+{
+    c->norm_eps = 1e-5;
+    c->context = 32768;
+    c->head_dim = 128;
+}
+
+static lorac_status internlm3_from_json(const json_t *config, const char *file, struct model_config *c,
+                                        lorac_error *err)
+{
+    (void)config;
+    (void)file;
+    (void)err;
+    c->o_bias = c->mlp_bias;
+    return LORAC_OK;
+}
+
+static const struct config_key internlm2_keys[] = {
+    KEY("rms_norm_eps", FLOAT, norm_eps),
+    KEY("bias", BOOL, qkv_bias),
+    {"attn_implementation", KEY_KNOWN, 0},
+    {NULL, KEY_KNOWN, 0},
+};
+static const struct config_key internlm3_keys[] = {
+    KEY("rms_norm_eps", FLOAT, norm_eps), KEY("qkv_bias", BOOL, qkv_bias), KEY("attention_bias", BOOL, qkv_bias),
+    KEY("bias", BOOL, mlp_bias),          KEY("mlp_bias", BOOL, mlp_bias), {NULL, KEY_KNOWN, 0},
+};
+static const struct weight_name internlm2_parts[PARTS] = {
+    [PART_EMBEDDING] = {"model.tok_embeddings", NULL},
+    [PART_HEAD] = {"output", NULL},
+    [PART_ATTENTION_NORM] = {"model.layers.%zu.attention_norm", NULL},
+    [PART_MLP_NORM] = {"model.layers.%zu.ffn_norm", NULL},
+    [PART_QKV] = {"model.layers.%zu.attention.wqkv", NULL},
+    [PART_O] = {"model.layers.%zu.attention.wo", NULL},
+    [PART_GATE] = {"model.layers.%zu.feed_forward.w1", NULL},
+    [PART_UP] = {"model.layers.%zu.feed_forward.w3", NULL},
+    [PART_DOWN] = {"model.layers.%zu.feed_forward.w2", NULL},
+};
+static const char *const internlm2_names[] = {"internlm2", NULL}, *const internlm3_types[] = {"internlm3", NULL},
+                         *const none[] = {NULL};
+
+const struct family family_internlm2 = {"internlm2",    internlm2_names, internlm2_names,     internlm2_fixed,
+                                        internlm2_keys, internlm2_parts, internlm2_from_json, internlm2_from_gguf};
+const struct family family_internlm3 = {"internlm3", internlm3_types,     none, internlm3_fixed, internlm3_keys,
+                                        NULL,        internlm3_from_json, NULL};
