@@ -133,7 +133,7 @@ static void forget_short_angles(struct lorac_session *s)
 {
     const struct rope_config *r = &s->model->config.rope[ROPE_FULL];
     bool beyond = r->scaling == ROPE_LONG && (double)s->count > r->original_context;
-    if (beyond && (double)s->cache.tokens <= r->original_context) s->cache.tokens = 0;
+    if (beyond && (double)s->cache.tokens <= r->original_context) cache_truncate(&s->cache, 0);
 }
 
 /* Terms need room for (rows, rank); a set of a higher rank than any before makes the stack grow once. */

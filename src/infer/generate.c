@@ -143,7 +143,7 @@ static lorac_status loop(struct generating *g, lorac_generate_result *result, lo
     double start = os_seconds();
     result->prompt_tokens = g->session->count;
     if (g->session->cache.tokens == g->session->count) /* computed already: its last token once more */
-        g->session->cache.tokens--;
+        cache_truncate(&g->session->cache, g->session->count - 1);
     TRY(lorac_sessions_forward(&g->session, 1, err));
     double decode = os_seconds();
     result->prefill_seconds = decode - start;

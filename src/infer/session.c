@@ -73,7 +73,8 @@ static lorac_status reserve(struct lorac_session *s, lorac_error *err)
     s->picks_host = mem_array(memory, rows, sizeof *s->picks_host);
     if (!s->tokens || !s->logits || !s->picks_host)
         return fail_memory(err, "a session", s->options.max_tokens * sizeof *s->tokens);
-    struct kv_shape shape = {kv_type(s), m->config.layers, m->config.kv_heads, m->config.head_dim};
+    struct kv_shape shape = {
+        .type = kv_type(s), .layers = m->config.layers, .kv_heads = m->config.kv_heads, .head_dim = m->config.head_dim};
     TRY(cache_create(b, memory, shape, s->options.max_tokens, &s->cache, err));
     TRY(batch_create(m, b, rows, SESSION_BATCH, &s->batch, err));
     TRY(b->kernels->buffer_create(b, rows * sizeof(int32_t), &s->picks, err));
@@ -120,7 +121,8 @@ void lorac_session_set_adapters(lorac_session *s, lorac_adapter_set *set)
     if (set) lorac_adapter_set_retain(set);
     lorac_adapter_set_release(s->set);
     s->set = set;
-    s->cache.tokens = s->logit_rows = 0;
+    cache_truncate(&s->cache, 0);
+    s->logit_rows = 0;
 }
 
 lorac_status lorac_session_append(lorac_session *s, const int32_t *ids, size_t count, lorac_error *err)
@@ -142,7 +144,7 @@ lorac_status lorac_session_truncate(lorac_session *s, size_t tokens, lorac_error
     if (tokens > s->count)
         return fail(err, LORAC_INVALID_ARGUMENT, NULL, "the session holds %zu tokens, not %zu", s->count, tokens);
     s->count = tokens;
-    s->cache.tokens = smaller(s->cache.tokens, tokens);
+    cache_truncate(&s->cache, tokens);
     s->logit_rows = 0;
     return LORAC_OK;
 }

@@ -30,7 +30,7 @@ static void fill_cache(lorac_runtime *r, struct place place, uint64_t seed, stru
 {
     struct stream s = {.backend = r->backend};
     size_t tokens = place.position + place.rows;
-    struct kv_shape shape = {place.type, 2, KV_HEADS, DIM};
+    struct kv_shape shape = {.type = place.type, .layers = 2, .kv_heads = KV_HEADS, .head_dim = DIM};
     struct buffer *k = filled(r, tokens * KV_WIDTH, seed), *v = filled(r, tokens * KV_WIDTH, seed + 1);
     OK(cache_create(r->backend, &r->memory, shape, tokens, c, err));
     OK(cache_reserve(c, tokens, err));
@@ -167,7 +167,7 @@ static void cache_is_small(void **state)
     for (enum kv_type type = KV_F32; type <= KV_Q8; type++) {
         static const double bytes[] = {4, 2, 1.0625};
         struct kv_cache c;
-        struct kv_shape shape = {type, 4, 8, 128};
+        struct kv_shape shape = {.type = type, .layers = 4, .kv_heads = 8, .head_dim = 128};
         OK(cache_create(r->backend, &r->memory, shape, CACHE_PAGE, &c, err));
         size_t before = r->memory.used;
         OK(cache_reserve(&c, CACHE_PAGE, err));
@@ -179,9 +179,106 @@ static void cache_is_small(void **state)
     runtime_end(r);
 }
 
+/* ---- layers with windows ------------------------------------------------------------------------------------------
+ */
+
+enum { WINDOW = 512, MOST = 300, CONTEXT = 8192, LAYERS = 6 };
+static const size_t windows[LAYERS] = {WINDOW, WINDOW, 0, WINDOW, 7, WINDOW};
+
+static void open_windows(lorac_runtime *r, const size_t *of, struct kv_cache *c)
+{
+    struct kv_shape shape = {KV_F32, LAYERS, KV_HEADS, DIM, of, MOST};
+    OK(cache_create(r->backend, &r->memory, shape, CONTEXT, c, err));
+}
+
+/* Tokens position .. position + rows of all layers: other numbers in each layer and each time. */
+static void compute(lorac_runtime *r, struct kv_cache *c, size_t position, size_t rows, uint64_t seed)
+{
+    struct stream s = {.backend = r->backend};
+    OK(cache_reserve(c, position + rows, err));
+    for (size_t l = 0; l < LAYERS; l++) {
+        struct buffer *x = filled(r, 2 * rows * KV_WIDTH, seed * CONTEXT + position * LAYERS + l);
+        cache_append(c, &s, l, position, (struct buf){x, 0}, buf_at((struct buf){x, 0}, rows * KV_WIDTH), NUMBER_F32,
+                     rows);
+        r->backend->kernels->buffer_free(r->backend, x);
+    }
+    c->tokens = position + rows;
+}
+
+static const uint8_t *stored_at(const struct kv_view *view, const struct buf *pages, size_t token)
+{
+    const struct buf *page = &pages[token / view->page_tokens];
+    return (const uint8_t *)page->buffer->host + page->offset + view->offset +
+           token % view->page_tokens * view->row_bytes;
+}
+
+/* Whatever the queries first .. c->tokens see is the same in both caches. */
+static void assert_same_windows(const struct kv_cache *c, const struct kv_cache *whole, size_t first)
+{
+    for (size_t l = 0; l < LAYERS; l++) {
+        struct kv_view x = cache_view(c, l), y = cache_view(whole, l);
+        for (size_t t = windows[l] && first + 1 > windows[l] ? first + 1 - windows[l] : 0; t < c->tokens; t++)
+            for (size_t h = 0; h < KV_HEADS; h++) {
+                assert_memory_equal(stored_at(&x, x.k, t) + h * x.head_bytes, stored_at(&y, y.k, t) + h * y.head_bytes,
+                                    x.row_bytes);
+                assert_memory_equal(stored_at(&x, x.v, t) + h * x.head_bytes, stored_at(&y, y.v, t) + h * y.head_bytes,
+                                    x.row_bytes);
+            }
+    }
+}
+
+/* Passes of every length, then back a little and a lot, again and again. */
+static void windows_hold_what_queries_see(void **state)
+{
+    lorac_runtime *r = runtime_of(NULL, 1);
+    struct kv_cache c, whole;
+    size_t anew = 0, kept = 0;
+    open_windows(r, windows, &c);
+    open_windows(r, NULL, &whole);
+    for (uint64_t i = 0; i < 60; i++) {
+        size_t position = c.tokens, rows = i % 5 == 4 ? MOST : 1 + i * 37 % MOST;
+        compute(r, &c, position, rows, i);
+        compute(r, &whole, position, rows, i);
+        assert_same_windows(&c, &whole, position);
+        if (i % 4 != 3) continue;
+        size_t back = i * i * 7 % 1500 < c.tokens ? i * i * 7 % 1500 : c.tokens, to = c.tokens - back;
+        cache_truncate(&c, to);
+        cache_truncate(&whole, to);
+        assert_true(whole.tokens == to && (c.tokens == to || !c.tokens));
+        assert_true(c.tokens == to || back > 1); /* the last token can always be computed once more */
+        *(c.tokens ? &kept : &anew) += 1;
+        whole.tokens = c.tokens;
+    }
+    print_message("%zu times what was left was held, %zu times it was not\n", kept, anew);
+    assert_true(kept > 2 && anew > 2);
+    cache_free(&c), cache_free(&whole);
+    runtime_end(r);
+}
+
+/* A window of 512 in five layers of six: at 8192 tokens they hold 4 pages (window and pass) instead of 32. */
+static void windows_are_small(void **state)
+{
+    lorac_runtime *r = runtime_of(NULL, 1);
+    size_t bytes[2], page = CACHE_PAGE * 2 * KV_WIDTH * sizeof(float);
+    for (int i = 0; i < 2; i++) {
+        struct kv_cache c;
+        open_windows(r, i ? windows : NULL, &c);
+        size_t before = r->memory.used;
+        OK(cache_reserve(&c, CONTEXT, err));
+        bytes[i] = r->memory.used - before;
+        cache_free(&c);
+    }
+    print_message("a cache of %d tokens: %zu bytes, with windows %zu\n", CONTEXT, bytes[0], bytes[1]);
+    assert_true(bytes[0] >= 6 * 32 * page && bytes[1] >= (32 + 5 * 4) * page);
+    assert_true(bytes[1] < (32 + 5 * 4) * page * 101 / 100);
+    runtime_end(r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(chunks_change_no_bit),
-                                       cmocka_unit_test(tasks_change_no_gradient), cmocka_unit_test(cache_is_small)};
+                                       cmocka_unit_test(tasks_change_no_gradient), cmocka_unit_test(cache_is_small),
+                                       cmocka_unit_test(windows_hold_what_queries_see),
+                                       cmocka_unit_test(windows_are_small)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
