@@ -73,8 +73,14 @@ static lorac_status reserve(struct lorac_session *s, lorac_error *err)
     s->picks_host = mem_array(memory, rows, sizeof *s->picks_host);
     if (!s->tokens || !s->logits || !s->picks_host)
         return fail_memory(err, "a session", s->options.max_tokens * sizeof *s->tokens);
-    struct kv_shape shape = {
-        .type = kv_type(s), .layers = m->config.layers, .kv_heads = m->config.kv_heads, .head_dim = m->config.head_dim};
+    size_t windows[MAX_LAYERS];
+    for (size_t i = 0; i < m->config.layers; i++) windows[i] = config_attention(&m->config, i).window;
+    struct kv_shape shape = {.type = kv_type(s),
+                             .layers = m->config.layers,
+                             .kv_heads = m->config.kv_heads,
+                             .head_dim = m->config.head_dim,
+                             .windows = windows,
+                             .rows = s->options.prefill_tokens};
     TRY(cache_create(b, memory, shape, s->options.max_tokens, &s->cache, err));
     TRY(batch_create(m, b, rows, SESSION_BATCH, &s->batch, err));
     TRY(b->kernels->buffer_create(b, rows * sizeof(int32_t), &s->picks, err));
