@@ -26,6 +26,7 @@ struct split_step {
     bool prefix_space;          /* a piece that does not begin with a space gets one */
     bool spell;                 /* the piece's bytes become characters of the byte alphabet */
     struct metaspace metaspace; /* in place of all above */
+    bool scripts;               /* in place of all above: cut where the script changes */
 };
 
 struct pretokenizer {

@@ -156,6 +156,11 @@ static lorac_status read_metaspace(const struct reader_state *r, const json_t *p
     return add_step(r, NULL, 0, false, step);
 }
 
+static lorac_status read_scripts(const struct reader_state *r, const json_t *part)
+{
+    return add_step(r, NULL, 0, false, (struct split_step){.scripts = true});
+}
+
 /* White space goes, a punctuation mark is a word. */
 static lorac_status read_bert(const struct reader_state *r, const json_t *part)
 {
@@ -176,6 +181,7 @@ static const struct {
              {"CharDelimiterSplit", read_delimiter},
              {"FixedLength", read_fixed_length},
              {"Metaspace", read_metaspace},
+             {"UnicodeScripts", read_scripts},
              {"BertPreTokenizer", read_bert}};
 
 lorac_status pretokenizer_read(struct pretokenizer *p, const json_t *part, const char *file, lorac_error *err)
