@@ -43,6 +43,8 @@ static const struct {
     {"gguf_gemma2", "tokenizer.gguf"},
     {"gguf_t5", "tokenizer.gguf"},
     {"gguf_bert", "tokenizer.gguf"},
+    {"gguf_whitespace", "tokenizer.gguf"},
+    {"gguf_sarvam", "tokenizer.gguf"},
 };
 enum { TOKENIZERS = sizeof tokenizers / sizeof *tokenizers };
 
