@@ -5,7 +5,7 @@
 usage: golden_tokenizer_models.py      needs tokenizers, transformers, sentencepiece, gguf
 NAME/tokenizer.json, tokenizer.model, tekken.json or tokenizer.gguf; beside it NAME/expected.jsonl as golden_tokenizer.py
 writes it. normalizers.jsonl: {"normalizer","text","normalized"} a line; scores.jsonl: {"digits","value"}."""
-import base64, hashlib, json, os, random, sys, tempfile
+import base64, hashlib, json, os, random, shutil, sys, tempfile
 import sentencepiece, tokenizers, transformers
 from gguf import GGUFWriter
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers as pre, processors, trainers
@@ -81,11 +81,38 @@ def model(name, cls, config, **options):
     return t.backend_tokenizer
 
 
+def words_model(name):
+    """A model of words: transformers has none, the reference is the sentencepiece library; it knows no token written in the text."""
+    sentencepiece_model(name, model_type="word", vocab_size=60, rules=True)
+    m = sentencepiece.SentencePieceProcessor(model_file=os.path.join(folder(name), "tokenizer.model"))
+    t = Tokenizer(models.WordLevel({m.id_to_piece(i): i for i in range(len(m))}, unk_token="<unk>"))
+    t.decoder = decoders.Sequence([decoders.Replace("▁", " "), decoders.Fuse(), decoders.Strip(" ", 1, 0)])
+    t.add_special_tokens(["<unk>", "<s>", "</s>"])
+    with open(os.path.join(folder(name), "expected.jsonl"), "w") as f:
+        f.write(json.dumps({"versions": VERSIONS}) + "\n")
+        for text in TEXTS * 2:
+            if "<" in text: text = text.replace("<", "")
+            ids = m.encode(text)
+            f.write(json.dumps({"text": text, "tokens": ids, "special": ids, "decoded": t.decode(ids, skip_special_tokens=False), "skipped": t.decode(ids)}) + "\n")
+
+
 def proto(name):
     from transformers.convert_slow_tokenizer import import_protobuf
     m = import_protobuf().ModelProto()
     with open(os.path.join(folder(name), "tokenizer.model"), "rb") as f: m.ParseFromString(f.read())
     return m
+
+
+def configured(name, source, cls):
+    """A tokenizer.model beside a tokenizer_config.json whose added_tokens_decoder has more than the pieces."""
+    shutil.copy(os.path.join(OUT, source, "tokenizer.model"), folder(name))
+    count, pieces = len(proto(name).pieces), [p.piece for p in proto(name).pieces]
+    token = lambda content, **flags: {"content": content, "lstrip": False, "rstrip": False, "normalized": False, "single_word": False, "special": True, **flags}
+    added = {0: token("<unk>"), 1: token("<s>", normalized=True), 2: token("</s>", rstrip=True), count - 1: token(pieces[-1], special=False), count + 1: token("one", single_word=True, special=False),
+             count: token("<tool>", lstrip=True, rstrip=True), count + 7: token("the q", special=False, normalized=True), count + 30: token("[PAD]", special=False)}
+    config = {"tokenizer_class": cls.__name__, "added_tokens_decoder": {str(i): t for i, t in added.items()}, "pad_token": "[PAD]"}
+    with open(os.path.join(folder(name), "tokenizer_config.json"), "w") as f: json.dump(config, f)
+    write_expected(name, cls.from_pretrained(folder(name)).backend_tokenizer)
 
 
 # ---- GGUF, tekken --------------------------------------------------------------------------
@@ -255,6 +282,9 @@ def main():
     model("plain", TokenizersBackend, {"legacy": False}, model_type="bpe", add_dummy_prefix=False, vocab_size=300)
     model("unigram", TokenizersBackend, None, model_type="unigram", hard_vocab_limit=False, rules=True, vocab_size=300)
     model("t5", transformers.T5Tokenizer, {"tokenizer_class": "T5Tokenizer"}, model_type="unigram", hard_vocab_limit=False, rules=True, vocab_size=300, pad_id=0, eos_id=1, unk_id=2, bos_id=-1)
+    model("characters", TokenizersBackend, None, model_type="char", user_defined_symbols=user, rules=True, vocab_size=120)
+    words_model("words")
+    configured("configured_llama", "llama", transformers.LlamaTokenizer), configured("configured_general", "general", TokenizersBackend)
     mark, bytes_ = "▁", [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse()]
     llama(bpe, "llama2", normalizers.Sequence([normalizers.Prepend(mark), normalizers.Replace(" ", mark)]), None, decoders.Sequence([*bytes_, decoders.Strip(" ", 1, 0)]), processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 1)]))
     llama(bpe, "gemma", normalizers.Replace(" ", mark), None, decoders.Sequence(bytes_))
