@@ -239,6 +239,14 @@ def byte_spelled(name):
     write_json(name, t)
 
 
+def spelled(name, model, trainer=None):
+    """ByteLevel before a model that knows no bytes but sees their spelling, as CLIP's has."""
+    t = Tokenizer(model)
+    t.pre_tokenizer, t.decoder = pre.Sequence([pre.Split(Regex(r"\s+|\d"), "isolated"), pre.ByteLevel(add_prefix_space=True)]), decoders.ByteLevel()
+    t.train_from_iterator(CORPUS, trainer)
+    write_json(name, t)
+
+
 # ---- normalisers ----------------------------------------------------------------------------
 
 def normalizer_samples():
@@ -292,6 +300,8 @@ def main():
     unigram("unigram_json", "unigram"), ties("ties")
     bert = word_pieces("wordpiece")
     suffixed("suffix"), prefixed("prefix"), words("wordlevel"), byte_spelled("byte_spelled")
+    spelled("spelled_suffix", models.BPE(unk_token="<unk>", end_of_word_suffix="</w>"), trainers.BpeTrainer(vocab_size=600, special_tokens=["<unk>"], end_of_word_suffix="</w>", initial_alphabet=pre.ByteLevel.alphabet(), show_progress=False))
+    spelled("spelled_unigram", models.Unigram(), trainers.UnigramTrainer(vocab_size=300, special_tokens=["<unk>"], unk_token="<unk>", initial_alphabet=pre.ByteLevel.alphabet(), show_progress=False))
     tekken("tekken", 300)
     p = proto("llama").pieces
     ids = {"bos": 1, "eos": 2, "unk": 0}

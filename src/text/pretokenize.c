@@ -39,6 +39,13 @@ lorac_status pretokenizer_add(struct pretokenizer *p, const char *pattern, size_
     return added ? LORAC_OK : fail_memory(err, "the pre-tokenizer", sizeof step);
 }
 
+lorac_status pretokenizer_stay_spelled(struct pretokenizer *p, const char *file, lorac_error *err)
+{
+    if (p->byte_level) TRY(pretokenizer_add(p, NULL, 0, false, (struct split_step){.spell = true}, file, err));
+    p->byte_level = p->spelled = false;
+    return LORAC_OK;
+}
+
 /* ---- cutting ----------------------------------------------------------------------------- */
 
 struct run {

@@ -29,10 +29,8 @@ static lorac_status add_step(const struct reader_state *r, const char *pattern, 
                              struct split_step step)
 {
     if (r->out->byte_level) {
-        struct split_step spell = {.spell = true};
-        TRY(pretokenizer_add(r->out, NULL, 0, false, spell, r->file, r->err));
+        TRY(pretokenizer_stay_spelled(r->out, r->file, r->err));
         r->out->spelled = true;
-        r->out->byte_level = false;
     }
     return pretokenizer_add(r->out, pattern, length, literal, step, r->file, r->err);
 }

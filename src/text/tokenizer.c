@@ -79,22 +79,25 @@ static char *folder_of(struct memory *m, const char *path)
     return !slash ? mem_text(m, ".", 1) : mem_text(m, path, slash == path ? 1 : (size_t)(slash - path));
 }
 
-/* The first kind whose file the folder has, and its path; NULL: none, or no memory. */
-static const struct file_kind *kind_in(struct memory *m, const char *folder, char **path)
+/* The first kind whose file the folder has, and the file's path; *kind NULL: none. */
+static lorac_status kind_in(struct memory *m, const char *folder, const struct file_kind **kind, char **path,
+                            lorac_error *err)
 {
+    *kind = NULL;
     for (size_t i = 0; i < FILE_KINDS; i++) {
         *path = os_join(m, folder, file_kinds[i].name);
-        if (*path && os_is_file(*path)) return &file_kinds[i];
+        if (!*path) return fail_memory(err, "a path", strlen(folder));
+        if (os_is_file(*path)) return *kind = &file_kinds[i], LORAC_OK;
         mem_free(m, *path);
     }
-    return NULL;
+    return LORAC_OK;
 }
 
 /* t->path becomes the file's in the folder. */
 static lorac_status find_file(struct lorac_tokenizer *t, const struct file_kind **kind, lorac_error *err)
 {
     char *path;
-    *kind = kind_in(t->memory, t->path, &path);
+    TRY(kind_in(t->memory, t->path, kind, &path, err));
     if (!*kind)
         return fail(err, LORAC_NOT_FOUND, t->path,
                     "there is no tokenizer.json, tekken.json or tokenizer.model in this folder");
@@ -117,11 +120,12 @@ static const struct file_kind *kind_of(const char *path)
 
 bool tokenizer_is_at(struct memory *m, const char *path)
 {
-    char *file = NULL;
+    const struct file_kind *kind;
+    char *file;
     if (!os_is_folder(path)) return kind_of(path);
-    bool found = kind_in(m, path, &file);
-    if (found) mem_free(m, file);
-    return found;
+    if (kind_in(m, path, &kind, &file, NULL) != LORAC_OK || !kind) return false;
+    mem_free(m, file);
+    return true;
 }
 
 static lorac_status read_file(struct lorac_tokenizer *t, bool map, const struct file_kind *kind, const char *folder,

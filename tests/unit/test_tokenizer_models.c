@@ -39,6 +39,8 @@ static const struct {
     {"prefix", NULL},
     {"wordlevel", NULL},
     {"byte_spelled", NULL},
+    {"spelled_suffix", NULL},
+    {"spelled_unigram", NULL},
     {"tekken", NULL},
     {"tekken", "tekken.json"},
     {"general", "tokenizer.model"},
