@@ -69,6 +69,7 @@ static void print_object(json_t *object, int depth);
 
 static void print_value(const char *key, json_t *value, int depth)
 {
+    enum { LISTED = 16 };
     size_t i;
     json_t *item;
     print_key(key, depth);
@@ -79,10 +80,11 @@ static void print_value(const char *key, json_t *value, int depth)
         putchar('\n');
         json_array_foreach(value, i, item)
         {
-            char *line = json_line(item);
-            printf("%*s%s\n", 2 * depth + 2, "", line ? line : "");
+            char *line = i < LISTED ? json_line(item) : NULL;
+            if (line) printf("%*s%s\n", 2 * depth + 2, "", line);
             free(line);
         }
+        if (i > LISTED) printf("%*s… (%zu in all)\n", 2 * depth + 2, "", i);
     } else
         print_scalar(key, value);
 }

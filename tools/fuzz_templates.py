@@ -89,7 +89,7 @@ class Fuzz:
         if k < 14:
             return f"({self.any(d-1)}) | " + self.pick("string", "upper", "lower", "title", "capitalize", "trim", f"trim({self.literal_str()})", f"replace({self.literal_str()}, {self.literal_str()})", "tojson", f"tojson(indent={self.pick(0, 2, 'none')})",
                 "tojson(ensure_ascii=true)", "tojson(separators=(',', ':'))", "tojson(sort_keys=true)", "escape", "e", "safe", "safe | string", "indent", f"indent({self.pick(2, 0)}, {self.pick('true', 'false')}, blank={self.pick('true', 'false')})", "default('z')",
-                "default('z', true)", "d(" + self.literal_str() + ", boolean=true)", "wordcount | string", "forceescape", "join", f"join({self.literal_str()})", "first", "last", "center", f"center({self.pick(5, 12)})",
+                "default('z', true)", "d(" + self.literal_str() + ", boolean=true)", "wordcount | string", "forceescape", "join", f"join({self.literal_str()})", "first", "last", "center", f"center({self.pick(5, 12)})", "filesizeformat", "filesizeformat(true)", "xmlattr", "nonsense" if self.chance(0.2) else "string",
                 f"truncate({self.pick(4, 8, 20)})", f"truncate({self.pick(4, 8)}, true)", "urlencode", "reverse | join('.')", "list | join(',')")
         if k == 14: return f"({e(d-1)} if {self.bool(d-1)} else {e(d-1)})"
         if k == 15:
@@ -122,11 +122,11 @@ class Fuzz:
     def bool(self, d):
         if d <= 0: return self.pick("b", "true", "false", "True", "False", "n is none", "x is defined", "not b", "loop.first" if self.loops else "b", "loop.last" if self.loops else "true")
         test = lambda: self.pick("defined", "undefined", "none", "boolean", "true", "false", "integer", "float", "number", "string", "mapping", "iterable", "sequence", "callable", "odd", "even", "divisibleby 3", "divisibleby(2)", "lower", "upper",
-                                 f"eq({self.any(0)})", f"equalto {self.pick('1', 's', chr(39) + 'a' + chr(39))}", f"in {self.pick('l', '[1, 2]', 'd', 's')}", f"sameas {self.pick('none', 'true', 'l', 'd', '1')}", f"gt {self.pick('1', '2')}", "escaped", "filter", "test", f"ne(2)", "lt(3)", "ge(1.0)", "le(i)")
+                                 f"eq({self.any(0)})", f"equalto {self.pick('1', 's', chr(39) + 'a' + chr(39))}", f"in {self.pick('l', '[1, 2]', 'd', 's')}", f"sameas {self.pick('none', 'true', 'l', 'd', '1')}", f"gt {self.pick('1', '2')}", "escaped", "filter", "test", f"ne(2)", "lt(3)", "ge(1.0)", "le(i)", "nonsense" if self.chance(0.2) else "defined")
         return self.pick(lambda: f"{self.any(d-1)} {self.pick('==', '!=')} {self.any(d-1)}", lambda: f"{self.int(d-1)} {self.pick('<', '<=', '>', '>=')} {self.pick(self.int, self.float)(d-1)}", lambda: f"{self.str(d-1)} {self.pick('<', '<=', '>', '>=')} {self.str(d-1)}",
             lambda: f"({self.any(d-1)}) is {self.pick('', 'not ')}{test()}", lambda: f"({self.any(d-1)}) is {self.pick('', 'not ')}{test()}", lambda: f"{self.any(d-1)} {self.pick('in', 'not in')} {self.pick(self.list, self.str, self.dict)(d-1)}", lambda: f"({self.bool(d-1)} {self.pick('and', 'or')} {self.any(d-1)})",
             lambda: f"not {self.any(d-1)}", lambda: f"{self.int(d-1)} < {self.int(d-1)} < {self.int(d-1)}", lambda: f"({self.str(d-1)}).{self.pick('startswith', 'endswith')}({self.pick(self.literal_str(), '(' + self.literal_str() + ', ' + self.literal_str() + ')')})",
-            lambda: f"({self.str(d-1)}).{self.pick('isdigit', 'isalpha', 'isalnum', 'isspace', 'isupper', 'islower', 'istitle', 'isdecimal', 'isascii', 'isprintable')}()")()
+            lambda: f"({self.str(d-1)}).{self.pick('isdigit', 'isalpha', 'isalnum', 'isspace', 'isupper', 'islower', 'istitle', 'isdecimal', 'isascii', 'isprintable', 'isnumeric')}()")()
 
     def list(self, d):
         if d <= 0: return self.pick("l", "ints", "strs", "msgs", "[1, 2, 3]", "['a', 'B', 'c']", "[]", "range(3)", "(1, 'x')", "[3, 1, 2]")
@@ -149,7 +149,7 @@ class Fuzz:
 
     def odd(self, d):
         r = self.pick("n", "v", "nope", "v.a", "v[0]", "d.key", "d['x']", "l[0]", "l[-1]", "nope.x", "none", "m", "loop", "caller", "v.items()", "d.get('a')", "d.items", "s.upper", "namespace", "ns.a", "ns", "l.append(1)", "d.update({})", "s.nope", "l.0", "self.x", "d | attr('a')", "v | items | list",
-                      "().x", "msgs | map(attribute='role')", "l | select", "range", "varargs", "kwargs", "loop.previtem", "loop.nextitem", "loop.changed(i)", "namespace(a=1)", "l | first", "d.keys()", "d.values()", "v is mapping and v.a", "v.x.y", "v['a']['b']", "(v if b)", "(v if b).x")
+                      "().x", "msgs | map(attribute='role')", "l | select", "range", "varargs", "kwargs", "j()", "j()", "c.next()", "c.current", "c.reset()", "c.x", "joiner('-')()", "('{a}').format_map(d)", "loop.previtem", "loop.nextitem", "loop.changed(i)", "namespace(a=1)", "l | first", "d.keys()", "d.values()", "v is mapping and v.a", "v.x.y", "v['a']['b']", "(v if b)", "(v if b).x")
         return r if d <= 0 or self.chance(0.5) else f"({r}){self.pick('.a', '[0]', '[' + self.str(0) + ']', '.role', '[' + self.slice() + ']', '', '.items()', '.0')}"
 
     # ---- statements --------------------------------------------------------------------------
@@ -212,17 +212,12 @@ class Fuzz:
         if self.chance(0.02): # breaks the syntax
             at = self.r.randrange(len(source) + 1)
             source = source[:at] + self.pick("{%", "%}", "{{", "}}", "'", "(", ")", "|", ".", " is ", " if ", "{#", "=", ",", "~", "not ") + source[at + self.r.randrange(3):]
-        return source
+        return self.pick("", "{% set j = joiner() %}{% set c = cycler(1, 's', t) %}") + source
 
 
 def is_beyond(text):
     """Output that no two runs of the reference share, or values that lorac does not have."""
     return text is not None and re.search(r" at 0x|<(class|built-in|bound|function)|\ud800", text)
-
-
-def is_early(error):
-    """The reference refuses an unknown filter or test even where it is never reached; lorac where it is."""
-    return error is not None and error.startswith("TemplateAssertionError")
 
 
 def main():
@@ -238,7 +233,7 @@ def main():
         source, variables = fuzz.template(), fuzz.variables()
         expected = reference(source, variables)
         found = lorac.render(source, variables)
-        if is_beyond(expected[0]) or is_early(expected[2]): kind = "skipped"
+        if is_beyond(expected[0]): kind = "skipped"
         elif expected[:2] == found[:2]: kind = "text" if expected[2] is None else "failure"
         elif found[2] and lorac.status == UNSUPPORTED: kind = "refused"
         else: kind = "differ"

@@ -5,7 +5,7 @@
 usage: golden_tokenizer_models.py      needs tokenizers, transformers, sentencepiece, gguf
 NAME/tokenizer.json, tokenizer.model, tekken.json or tokenizer.gguf; beside it NAME/expected.jsonl as golden_tokenizer.py
 writes it. normalizers.jsonl: {"normalizer","text","normalized"} a line; scores.jsonl: {"digits","value"}."""
-import base64, hashlib, json, os, random, sys, tempfile
+import base64, hashlib, json, os, random, shutil, sys, tempfile
 import sentencepiece, tokenizers, transformers
 from gguf import GGUFWriter
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers as pre, processors, trainers
@@ -81,6 +81,21 @@ def model(name, cls, config, **options):
     return t.backend_tokenizer
 
 
+def words_model(name):
+    """A model of words: transformers has none, the reference is the sentencepiece library; it knows no token written in the text."""
+    sentencepiece_model(name, model_type="word", vocab_size=60, rules=True)
+    m = sentencepiece.SentencePieceProcessor(model_file=os.path.join(folder(name), "tokenizer.model"))
+    t = Tokenizer(models.WordLevel({m.id_to_piece(i): i for i in range(len(m))}, unk_token="<unk>"))
+    t.decoder = decoders.Sequence([decoders.Replace("▁", " "), decoders.Fuse(), decoders.Strip(" ", 1, 0)])
+    t.add_special_tokens(["<unk>", "<s>", "</s>"])
+    with open(os.path.join(folder(name), "expected.jsonl"), "w") as f:
+        f.write(json.dumps({"versions": VERSIONS}) + "\n")
+        for text in TEXTS * 2:
+            if "<" in text: text = text.replace("<", "")
+            ids = m.encode(text)
+            f.write(json.dumps({"text": text, "tokens": ids, "special": ids, "decoded": t.decode(ids, skip_special_tokens=False), "skipped": t.decode(ids)}) + "\n")
+
+
 def proto(name):
     from transformers.convert_slow_tokenizer import import_protobuf
     m = import_protobuf().ModelProto()
@@ -88,11 +103,24 @@ def proto(name):
     return m
 
 
+def configured(name, source, cls):
+    """A tokenizer.model beside a tokenizer_config.json whose added_tokens_decoder has more than the pieces."""
+    shutil.copy(os.path.join(OUT, source, "tokenizer.model"), folder(name))
+    count, pieces = len(proto(name).pieces), [p.piece for p in proto(name).pieces]
+    token = lambda content, **flags: {"content": content, "lstrip": False, "rstrip": False, "normalized": False, "single_word": False, "special": True, **flags}
+    added = {0: token("<unk>"), 1: token("<s>", normalized=True), 2: token("</s>", rstrip=True), count - 1: token(pieces[-1], special=False), count + 1: token("one", single_word=True, special=False),
+             count: token("<tool>", lstrip=True, rstrip=True), count + 7: token("the q", special=False, normalized=True), count + 30: token("[PAD]", special=False)}
+    config = {"tokenizer_class": cls.__name__, "added_tokens_decoder": {str(i): t for i, t in added.items()}, "pad_token": "[PAD]"}
+    with open(os.path.join(folder(name), "tokenizer_config.json"), "w") as f: json.dump(config, f)
+    write_expected(name, cls.from_pretrained(folder(name)).backend_tokenizer)
+
+
 # ---- GGUF, tekken --------------------------------------------------------------------------
 
-def gguf(name, kind, architecture, tokens, types, scores, ids, merges=None):
+def gguf(name, kind, architecture, tokens, types, scores, ids, merges=None, pre=None):
     w = GGUFWriter(os.path.join(folder(name), "tokenizer.gguf"), architecture)
     w.add_tokenizer_model(kind)
+    if pre: w.add_tokenizer_pre(pre)
     w.add_token_list(tokens)
     w.add_token_types(types)
     if scores: w.add_token_scores(scores)
@@ -108,6 +136,14 @@ def from_gguf(path):
     from transformers.integrations.gguf import convert_gguf_tokenizer, get_gguf_tokenizer
     architecture, parts, _ = get_gguf_tokenizer(path)
     return convert_gguf_tokenizer(architecture, parts)[0]
+
+
+def gguf_words(name, pre_name, t, special, **ids):
+    """A BPE of characters as llama.cpp's file of model gpt2 with that `pre`; `t` is the reference."""
+    data = json.loads(t.to_str())
+    vocab = sorted(data["model"]["vocab"], key=data["model"]["vocab"].get)
+    gguf(name, "gpt2", "llama", vocab, [3 if v in special else 6 if v.startswith("<0x") else 1 for v in vocab], None, ids, [" ".join(m) for m in data["model"]["merges"]], pre_name)
+    write_expected(name, t)
 
 
 def tekken(name, merges):
@@ -203,6 +239,14 @@ def byte_spelled(name):
     write_json(name, t)
 
 
+def spelled(name, model, trainer=None):
+    """ByteLevel before a model that knows no bytes but sees their spelling, as CLIP's has."""
+    t = Tokenizer(model)
+    t.pre_tokenizer, t.decoder = pre.Sequence([pre.Split(Regex(r"\s+|\d"), "isolated"), pre.ByteLevel(add_prefix_space=True)]), decoders.ByteLevel()
+    t.train_from_iterator(CORPUS, trainer)
+    write_json(name, t)
+
+
 # ---- normalisers ----------------------------------------------------------------------------
 
 def normalizer_samples():
@@ -246,6 +290,9 @@ def main():
     model("plain", TokenizersBackend, {"legacy": False}, model_type="bpe", add_dummy_prefix=False, vocab_size=300)
     model("unigram", TokenizersBackend, None, model_type="unigram", hard_vocab_limit=False, rules=True, vocab_size=300)
     model("t5", transformers.T5Tokenizer, {"tokenizer_class": "T5Tokenizer"}, model_type="unigram", hard_vocab_limit=False, rules=True, vocab_size=300, pad_id=0, eos_id=1, unk_id=2, bos_id=-1)
+    model("characters", TokenizersBackend, None, model_type="char", user_defined_symbols=user, rules=True, vocab_size=120)
+    words_model("words")
+    configured("configured_llama", "llama", transformers.LlamaTokenizer), configured("configured_general", "general", TokenizersBackend)
     mark, bytes_ = "▁", [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse()]
     llama(bpe, "llama2", normalizers.Sequence([normalizers.Prepend(mark), normalizers.Replace(" ", mark)]), None, decoders.Sequence([*bytes_, decoders.Strip(" ", 1, 0)]), processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 1)]))
     llama(bpe, "gemma", normalizers.Replace(" ", mark), None, decoders.Sequence(bytes_))
@@ -253,6 +300,8 @@ def main():
     unigram("unigram_json", "unigram"), ties("ties")
     bert = word_pieces("wordpiece")
     suffixed("suffix"), prefixed("prefix"), words("wordlevel"), byte_spelled("byte_spelled")
+    spelled("spelled_suffix", models.BPE(unk_token="<unk>", end_of_word_suffix="</w>"), trainers.BpeTrainer(vocab_size=600, special_tokens=["<unk>"], end_of_word_suffix="</w>", initial_alphabet=pre.ByteLevel.alphabet(), show_progress=False))
+    spelled("spelled_unigram", models.Unigram(), trainers.UnigramTrainer(vocab_size=300, special_tokens=["<unk>"], unk_token="<unk>", initial_alphabet=pre.ByteLevel.alphabet(), show_progress=False))
     tekken("tekken", 300)
     p = proto("llama").pieces
     ids = {"bos": 1, "eos": 2, "unk": 0}
@@ -265,6 +314,15 @@ def main():
     t = from_gguf(path)
     t.post_processor = processors.TemplateProcessing(single="$A", special_tokens=[])
     write_expected("gguf_t5", t)
+    t = Tokenizer(models.BPE(unk_token="<unk>"))
+    t.pre_tokenizer, t.decoder = pre.Split(Regex(r"\S+"), "removed", invert=True), decoders.Fuse()
+    t.train_from_iterator(CORPUS, trainers.BpeTrainer(vocab_size=300, special_tokens=["<unk>", "<s>"], limit_alphabet=80, show_progress=False))
+    gguf_words("gguf_whitespace", "whitespace", t, ["<unk>", "<s>"], unk=0)
+    data = json.loads(bpe.to_str())["model"]
+    t = Tokenizer(models.BPE(data["vocab"], [tuple(m) for m in data["merges"]], unk_token="<unk>", fuse_unk=True, byte_fallback=True))
+    t.normalizer, t.decoder = normalizers.Replace(" ", mark), decoders.Sequence(bytes_)
+    t.add_special_tokens(["<unk>", "<s>", "</s>"])
+    gguf_words("gguf_sarvam", "sarvam-moe", t, ["<unk>", "<s>", "</s>"], **ids)
     v = sorted(bert.get_vocab().items(), key=lambda x: x[1])
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
     gguf("gguf_bert", "bert", "bert", [w if w in special else w[2:] if w.startswith("##") else mark + w for w, _ in v], [3 if w in special else 1 for w, _ in v], None, {"unk": 1, "sep": 3, "pad": 0})

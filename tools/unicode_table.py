@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes src/text/unicode_{table,nfc}.h: characters as the reference (the `tokenizers` package) sees them.
+"""Writes src/text/unicode_{table,nfc,scripts}.h: characters as the reference (the `tokenizers` package) sees them.
 
 unicode_table.h: the general category and the script of every code point, letters that differ only in case, and the
 other classes that regular expressions name or pre-tokenizers use ("!name", from Rust's libraries, whose Unicode is
@@ -56,6 +56,18 @@ def rust():
     spaces = those(words, False)
     return {"!space": those(pre_tokenizers.WhitespaceSplit(), False), "!digit": those(pre_tokenizers.Digits(individual_digits=True), True),
             "!punctuation": those(pre_tokenizers.Punctuation(), True), "!wordspace": spaces, "!word": set(CODES) - spaces - those(words, True)}
+
+
+def scripts_of_the_pretokenizer():
+    """code point -> number of the script by which UnicodeScripts cuts; those that go with any neighbour are left out."""
+    def pieces(text): return [p for p, _ in pre_tokenizers.UnicodeScripts().pre_tokenize_str(text)]
+    def joins_any(c): return all(pieces(a + chr(c) + b) == [a + chr(c), b] for a, b in ("a\u0431", "\u0431a"))
+    found, first = {}, []
+    for run in pieces("".join(chr(c) for c in CODES if not joins_any(c))):
+        number = next((i for i, x in enumerate(first) if len(pieces(x + run[0])) == 1), len(first))
+        if number == len(first): first.append(run[0])
+        found |= {ord(c): number + 1 for c in run}
+    return found
 
 
 def other_cases(cased):
@@ -214,6 +226,9 @@ def write_ranges(out, name, codes):
 def main():
     folder = sys.argv[1]
     with header(folder, "unicode_table.h", "categories, scripts, cases and classes", "code_set.c") as out: write_table(out)
+    with header(folder, "unicode_scripts.h", "scripts as UnicodeScripts cuts by them", "scripts.c") as out:
+        out.write("enum { SCRIPT_BITS = 8 };\n\n/* code point << SCRIPT_BITS | script, 0: goes with any. */\n")
+        write_list(out, "static const uint32_t scripts[]", [f"0x{c << 8 | v:X}" for c, v in starts(scripts_of_the_pretokenizer())])
     with header(folder, "unicode_nfc.h", "characters that the normaliser leaves alone", "normalize_forms.c") as out: write_ranges(out, "inert_ranges", inert())
 
 

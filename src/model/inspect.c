@@ -102,6 +102,19 @@ static void put_template(json_t *out, const lorac_tokenizer *tokenizer)
     put_text(out, "chat_template", info.chat_template);
 }
 
+/* "special_tokens": those that are no text of the model's, by id. */
+static void put_special(json_t *out, const lorac_tokenizer *t)
+{
+    json_t *list = json_array();
+    for (size_t id = 0; id < t->vocab.count; id++) {
+        const struct token *token = &t->vocab.tokens[id];
+        if (token->flags & TOKEN_SPECIAL)
+            json_array_append_new(list, json_pack("{s:I, s:s%}", "id", (json_int_t)id, "text",
+                                                  vocab_bytes(&t->vocab, token), (size_t)token->length));
+    }
+    json_object_set_new(out, "special_tokens", list);
+}
+
 void put_tokenizer(struct inspection *i)
 {
     lorac_tokenizer *tokenizer;
@@ -122,7 +135,9 @@ static lorac_status inspect_tokenizer(struct inspection *i, lorac_error *err)
     lorac_tokenizer *tokenizer;
     TRY(lorac_tokenizer_open(i->runtime, i->path, &tokenizer, err));
     put_text(i->out, "kind", "tokenizer");
+    put_text(i->out, "format", tokenizer->format);
     describe_tokenizer(i->out, tokenizer);
+    put_special(i->out, tokenizer);
     put_template(i->out, tokenizer);
     lorac_tokenizer_close(tokenizer);
     return LORAC_OK;
@@ -142,10 +157,11 @@ static lorac_status inspect_folder(struct inspection *i, lorac_error *err)
 {
     if (has(i, i->path, "adapter_config.json")) return inspect_adapter(i, i->path, NULL, err);
     if (has(i, i->path, "config.json")) return inspect_model_folder(i, err);
-    if (has(i, i->path, "tokenizer.json")) return inspect_tokenizer(i, err);
-    return fail(err, LORAC_NOT_FOUND, i->path,
-                "holds neither adapter_config.json nor config.json nor tokenizer.json: give a model's, adapter's or "
-                "tokenizer's folder, or a file");
+    if (tokenizer_is_at(i->memory, i->path)) return inspect_tokenizer(i, err);
+    return fail(
+        err, LORAC_NOT_FOUND, i->path,
+        "holds neither adapter_config.json nor config.json nor a tokenizer's file: give a model's, adapter's or "
+        "tokenizer's folder, or a file");
 }
 
 /* A .safetensors file says what it is only through the config beside it. */
@@ -175,10 +191,11 @@ static lorac_status inspect_path(struct inspection *i, lorac_error *err)
     if (os_is_folder(i->path)) return inspect_folder(i, err);
     if (!os_is_file(i->path)) return fail(err, LORAC_NOT_FOUND, i->path, "there is no such file or folder");
     if (ends_with(i->path, ".safetensors")) return inspect_weights(i, err);
-    if (ends_with(i->path, ".json")) return inspect_tokenizer(i, err);
     if (gguf_is(i->path) || ends_with(i->path, ".gguf")) return inspect_gguf(i, err);
-    return fail(err, LORAC_FORMAT, i->path,
-                "is none of what lorac describes: GGUF, .safetensors, tokenizer.json, folders of them");
+    if (tokenizer_is_at(i->memory, i->path)) return inspect_tokenizer(i, err);
+    return fail(
+        err, LORAC_FORMAT, i->path,
+        "is none of what lorac describes: GGUF, .safetensors, tokenizer.json, tokenizer.model, folders of them");
 }
 
 lorac_status lorac_inspect(lorac_runtime *runtime, const char *path, char **json, lorac_error *err)

@@ -99,12 +99,19 @@ lorac_status normalize_byte_level(const struct normalizer_step *step, struct reg
     return LORAC_OK;
 }
 
+static bool ends_in_mark(const char *text, size_t length)
+{
+    return length >= 3 && !memcmp(text + length - 3, "\xE2\x96\x81", 3);
+}
+
 lorac_status normalize_spaces(const struct normalizer_step *step, struct regex_match *match, const char *text,
                               size_t length, struct text *out, lorac_error *err)
 {
     static const char mark[] = "\xE2\x96\x81";
     size_t at = 0;
     while (step->trim && length && text[length - 1] == ' ') length--;
+    while (step->trim_marks && length && (text[length - 1] == ' ' || ends_in_mark(text, length)))
+        length -= text[length - 1] == ' ' ? 1 : 3;
     while (step->trim && at < length && text[at] == ' ') at++;
     bool marked = (step->escape && at < length && text[at] == ' ') || (length - at >= 3 && !memcmp(text + at, mark, 3));
     if (step->mark_again && marked) text_puts(out, mark);

@@ -17,7 +17,7 @@ struct normalizer_step {
     struct charsmap *charsmap;                         /* Precompiled */
     int form;                                          /* NFC .. NFKD: utf8proc's options */
     bool left, right;                                  /* Strip */
-    bool trim, escape, mark_again;                     /* SentencePiece */
+    bool trim, trim_marks, escape, mark_again;         /* SentencePiece */
     bool clean, pad_chinese, strip_accents, lowercase; /* BertNormalizer */
 };
 
@@ -44,8 +44,9 @@ lorac_status normalize_strip(const struct normalizer_step *step, struct regex_ma
                              size_t length, struct text *out, lorac_error *err);
 lorac_status normalize_byte_level(const struct normalizer_step *step, struct regex_match *match, const char *text,
                                   size_t length, struct text *out, lorac_error *err);
-/* SentencePiece's own way with spaces: `trim` drops them at both ends and all but one of a run, `escape` makes marks
- * (U+2581) of them, `mark_again` puts a mark before a text that begins with one. */
+/* SentencePiece's own way with spaces: `trim` drops them at both ends and all but one of a run,
+ * `trim_marks` marks (U+2581) at the end as well, `escape` makes marks of them, `mark_again` puts a mark before a text
+ * that begins with one. */
 lorac_status normalize_spaces(const struct normalizer_step *step, struct regex_match *match, const char *text,
                               size_t length, struct text *out, lorac_error *err);
 /* normalize_forms.c: NFC, NFD, NFKC, NFKD */

@@ -15,15 +15,19 @@ static lorac_status read_unknown(struct parts *p, const json_t *model, const cha
 
 /* ---- BPE --------------------------------------------------------------------------------- */
 
-/* Settings that change nothing of words that are bytes, or cannot be. */
-static lorac_status check_bytes(struct parts *p)
+/* Words that are bytes are quicker to merge, but their tokens have no prefix, suffix or fallback. */
+static bool merges_bytes(const struct parts *p)
 {
     const struct bpe *b = &p->tokenizer->bpe;
     bool all_bytes = true;
     for (int byte = 0; byte < 256; byte++) all_bytes &= b->byte_id[byte] >= 0;
-    if (b->prefix) return parts_unsupported(p, "continuing_subword_prefix with ByteLevel", b->prefix);
-    if (b->suffix) return parts_unsupported(p, "end_of_word_suffix with ByteLevel", b->suffix);
-    return b->byte_fallback && !all_bytes ? parts_unsupported(p, "byte_fallback with ByteLevel", "true") : LORAC_OK;
+    return p->spells_bytes && !b->prefix && !b->suffix && (all_bytes || !b->byte_fallback);
+}
+
+/* The model sees the bytes' spelling. */
+static lorac_status see_text(struct parts *p)
+{
+    return pretokenizer_stay_spelled(&p->tokenizer->pretokenizer, p->tokenizer->path, p->err);
 }
 
 static lorac_status read_bpe(struct parts *p, const json_t *model)
@@ -38,7 +42,9 @@ static lorac_status read_bpe(struct parts *p, const json_t *model)
     TRY(parts_bool(p, model, "ignore_merges", false, &t->bpe.ignore_merges));
     TRY(parts_bool(p, model, "byte_fallback", false, &t->bpe.byte_fallback));
     TRY(parts_copy(p, model, "end_of_word_suffix", "", &t->bpe.suffix));
-    return p->spells_bytes ? check_bytes(p) : bpe_use_characters(&t->bpe, &t->vocab, p->err);
+    if (merges_bytes(p)) return LORAC_OK;
+    TRY(see_text(p));
+    return bpe_use_characters(&t->bpe, &t->vocab, p->err);
 }
 
 /* ---- Unigram ----------------------------------------------------------------------------- */
@@ -99,7 +105,7 @@ lorac_status parts_read_model(struct parts *p, const json_t *model)
                                               {0}};
     if (!json_is_object(model)) return parts_wrong(p, "there is no \"model\"");
     const char *type = type_of(model);
-    if (p->spells_bytes && strcmp(type, "BPE")) return parts_unsupported(p, "ByteLevel with model", type);
+    if (strcmp(type, "BPE")) TRY(see_text(p));
     for (const struct part_kind *kind = models; kind->type; kind++)
         if (!strcmp(kind->type, type)) return kind->read(p, model);
     return parts_unsupported(p, "model", type);

@@ -2,6 +2,7 @@
 #include "text/pretokenize.h"
 
 #include <string.h>
+#include "text/scripts.h"
 
 enum { MAX_STEPS = 64 };
 
@@ -36,6 +37,13 @@ lorac_status pretokenizer_add(struct pretokenizer *p, const char *pattern, size_
     else
         regex_free(step.regex);
     return added ? LORAC_OK : fail_memory(err, "the pre-tokenizer", sizeof step);
+}
+
+lorac_status pretokenizer_stay_spelled(struct pretokenizer *p, const char *file, lorac_error *err)
+{
+    if (p->byte_level) TRY(pretokenizer_add(p, NULL, 0, false, (struct split_step){.spell = true}, file, err));
+    p->byte_level = p->spelled = false;
+    return LORAC_OK;
 }
 
 /* ---- cutting ----------------------------------------------------------------------------- */
@@ -144,6 +152,17 @@ static lorac_status cut_at_marks(struct run *run, size_t step, const char *text,
     return status;
 }
 
+/* What comes before the first character with a script is dropped, as in the reference. */
+static lorac_status cut_at_scripts(struct run *run, size_t step, const char *text, size_t length, lorac_error *err)
+{
+    unsigned script = 0;
+    for (size_t at = script_change(text, length, 0, &script), end; at < length; at = end) {
+        end = script_change(text, length, at, &script);
+        TRY(cut(run, step + 1, text + at, end - at, err));
+    }
+    return LORAC_OK;
+}
+
 static lorac_status give_word(struct run *run, const char *text, size_t length, lorac_error *err)
 {
     run->first = false;
@@ -159,6 +178,7 @@ static lorac_status cut(struct run *run, size_t step, const char *text, size_t l
     if (step == run->pretokenizer->steps.count) return give_word(run, text, length, err);
     const struct split_step *s = (const struct split_step *)run->pretokenizer->steps.items + step;
     if (*s->metaspace.mark) return cut_at_marks(run, step, text, length, err);
+    if (s->scripts) return cut_at_scripts(run, step, text, length, err);
     bool space = s->prefix_space && text[0] != ' ';
     if (space || s->spell) return cut_copy(run, step, space, s->spell, text, length, err);
     if (!s->regex) return cut(run, step + 1, text, length, err);

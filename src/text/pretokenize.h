@@ -26,6 +26,7 @@ struct split_step {
     bool prefix_space;          /* a piece that does not begin with a space gets one */
     bool spell;                 /* the piece's bytes become characters of the byte alphabet */
     struct metaspace metaspace; /* in place of all above */
+    bool scripts;               /* in place of all above: cut where the script changes */
 };
 
 struct pretokenizer {
@@ -42,6 +43,9 @@ lorac_status pretokenizer_add(struct pretokenizer *p, const char *pattern, size_
                               struct split_step step, const char *file, lorac_error *err);
 /* Adds what a tokenizer.json's "pre_tokenizer" says; a kind that lorac does not know is refused by name. */
 lorac_status pretokenizer_read(struct pretokenizer *p, const json_t *part, const char *file, lorac_error *err);
+
+/* Words that are bytes become text, spelled in the byte alphabet. */
+lorac_status pretokenizer_stay_spelled(struct pretokenizer *p, const char *file, lorac_error *err);
 
 typedef lorac_status (*word_fn)(void *context, const char *word, size_t length, lorac_error *err);
 /* Calls `word` for each word of text (valid UTF-8), in order. Words that are bytes may be cut inside a character.

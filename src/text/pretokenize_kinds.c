@@ -29,10 +29,8 @@ static lorac_status add_step(const struct reader_state *r, const char *pattern, 
                              struct split_step step)
 {
     if (r->out->byte_level) {
-        struct split_step spell = {.spell = true};
-        TRY(pretokenizer_add(r->out, NULL, 0, false, spell, r->file, r->err));
+        TRY(pretokenizer_stay_spelled(r->out, r->file, r->err));
         r->out->spelled = true;
-        r->out->byte_level = false;
     }
     return pretokenizer_add(r->out, pattern, length, literal, step, r->file, r->err);
 }
@@ -156,6 +154,11 @@ static lorac_status read_metaspace(const struct reader_state *r, const json_t *p
     return add_step(r, NULL, 0, false, step);
 }
 
+static lorac_status read_scripts(const struct reader_state *r, const json_t *part)
+{
+    return add_step(r, NULL, 0, false, (struct split_step){.scripts = true});
+}
+
 /* White space goes, a punctuation mark is a word. */
 static lorac_status read_bert(const struct reader_state *r, const json_t *part)
 {
@@ -176,6 +179,7 @@ static const struct {
              {"CharDelimiterSplit", read_delimiter},
              {"FixedLength", read_fixed_length},
              {"Metaspace", read_metaspace},
+             {"UnicodeScripts", read_scripts},
              {"BertPreTokenizer", read_bert}};
 
 lorac_status pretokenizer_read(struct pretokenizer *p, const json_t *part, const char *file, lorac_error *err)

@@ -95,10 +95,10 @@ void sentencepiece_of_architecture(struct sentencepiece *s, const char *architec
     s->order = families[i].gguf_order;
 }
 
-lorac_status sentencepiece_settle_prefix(struct sentencepiece *s, const json_t *config, lorac_error *err)
+lorac_status sentencepiece_settle_prefix(struct sentencepiece *s, lorac_error *err)
 {
     if (!s->family->settled) return LORAC_OK;
-    return json_get_bool(config, "add_prefix_space", true, &s->dummy_prefix, s->path, err);
+    return json_get_bool(s->config, "add_prefix_space", true, &s->dummy_prefix, s->path, err);
 }
 
 bool sentencepiece_adds_eos(const struct sentencepiece *s)
@@ -231,9 +231,10 @@ static bool user_pattern(const struct sentencepiece *s, struct text *pattern)
 static json_t *general_pretokenizer(const struct sentencepiece *s, const struct text *users)
 {
     json_t *list = json_array();
-    if (s->dummy_prefix)
+    const char *scheme = !s->dummy_prefix ? "never" : s->legacy ? "always" : "first";
+    if (s->dummy_prefix || s->words)
         json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:b}", "type", "Metaspace", "replacement", MARK,
-                                              "prepend_scheme", s->legacy ? "always" : "first", "split", 0));
+                                              "prepend_scheme", scheme, "split", s->words));
     if (users->length)
         json_array_append_new(list, json_pack("{s:s, s:{s:s%}, s:s, s:b}", "type", "Split", "pattern", "Regex",
                                               users->data, users->length, "behavior", "Isolated", "invert", 0));
@@ -256,7 +257,7 @@ static json_t *general_decoder(const struct sentencepiece *s)
 static lorac_status general_parts(const struct sentencepiece *s, bool *has_users, json_t **root, lorac_error *err)
 {
     struct text users = {.memory = s->tokenizer->memory};
-    bool made = user_pattern(s, &users);
+    bool made = s->words || user_pattern(s, &users);
     *root =
         made ? json_pack("{s:o, s:o}", "pre_tokenizer", general_pretokenizer(s, &users), "decoder", general_decoder(s))
              : NULL;
@@ -275,6 +276,7 @@ static lorac_status family_parts(const struct sentencepiece *s, json_t **root, l
 
 static json_t *model_part(const struct sentencepiece *s, bool has_users)
 {
+    if (s->words) return json_pack("{s:s}", "type", "WordLevel");
     if (s->unigram)
         return s->unknown < 0 ? json_pack("{s:s, s:b}", "type", "Unigram", "byte_fallback", s->byte_fallback)
                               : json_pack("{s:s, s:b, s:i}", "type", "Unigram", "byte_fallback", s->byte_fallback,
@@ -298,6 +300,7 @@ static lorac_status add_spaces(struct sentencepiece *s, lorac_error *err)
     struct normalizer_step *step = normalizer_add(&s->tokenizer->normalizer, normalize_spaces, err);
     if (!step) return LORAC_OUT_OF_MEMORY;
     step->trim = s->remove_extra_spaces;
+    step->trim_marks = s->remove_extra_spaces && s->words; /* as SentencePiece; transformers leaves them */
     step->escape = s->escape_spaces;
     step->mark_again = s->dummy_prefix && s->legacy;
     return LORAC_OK;
@@ -315,6 +318,7 @@ static lorac_status read_parts(struct sentencepiece *s, lorac_error *err)
     json_decref(root);
     if (!s->unigram) t->bpe.unknown = s->family->drops_unknown ? -1 : s->unknown;
     t->special.unknown = unknown;
+    if (s->words) t->model = &model_words;
     return status;
 }
 
@@ -324,9 +328,10 @@ lorac_status sentencepiece_finish(struct sentencepiece *s, lorac_error *err)
     if (!s->types.count) return fail(err, LORAC_FORMAT, s->path, "there are no pieces");
     s->byte_fallback |= s->family->settled;
     if (s->unigram) TRY(add_extra_ids(s, err));
-    if (!s->unigram && !t->bpe.memory) TRY(vocab_merges(t, s->order, s->types.items, err));
+    if (!s->unigram && !s->words && !t->bpe.memory) TRY(vocab_merges(t, s->order, s->types.items, err));
     TRY(add_charsmap(s, err));
     TRY(add_spaces(s, err));
     TRY(read_parts(s, err));
+    TRY(sentencepiece_add_configured(s, !s->family->parts, err));
     return add_specials(s, err);
 }

@@ -23,5 +23,9 @@ struct text_span {
  * template may be rendered from several threads at once. */
 lorac_status template_render(const struct chat_template *t, json_t *variables, struct text *out, struct list *spans,
                              lorac_error *err);
+/* The same with a bound on its time. Steps are the bound that counts, being the same everywhere; template_render allows
+ * far more time than they take. */
+lorac_status template_render_within(const struct chat_template *t, double seconds, json_t *variables, struct text *out,
+                                    struct list *spans, lorac_error *err);
 
 #endif

@@ -359,8 +359,16 @@ static void spans_to_bytes(struct render *r, size_t first)
 lorac_status template_render(const struct chat_template *t, json_t *variables, struct text *out, struct list *spans,
                              lorac_error *err)
 {
+    return template_render_within(t, TIME_LIMIT, variables, out, spans, err);
+}
+
+lorac_status template_render_within(const struct chat_template *t, double seconds, json_t *variables, struct text *out,
+                                    struct list *spans, lorac_error *err)
+{
     struct render r = {.host = {.arena = {.memory = t->memory}, .name = t->name, .line = 1, .err = err},
                        .template = t,
+                       .clock_at = CLOCK_STEPS,
+                       .deadline = os_seconds() + seconds,
                        .out = out,
                        .spans = spans,
                        .out_start = out->length};

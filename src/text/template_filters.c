@@ -169,27 +169,52 @@ static bool filter_truncate(struct render *r, struct call *c, struct value *resu
     return str_join2(r, result->text, end, &result->text);
 }
 
-static void add_quoted(struct text *t, struct str s, const char *safe)
+/* Percent signs for all but letters, digits and _.-~; of a path its slashes stay, in a query a space is a plus sign. */
+static bool add_quoted(struct render *r, struct text *t, struct value v, bool query)
 {
+    struct str s;
+    if (!to_str(r, v, &s) || !work_bytes(r, s.length * 3)) return false;
     for (size_t i = 0; i < s.length; i++) {
         unsigned char b = (unsigned char)s.at[i];
         bool plain = (b >= '0' && b <= '9') || ((b | 32) >= 'a' && (b | 32) <= 'z') || (b && strchr("_.-~", b));
-        if (plain || (b && strchr(safe, b)))
+        if (plain || (b == '/' && !query))
             text_add(t, s.at + i, 1);
+        else if (b == ' ' && query)
+            text_puts(t, "+");
         else
             text_printf(t, "%%%02X", b);
     }
+    return true;
 }
 
-/* Percent signs for all but letters, digits and _.-~/ */
+/* Pairs as "a=b&c=d". */
+static bool add_query(struct render *r, struct text *t, struct value pairs)
+{
+    struct items *items, *pair;
+    if (!iterate(r, pairs, &items)) return false;
+    for (size_t i = 0; i < items->count; i++) {
+        if (!iterate(r, items->at[i], &pair)) return false;
+        if (pair->count != 2)
+            return host_fail(&r->host, LORAC_FORMAT, "urlencode takes pairs, not %zu values", pair->count);
+        if (i) text_puts(t, "&");
+        if (!add_quoted(r, t, pair->at[0], true)) return false;
+        text_puts(t, "=");
+        if (!add_quoted(r, t, pair->at[1], true)) return false;
+    }
+    return true;
+}
+
 static bool filter_urlencode(struct render *r, struct call *c, struct value *result)
 {
-    struct str s;
-    if (is_iterable(c->self) && c->self.kind != V_STR && c->self.kind != V_UNDEFINED)
-        return host_fail(&r->host, LORAC_UNSUPPORTED, "urlencode takes a string, not %s", type_name(c->self));
-    if (!to_str(r, c->self, &s) || !work_bytes(r, s.length * 3)) return false;
+    bool several = is_iterable(c->self) && c->self.kind != V_STR && c->self.kind != V_UNDEFINED;
+    struct value pairs = c->self;
+    struct call items = {.self = c->self};
+    if (c->self.kind == V_DICT && !find_filter(STR("items"))->body(r, &items, &pairs)) return false;
     struct text t = builder(r);
-    add_quoted(&t, s, "/");
+    if (several)
+        add_query(r, &t, pairs);
+    else
+        add_quoted(r, &t, c->self, false);
     return builder_end(r, &t, result);
 }
 

@@ -1,4 +1,5 @@
-/* template_global.c — the functions that every template finds: range, namespace, dict, raise_exception, strftime_now.
+/* template_global.c — the functions that every template finds: range, namespace, dict, raise_exception,
+ * strftime_now; joiner and cycler are in template_joiner.c.
  */
 #include "text/template_impl.h"
 
@@ -89,7 +90,8 @@ static bool dict_fromkeys(struct render *r, struct call *c, struct value *result
 bool find_function_method(struct render *r, struct value f, struct str name, struct value *result, bool *found)
 {
     static const struct function fromkeys = {"fromkeys", dict_fromkeys, 1, "/iterable value"};
-    *found = f.bound->function->body == global_dict && str_is(name, "fromkeys");
+    if (f.bound->function->body != global_dict) return find_cycler_attribute(r, f, name, result, found);
+    *found = str_is(name, "fromkeys");
     if (!*found) return true;
     struct bound *bound = host_take(&r->host, sizeof *bound);
     if (!bound) return false;
@@ -153,9 +155,14 @@ static bool global_strftime(struct render *r, struct call *c, struct value *resu
 }
 
 static const struct function globals[] = {
-    {"range", global_range, 1, "start stop step"},  {"dict", global_dict, 0, NULL},
-    {"namespace", global_namespace, 0, NULL},       {"raise_exception", global_raise, 1, "message"},
-    {"strftime_now", global_strftime, 1, "format"}, {"self", global_self, 0, NULL},
+    {"range", global_range, 1, "start stop step"},
+    {"dict", global_dict, 0, NULL},
+    {"namespace", global_namespace, 0, NULL},
+    {"raise_exception", global_raise, 1, "message"},
+    {"strftime_now", global_strftime, 1, "format"},
+    {"self", global_self, 0, NULL},
+    {"joiner", global_joiner, 0, "sep"},
+    {"cycler", global_cycler, 0, NULL},
 };
 
 const struct function *find_global(struct str name)

@@ -280,7 +280,8 @@ static bool parse_source(struct parser *p, struct str source, struct chat_templa
         return host_fail(&p->host, LORAC_UNSUPPORTED, "it has more than %zu bytes", SOURCE_LIMIT);
     for (int i = 0; i < SYMBOLS_FIXED; i++)
         if (parse_symbol(p, fixed[i]) < 0) return false;
-    if (!template_lex(p, source) || !parse_until(p, NULL, NULL, &t->body) || !resolve_names(p, t->body, &t->hidden))
+    if (!template_lex(p, source) || !parse_until(p, NULL, NULL, &t->body) || !check_applied(p, t->body) ||
+        !resolve_names(p, t->body, &t->hidden))
         return false;
     t->marks = p->marks;
     t->symbol_count = p->symbols.count;

@@ -106,5 +106,6 @@ static const struct function filters[] = {
 
 const struct function *find_select_filter(struct str name)
 {
-    return find_function(filters, sizeof filters / sizeof *filters, name);
+    const struct function *f = find_function(filters, sizeof filters / sizeof *filters, name);
+    return f ? f : find_markup_filter(name);
 }

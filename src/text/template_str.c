@@ -94,6 +94,11 @@ static bool str_isdecimal(struct render *r, struct call *c, struct value *result
     return all_are(r, c->self.text, is_decimal, result);
 }
 
+static bool str_isnumeric(struct render *r, struct call *c, struct value *result)
+{
+    return all_are(r, c->self.text, is_numeric, result);
+}
+
 /* These two are also true of the empty string. */
 static bool str_isprintable(struct render *r, struct call *c, struct value *result)
 {
@@ -177,6 +182,19 @@ static bool str_expandtabs(struct render *r, struct call *c, struct value *resul
     return builder_end(r, &t, result);
 }
 
+/* format, its names in a mapping. */
+static bool str_format_map(struct render *r, struct call *c, struct value *result)
+{
+    const struct dict *d = c->arg[0].dict;
+    if (c->arg[0].kind != V_DICT) return wants(r, c, "a mapping", c->arg[0]);
+    struct call inner = {.function = c->function, .self = c->self};
+    inner.keywords = host_array(&r->host, d->count, sizeof *inner.keywords);
+    for (size_t i = 0; inner.keywords && i < d->count; i++)
+        if (d->at[i].key.kind == V_STR)
+            inner.keywords[inner.keyword_count++] = (struct keyword){d->at[i].key.text, d->at[i].value};
+    return inner.keywords && format_braces(r, &inner, result);
+}
+
 static const struct function methods[] = {
     {"strip", str_strip_both, 0, "/chars"},
     {"lstrip", str_lstrip, 0, "/chars"},
@@ -197,6 +215,8 @@ static const struct function methods[] = {
     {"center", str_center, 1, "/width fillchar"},
     {"zfill", str_zfill, 1, "/width"},
     {"format", format_braces, 0, NULL},
+    {"format_map", str_format_map, 1, "/mapping"},
+    {"isnumeric", str_isnumeric, 0, ""},
     {"casefold", str_casefold, 0, ""},
     {"expandtabs", str_expandtabs, 0, "tabsize"},
     {"isascii", str_isascii, 0, ""},

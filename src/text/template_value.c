@@ -80,8 +80,12 @@ void *host_array(struct host *h, size_t count, size_t size)
 bool work(struct render *r, size_t steps)
 {
     r->steps += steps;
-    return r->steps <= STEP_LIMIT ||
-           host_fail(&r->host, LORAC_UNSUPPORTED, "the template runs longer than %d steps", STEP_LIMIT);
+    if (r->steps > STEP_LIMIT)
+        return host_fail(&r->host, LORAC_UNSUPPORTED, "the template runs longer than %d steps", STEP_LIMIT);
+    if (r->steps < r->clock_at) return true;
+    r->clock_at = r->steps + CLOCK_STEPS;
+    return os_seconds() <= r->deadline ||
+           host_fail(&r->host, LORAC_UNSUPPORTED, "the template runs for too many seconds");
 }
 
 bool work_bytes(struct render *r, size_t bytes)

@@ -31,6 +31,7 @@ static lorac_status open_gguf(struct lorac_tokenizer *t, bool map, lorac_error *
 {
     struct gguf g;
     TRY(gguf_open(t->memory, t->path, map, &g, err));
+    t->format = "GGUF";
     lorac_status status = tokenizer_read_gguf(t, &g, err);
     gguf_close(&g);
     return status;
@@ -62,12 +63,13 @@ static lorac_status read_model(struct lorac_tokenizer *t, const struct os_file *
 static const struct file_kind {
     const char *name;       /* in a folder */
     const char *part, *end; /* of the name of a file that is given itself */
+    const char *format;
     read_fn read;
 } file_kinds[] = {
-    {"tokenizer.json", "", ".json", read_json},
-    {"tekken.json", "tekken", ".json", read_tekken},
-    {"tokenizer.model", "", ".model", read_model},
-    {"spiece.model", "", ".model", read_model},
+    {"tokenizer.json", "", ".json", "tokenizer.json", read_json},
+    {"tekken.json", "tekken", ".json", "tekken.json", read_tekken},
+    {"tokenizer.model", "", ".model", "SentencePiece", read_model},
+    {"spiece.model", "", ".model", "SentencePiece", read_model},
 };
 enum { FILE_KINDS = sizeof file_kinds / sizeof *file_kinds };
 
@@ -77,24 +79,34 @@ static char *folder_of(struct memory *m, const char *path)
     return !slash ? mem_text(m, ".", 1) : mem_text(m, path, slash == path ? 1 : (size_t)(slash - path));
 }
 
+/* The first kind whose file the folder has, and the file's path; *kind NULL: none. */
+static lorac_status kind_in(struct memory *m, const char *folder, const struct file_kind **kind, char **path,
+                            lorac_error *err)
+{
+    *kind = NULL;
+    for (size_t i = 0; i < FILE_KINDS; i++) {
+        *path = os_join(m, folder, file_kinds[i].name);
+        if (!*path) return fail_memory(err, "a path", strlen(folder));
+        if (os_is_file(*path)) return *kind = &file_kinds[i], LORAC_OK;
+        mem_free(m, *path);
+    }
+    return LORAC_OK;
+}
+
 /* t->path becomes the file's in the folder. */
 static lorac_status find_file(struct lorac_tokenizer *t, const struct file_kind **kind, lorac_error *err)
 {
-    for (size_t i = 0; i < FILE_KINDS; i++) {
-        char *path = os_join(t->memory, t->path, file_kinds[i].name);
-        if (!path) return fail_memory(err, "a path", strlen(t->path));
-        bool found = os_is_file(path);
-        mem_free(t->memory, found ? t->path : path);
-        if (!found) continue;
-        t->path = path;
-        *kind = &file_kinds[i];
-        return LORAC_OK;
-    }
-    return fail(err, LORAC_NOT_FOUND, t->path,
-                "there is no tokenizer.json, tekken.json or tokenizer.model in this folder");
+    char *path;
+    TRY(kind_in(t->memory, t->path, kind, &path, err));
+    if (!*kind)
+        return fail(err, LORAC_NOT_FOUND, t->path,
+                    "there is no tokenizer.json, tekken.json or tokenizer.model in this folder");
+    mem_free(t->memory, t->path);
+    t->path = path;
+    return LORAC_OK;
 }
 
-/* A file of another name is taken for a tokenizer.json. */
+/* By the file's name; NULL: another's. */
 static const struct file_kind *kind_of(const char *path)
 {
     const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
@@ -103,7 +115,17 @@ static const struct file_kind *kind_of(const char *path)
         if (strstr(name, file_kinds[i].part) && length >= end && !strcmp(name + length - end, file_kinds[i].end))
             return &file_kinds[i];
     }
-    return &file_kinds[0];
+    return NULL;
+}
+
+bool tokenizer_is_at(struct memory *m, const char *path)
+{
+    const struct file_kind *kind;
+    char *file;
+    if (!os_is_folder(path)) return kind_of(path);
+    if (kind_in(m, path, &kind, &file, NULL) != LORAC_OK || !kind) return false;
+    mem_free(m, file);
+    return true;
 }
 
 static lorac_status read_file(struct lorac_tokenizer *t, bool map, const struct file_kind *kind, const char *folder,
@@ -124,8 +146,9 @@ static lorac_status open_file_and_folder(struct lorac_tokenizer *t, bool map, lo
     const struct file_kind *kind = NULL;
     if (os_is_folder(t->path))
         TRY(find_file(t, &kind, err));
-    else
-        kind = kind_of(t->path);
+    else if (!(kind = kind_of(t->path)))
+        kind = &file_kinds[0]; /* any other name: a tokenizer.json */
+    t->format = kind->format;
     char *folder = folder_of(t->memory, t->path);
     if (!folder) return fail_memory(err, "a path", strlen(t->path));
     lorac_status status = read_file(t, map, kind, folder, err);

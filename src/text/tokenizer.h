@@ -22,6 +22,7 @@ struct tokenizer_special { /* tokens with a role, -1 where there is none; templa
 struct lorac_tokenizer {
     struct memory *memory;
     char *path;
+    const char *format; /* of the file, for people: "tokenizer.json", "SentencePiece" ... */
     struct vocab vocab;
     const struct model_kind *model; /* which of these turns words into ids */
     struct bpe bpe;
@@ -40,6 +41,9 @@ struct lorac_tokenizer {
 
 lorac_status tokenizer_open(struct memory *m, bool map, const char *path, struct lorac_tokenizer **out,
                             lorac_error *err);
+
+/* Whether a file has a tokenizer file's name, or a folder holds one. */
+bool tokenizer_is_at(struct memory *m, const char *path);
 
 /* An empty one, `path` being what errors call it; NULL without memory. Closed with lorac_tokenizer_close. */
 struct lorac_tokenizer *tokenizer_new(struct memory *m, const char *path);

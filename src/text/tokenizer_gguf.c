@@ -1,5 +1,5 @@
-/* tokenizer_gguf.c — a tokenizer from a GGUF file's metadata, by tokenizer.ggml.model: "gpt2" (byte-level BPE, the
- * splitting named by .pre), "llama" and "gemma4" (SentencePiece BPE), "t5" (unigram), "bert" (WordPiece).
+/* tokenizer_gguf.c — a tokenizer from a GGUF file's metadata, by tokenizer.ggml.model: "gpt2" (BPE, mostly of bytes,
+ * the splitting named by .pre), "llama" and "gemma4" (SentencePiece BPE), "t5" (unigram), "bert" (WordPiece).
  * Everything is copied: the file may be closed afterwards. Refuses other models and unknown splittings by name. */
 #include "text/tokenizer_gguf.h"
 
@@ -74,7 +74,7 @@ static lorac_status read_merges(struct lorac_tokenizer *t, const struct gguf *g,
     return LORAC_OK;
 }
 
-/* ---- gpt2 -------------------------------------------------------------------------------- */
+/* ---- words, each by itself ----------------------------------------------------------------- */
 
 static lorac_status add_marked_tokens(struct lorac_tokenizer *t, const struct tokens *tokens, lorac_error *err)
 {
@@ -116,21 +116,24 @@ static lorac_status find_split(const struct gguf *g, const struct gguf_split **s
     return status;
 }
 
-static lorac_status read_gpt2(struct lorac_tokenizer *t, const struct gguf *g, const struct tokens *tokens,
-                              lorac_error *err)
+static lorac_status read_words(struct lorac_tokenizer *t, const struct gguf *g, const struct tokens *tokens,
+                               const struct gguf_split *split, lorac_error *err)
 {
-    const struct gguf_split *split;
-    TRY(find_split(g, &split, err));
+    static const struct split_step between_spaces = {.behaviour = SPLIT_REMOVED, .invert = true};
+    bool bytes = split->words == WORDS_OF_BYTES;
     if (!tokens->merges)
         return fail(err, LORAC_FORMAT, g->path, "tokenizer.ggml.merges is missing or not a list of strings");
     TRY(read_texts(t, g, tokens->texts, err));
     TRY(add_marked_tokens(t, tokens, err));
     TRY(read_merges(t, g, tokens->merges, err));
     t->bpe.ignore_merges = split->ignore_merges;
+    if (!bytes) TRY(read_id(g, "tokenizer.ggml.unknown_token_id", t->vocab.count, &t->bpe.unknown, err));
+    if (!bytes) TRY(bpe_use_characters(&t->bpe, &t->vocab, err));
     for (size_t i = 0; i < GGUF_SPLIT_STEPS && split->patterns[i]; i++)
         TRY(pretokenizer_add(&t->pretokenizer, split->patterns[i], strlen(split->patterns[i]), false,
-                             (struct split_step){0}, g->path, err));
-    return decoder_add(&t->decoder, decoder_kind_named("ByteLevel"), err) ? LORAC_OK : LORAC_OUT_OF_MEMORY;
+                             bytes ? (struct split_step){0} : between_spaces, g->path, err));
+    const struct decoder_kind *decoder = decoder_kind_named(bytes ? "ByteLevel" : "Fuse");
+    return decoder_add(&t->decoder, decoder, err) ? LORAC_OK : LORAC_OUT_OF_MEMORY;
 }
 
 /* ---- llama, gemma4, t5 -------------------------------------------------------------------- */
@@ -223,6 +226,16 @@ static lorac_status read_t5(struct lorac_tokenizer *t, const struct gguf *g, con
                             lorac_error *err)
 {
     return read_sentencepiece(t, g, tokens, "t5", true, err);
+}
+
+/* ---- gpt2 --------------------------------------------------------------------------------- */
+
+static lorac_status read_gpt2(struct lorac_tokenizer *t, const struct gguf *g, const struct tokens *tokens,
+                              lorac_error *err)
+{
+    const struct gguf_split *split;
+    TRY(find_split(g, &split, err));
+    return split->words == NO_WORDS ? read_gemma4(t, g, tokens, err) : read_words(t, g, tokens, split, err);
 }
 
 /* ---- bert -------------------------------------------------------------------------------- */

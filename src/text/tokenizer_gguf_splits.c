@@ -20,9 +20,10 @@
 #define REST  "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|" SPACES
 #define GPT4O CASED(CONTRACTIONS "?") "|\\p{N}{1,3}" REST
 #define GPT2  "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+"
-#define DEEPSEEK3                                                                                                      \
+#define DEEPSEEK3_WORDS                                                                                                \
     "[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|[^\r\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+"                  \
-    "| ?[\\p{P}\\p{S}]+[\r\n]*|\\s*[\r\n]+|\\s+(?!\\S)|\\s+"
+    "| ?[\\p{P}\\p{S}]+"
+#define DEEPSEEK3    DEEPSEEK3_WORDS "[\r\n]*|\\s*[\r\n]+|\\s+(?!\\S)|\\s+"
 #define KANA_AND_HAN "[一-龥぀-ゟ゠-ヿ]+"
 #define CJK          "[一-龥ࠀ-一가-퟿]+"
 #define BLOOM        " ?[^(\\s|.,!?…。，、।۔،)]+"
@@ -33,23 +34,25 @@ static const struct gguf_split splits[] = {
     {"smollm gpt-2 phi-2 default jina-es jina-de jina-v2-es jina-v2-de jina-v1-en jina-v2-code roberta-bpe gigachat "
      "jais "
      "mpt olmo a.x-4.0 mellum modern-bert exaone4 trillion granite-docling",
-     {GPT2},
-     false,
-     false},
-    {"llama-bpe llama3 llama-v3 falcon3 falcon-h1 pixtral midm-2.0 lfm2 jina-v5-nano", {LLAMA3}, true, true},
-    {"dbrx smaug-bpe glm4 chatglm-bpe", {LLAMA3}, false, false},
-    {"qwen2 deepseek-r1-qwen megrez kormo f2llmv2 stablelm2 hunyuan solar-open grok-2", {QWEN2}, false, false},
+     .patterns = {GPT2}},
+    {"llama-bpe llama3 llama-v3 falcon3 falcon-h1 pixtral midm-2.0 lfm2 jina-v5-nano",
+     .patterns = {LLAMA3}, .ignore_merges = true, .adds_bos = true},
+    {"jais-2",
+     .patterns = {CONTRACTIONS "|" WORDS "|\\p{N}{1,3}|" SYMBOLS
+      "|\\s*[\\r\\n]+|\\s{512}(?!\\S)|\\s{256}(?!\\S)|\\s{128}(?!\\S)|\\s{64}(?!\\S)|\\s{32}(?!\\S)|\\s{16}(?!\\S)|\\s{8}(?!\\S)|\\s{4}(?!\\S)|\\s{1,2}(?!\\S)|\\s{1}"}},
+    {"dbrx smaug-bpe glm4 chatglm-bpe", .patterns = {LLAMA3}},
+    {"qwen2 deepseek-r1-qwen megrez kormo f2llmv2 stablelm2 hunyuan solar-open grok-2", .patterns = {QWEN2}},
     {"qwen35",
-     {CONTRACTIONS "|[^\\r\\n\\p{L}\\p{N}]?[\\p{L}\\p{M}]+|\\p{N}| ?[^\\s\\p{L}\\p{M}\\p{N}]+[\\r\\n]*|" SPACES},
-     false,
-     false},
-    {"tekken", {CASED("") "|\\p{N}" REST}, true, true},
-    {"gpt-4o llama4 kanana2 talkie minimax-m2", {GPT4O}, false, false},
-    {"granite-embed-multi-97m", {GPT4O}, true, false},
-    {"minicpm5", {"\\p{N}{1,3}", CONTRACTIONS "|" WORDS "|\\p{N}+|" SYMBOLS "|" SPACES}, true, false},
-    /* clang-format off */
+     .patterns = {CONTRACTIONS
+      "|[^\\r\\n\\p{L}\\p{N}]?[\\p{L}\\p{M}]+|\\p{N}| ?[^\\s\\p{L}\\p{M}\\p{N}]+[\\r\\n]*|" SPACES}},
+    {"tekken", .patterns = {CASED("") "|\\p{N}" REST}, .ignore_merges = true, .adds_bos = true},
+    {"gpt-4o llama4 kanana2 talkie minimax-m2", .patterns = {GPT4O}},
+    {"granite-embed-multi-97m", .patterns = {GPT4O}, .ignore_merges = true},
+    {"minicpm5",
+     .patterns = {"\\p{N}{1,3}", CONTRACTIONS "|" WORDS "|\\p{N}+|" SYMBOLS "|" SPACES},
+     .ignore_merges = true},
     {"deepseek-llm",
-     {"[\r\n]",
+     .patterns = {"[\r\n]",
       "\\s?[A-Za-zµÀ-ÖØ-öø-ƺƼ-ƿǄ-ʓʕ-ʯͰ-ͳͶͷͻ-ͽͿΆΈ-ΊΌΎ-ΡΣ-ϵϷ-ҁҊ-ԯԱ-ՖႠ-ჅᎠ-Ᏽᏸ-ᏽᲐ-ᲺᲽ-Ჿᴀ-ᴫᵫ-ᵷᵹ-ᶚḀ-ἕἘ-"
       "Ἕἠ-"
       "ὅὈ-"
@@ -60,49 +63,43 @@ static const struct gguf_split splits[] = {
       "𑣟𞤀-"
       "𞥃]"
       "+",
-      "\\s?[!-/:-~！-／：-～‘-‟　-。]+", "\\s+$", CJK, "\\p{N}+"},
-     false,
-     false},
-    /* clang-format on */
-    {"deepseek-coder", {"[\r\n]", "\\s?\\p{L}+", "\\s?\\p{P}+", CJK, "\\p{N}"}, false, false},
-    {"deepseek-v3 hunyuan-dense joyai-llm hy_v4", {"\\p{N}{1,3}", KANA_AND_HAN, DEEPSEEK3}, false, false},
+      "\\s?[!-/:-~！-／：-～‘-‟　-。]+", "\\s+$", CJK, "\\p{N}+"}},
+    {"deepseek-coder", .patterns = {"[\r\n]", "\\s?\\p{L}+", "\\s?\\p{P}+", CJK, "\\p{N}"}},
+    {"deepseek-v3 hunyuan-dense joyai-llm hy_v4", .patterns = {"\\p{N}{1,3}", KANA_AND_HAN, DEEPSEEK3}},
+    {"spark2_5",
+     .patterns = {"\\p{N}{1,3}", KANA_AND_HAN, DEEPSEEK3_WORDS "|[\r\n]|\\s+(?!\\S)|\\s+", "\\p{N}"}},
+    {"afmoe",
+     .patterns = {"\\p{N}{1,3}(?=(?:\\p{N}{3})*(?!\\p{N}))",
+      "[一-鿿㐀-䶿\xEF\xA4\x80-\xEF\xAB\xBF぀-ゟ゠-ヿ･-ﾟ⼀-⿟เ-๿຀-໿ក-៿က-႟ꩠ-ꩿꧠ-꧿가-\xED\x9E\xAFᄀ-ᇿ]+", DEEPSEEK3}},
     {"youtu",
-     {"[가-힣ㄱ-ㆎ]+|[！…“”‘’—：；，、-〿︰-﹏]+|[ㄅ-ㄯ]+|" KANA_AND_HAN,
-      CASED(CONTRACTIONS "?") "|\\p{N}" REST},
-     true,
-     false},
-    {"falcon", {"[\\p{P}\\$\\+<=>\\^~\\|`]+", GPT2, "[0-9][0-9][0-9]"}, false, false},
-    {"starcoder refact command-r codeshell exaone minerva-7b mellum2", {"\\p{N}", GPT2}, false, false},
-    {"poro-chat bloom gpt3-finnish", {BLOOM}, false, false},
-    {"viking", {BLOOM, "\\p{N}"}, false, false},
+     .patterns = {"[가-힣ㄱ-ㆎ]+|[！…“”‘’—：；，、-〿︰-﹏]+|[ㄅ-ㄯ]+|" KANA_AND_HAN,
+      CASED(CONTRACTIONS "?") "|\\p{N}" REST}, .ignore_merges = true},
+    {"falcon", .patterns = {"[\\p{P}\\$\\+<=>\\^~\\|`]+", GPT2, "[0-9][0-9][0-9]"}},
+    {"starcoder refact command-r codeshell exaone minerva-7b mellum2", .patterns = {"\\p{N}", GPT2}},
+    {"poro-chat bloom gpt3-finnish", .patterns = {BLOOM}},
+    {"viking", .patterns = {BLOOM, "\\p{N}"}},
     {"chameleon",
-     {"<sentinel:[0-9]+>", "(IMGIMG)((A|B|C|D|E|F|G|H|I){1,4})Z", "([\\t\\n]|    |  )", "\\p{N}",
-      "[\\p{P}!-/:-@\\[-`{-~]", GPT2},
-     false,
-     true},
+     .patterns = {"<sentinel:[0-9]+>", "(IMGIMG)((A|B|C|D|E|F|G|H|I){1,4})Z", "([\\t\\n]|    |  )", "\\p{N}",
+      "[\\p{P}!-/:-@\\[-`{-~]", GPT2}, .adds_bos = true},
     {"kimi-k2",
-     {"[\\p{Han}]+|[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}&&[^\\p{Han}]]*[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}"
+     .patterns = {"[\\p{Han}]+|[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}&&[^\\p{Han}]]*[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}"
       "&&[^"
       "\\p{Han}]]+" CONTRACTIONS
       "?|[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}&&[^\\p{Han}]]+[\\p{Ll}\\p{Lm}\\p{"
-      "Lo}\\p{M}&&[^\\p{Han}]]*" CONTRACTIONS "?|\\p{N}{1,3}|" SYMBOLS "|" SPACES},
-     false,
-     false},
-    {"tiny_aya cohere2moe", {"\\d{1,3}(?=(?:\\d{3})*\\b)", GPT4O}, false, false},
-    {"superbpe", {"\\p{N}+", "(?=(\\d{3})+(?!\\d))"}, false, false},
+      "Lo}\\p{M}&&[^\\p{Han}]]*" CONTRACTIONS "?|\\p{N}{1,3}|" SYMBOLS "|" SPACES}},
+    {"tiny_aya cohere2moe", .patterns = {"\\d{1,3}(?=(?:\\d{3})*\\b)", GPT4O}},
+    {"superbpe", .patterns = {"\\p{N}+", "(?=(\\d{3})+(?!\\d))"}},
     {"bailingmoe bailingmoe2 llada-moe",
-     {"'(?i:[sdmt]|ll|ve|re)|" WORDS "|\\p{N}|" SYMBOLS "|\\s*[\\r\\n]|\\s+(?!\\S)|\\s+"},
-     false,
-     false},
-    {"seed-coder", {CONTRACTIONS "|" WORDS "|\\p{N}{1}| ?[^\\s\\p{L}\\p{N}\\r\\n]+|" SPACES}, false, false},
-    {"ufakzeka", {WORDS "|\\p{N}|" SYMBOLS "|" SPACES}, false, false},
-    {"laguna", {"[^\\n]+|[\\n]+", QWEN2}, false, false},
+     .patterns = {"'(?i:[sdmt]|ll|ve|re)|" WORDS "|\\p{N}|" SYMBOLS "|\\s*[\\r\\n]|\\s+(?!\\S)|\\s+"}},
+    {"seed-coder", .patterns = {CONTRACTIONS "|" WORDS "|\\p{N}{1}| ?[^\\s\\p{L}\\p{N}\\r\\n]+|" SPACES}},
+    {"ufakzeka", .patterns = {WORDS "|\\p{N}|" SYMBOLS "|" SPACES}},
+    {"laguna", .patterns = {"[^\\n]+|[\\n]+", QWEN2}},
     {"exaone-moe",
-     {CONTRACTIONS
+     .patterns = {CONTRACTIONS
       "|[^\\r\\n\\p{L}\\p{N}]?(?:\\p{L}\\p{M}*(?: \\p{L}\\p{M}*)*)+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]?|\\s*[\\r\\n]"
-      "|\\s+(?!\\S)|\\s+"},
-     false,
-     false},
+      "|\\s+(?!\\S)|\\s+"}},
+    {"whitespace", .patterns = {"\\S+"}, .words = WORDS_OF_CHARACTERS},
+    {"gemma4 granite-embed-multi-311m sarvam-moe", .patterns = {NULL}, .words = NO_WORDS},
 };
 /* clang-format on */
 

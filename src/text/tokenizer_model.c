@@ -16,7 +16,7 @@ enum {
     TRAINER_PAD_ID,
 };
 enum { NORMALIZER_CHARSMAP = 2, NORMALIZER_DUMMY_PREFIX, NORMALIZER_REMOVE_SPACES, NORMALIZER_ESCAPE_SPACES };
-enum { TYPE_UNIGRAM = 1, TYPE_BPE };
+enum { TYPE_UNIGRAM = 1, TYPE_BPE, TYPE_WORD, TYPE_CHAR }; /* of characters: a BPE without merges */
 
 struct model_file {
     struct sentencepiece pieces;
@@ -94,10 +94,10 @@ static int32_t in_range(const struct model_file *f, int64_t id)
 static lorac_status finish(struct model_file *f, lorac_error *err)
 {
     struct lorac_tokenizer *t = f->pieces.tokenizer;
-    if (f->type != TYPE_UNIGRAM && f->type != TYPE_BPE)
-        return fail(err, LORAC_UNSUPPORTED, f->pieces.path,
-                    "a SentencePiece model of words or characters (model_type %d)", (int)f->type);
+    if (f->type < TYPE_UNIGRAM || f->type > TYPE_CHAR) return damaged(f, err);
     f->pieces.unigram = f->type == TYPE_UNIGRAM;
+    f->pieces.words = f->type == TYPE_WORD;
+    if (f->pieces.words) sentencepiece_of_class(&f->pieces, NULL); /* no class has such a model */
     f->pieces.unknown = t->special.unknown = in_range(f, f->unknown);
     t->special.bos = in_range(f, f->bos);
     t->special.eos = in_range(f, f->eos);
@@ -107,9 +107,10 @@ static lorac_status finish(struct model_file *f, lorac_error *err)
 }
 
 /* Which class transformers would build, and how: the tokenizer_config.json's word, which may be missing. */
-static lorac_status read_class(struct model_file *f, const json_t *config, lorac_error *err)
+static lorac_status read_class(struct model_file *f, lorac_error *err)
 {
     const char *class, *path = f->pieces.path;
+    const json_t *config = f->pieces.config;
     TRY(json_get_text(config, "tokenizer_class", "", &class, path, err));
     sentencepiece_of_class(&f->pieces, class);
     return json_get_bool(config, "legacy", true, &f->pieces.legacy, path, err);
@@ -121,9 +122,10 @@ lorac_status tokenizer_read_model(struct lorac_tokenizer *t, const uint8_t *byte
     if (tokenizer_is_tiktoken(bytes, size)) return tokenizer_read_tiktoken(t, bytes, size, err);
     struct model_file f = {.type = TYPE_UNIGRAM, .unknown = 0, .bos = 1, .eos = 2};
     sentencepiece_init(&f.pieces, t);
-    lorac_status status = read_class(&f, config, err);
+    f.pieces.config = config;
+    lorac_status status = read_class(&f, err);
     if (status == LORAC_OK) status = read_fields(&f, bytes, size, err);
-    if (status == LORAC_OK) status = sentencepiece_settle_prefix(&f.pieces, config, err);
+    if (status == LORAC_OK) status = sentencepiece_settle_prefix(&f.pieces, err);
     if (status == LORAC_OK) status = finish(&f, err);
     sentencepiece_free(&f.pieces);
     return status;

@@ -1,6 +1,8 @@
 /* tokenizer_models.c — the table's rows. See tokenizer_models.h. */
 #include "text/tokenizer.h"
 
+#include <string.h>
+
 void model_scratch_init(struct model_scratch *s, struct memory *m)
 {
     *s = (struct model_scratch){.bpe = {.memory = m, .spelled.memory = m}, .unigram = {.memory = m}};
@@ -44,6 +46,15 @@ static lorac_status encode_wordlevel(const struct lorac_tokenizer *t, struct mod
     return LORAC_OK;
 }
 
+static lorac_status encode_words(const struct lorac_tokenizer *t, struct model_scratch *s, const char *word,
+                                 size_t length, struct text *ids, lorac_error *err)
+{
+    int32_t last = -1, unknown = t->special.unknown;
+    if (ids->length) memcpy(&last, ids->data + ids->length - sizeof last, sizeof last);
+    if (last >= 0 && last == unknown && vocab_find(&t->vocab, word, length) < 0) return LORAC_OK;
+    return encode_wordlevel(t, s, word, length, ids, err);
+}
+
 const char *tokenizer_type(const struct lorac_tokenizer *t)
 {
     return t->model == &model_bpe && !t->bpe.characters ? "byte-level BPE" : t->model->name;
@@ -51,4 +62,5 @@ const char *tokenizer_type(const struct lorac_tokenizer *t)
 
 const struct model_kind model_bpe = {"BPE", encode_bpe}, model_unigram = {"Unigram", encode_unigram},
                         model_wordpiece = {"WordPiece", encode_wordpiece},
-                        model_wordlevel = {"WordLevel", encode_wordlevel};
+                        model_wordlevel = {"WordLevel", encode_wordlevel},
+                        model_words = {"SentencePiece words", encode_words};

@@ -23,6 +23,7 @@ struct model_kind {
                            struct text *ids, lorac_error *err);
 };
 const char *tokenizer_type(const struct lorac_tokenizer *t); /* for people: "byte-level BPE", "Unigram" ... */
-extern const struct model_kind model_bpe, model_unigram, model_wordpiece, model_wordlevel;
+extern const struct model_kind model_bpe, model_unigram, model_wordpiece, model_wordlevel,
+    model_words; /* SentencePiece's: neighbouring unknown words give one token */
 
 #endif

@@ -64,17 +64,22 @@ lorac_status parts_pattern(struct parts *p, const json_t *part, struct pattern *
 
 /* ---- added tokens ------------------------------------------------------------------------ */
 
+lorac_status parts_added_flags(struct parts *p, const json_t *part, struct added_token *flags)
+{
+    TRY(parts_bool(p, part, "special", false, &flags->special));
+    TRY(parts_bool(p, part, "normalized", !flags->special, &flags->normalized));
+    TRY(parts_bool(p, part, "lstrip", false, &flags->lstrip));
+    TRY(parts_bool(p, part, "rstrip", false, &flags->rstrip));
+    return parts_bool(p, part, "single_word", false, &flags->single_word);
+}
+
 static lorac_status read_added_token(struct parts *p, const json_t *part)
 {
     const json_t *content = json_object_get(part, "content"), *id = json_object_get(part, "id");
     if (!json_is_string(content) || !json_is_integer(id))
         return parts_wrong(p, "an added token has no content or no id");
     struct added_token flags = {0};
-    TRY(parts_bool(p, part, "special", false, &flags.special));
-    TRY(parts_bool(p, part, "normalized", !flags.special, &flags.normalized));
-    TRY(parts_bool(p, part, "lstrip", false, &flags.lstrip));
-    TRY(parts_bool(p, part, "rstrip", false, &flags.rstrip));
-    TRY(parts_bool(p, part, "single_word", false, &flags.single_word));
+    TRY(parts_added_flags(p, part, &flags));
     return tokenizer_add_token(p->tokenizer, json_integer_value(id), json_string_value(content),
                                json_string_length(content), flags, p->err);
 }

@@ -38,6 +38,8 @@ lorac_status parts_bool(struct parts *p, const json_t *part, const char *key, bo
 lorac_status parts_text(struct parts *p, const json_t *part, const char *key, const char *fallback, const char **value);
 /* A copy, *value NULL for an empty or missing text. */
 lorac_status parts_copy(struct parts *p, const json_t *part, const char *key, const char *fallback, char **value);
+/* lstrip, rstrip, ... of an added token. */
+lorac_status parts_added_flags(struct parts *p, const json_t *part, struct added_token *flags);
 /* {"String": ..} or {"Regex": ..} */
 lorac_status parts_pattern(struct parts *p, const json_t *part, struct pattern *pattern);
 

@@ -198,6 +198,7 @@ static lorac_status add_lines(struct lorac_tokenizer *t, const char *text, size_
 
 lorac_status tokenizer_read_tiktoken(struct lorac_tokenizer *t, const uint8_t *bytes, size_t size, lorac_error *err)
 {
+    t->format = "tiktoken";
     TRY(add_lines(t, (const char *)bytes, size, err));
     return finish(t, LLAMA3, err);
 }

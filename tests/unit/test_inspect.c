@@ -10,7 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MODELS TEST_DATA "/models/"
+#define TOKENIZERS TEST_DATA "/tokenizer_models/"
+#define MODELS     TEST_DATA "/models/"
 
 static lorac_runtime *runtime;
 static char folder[64];
@@ -142,10 +143,27 @@ static void test_sharded_folder_counts_every_shard(void **state)
 
 static void test_tokenizer(void **state)
 {
-    json_t *o = inspect(MODELS "plain/tokenizer.json");
-    expect_text(o, "kind", "tokenizer");
-    expect_size(o, "vocab_size", 288);
-    json_decref(o);
+    static const struct {
+        const char *path, *format, *type;
+        size_t size, special;
+    } cases[] = {
+        {MODELS "plain/tokenizer.json", "tokenizer.json", "byte-level BPE", 288, 3},
+        {TOKENIZERS "llama/tokenizer.model", "SentencePiece", "BPE", 560, 3},
+        {TOKENIZERS "words/tokenizer.model", "SentencePiece", "SentencePiece words", 60, 3},
+        {TOKENIZERS "t5", "SentencePiece", "Unigram", 260, 103},
+        {TOKENIZERS "tekken", "tekken.json", "byte-level BPE", 563, 10},
+        {TOKENIZERS "wordpiece", "tokenizer.json", "WordPiece", 357, 5},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        json_t *o = inspect(cases[i].path), *special = json_object_get(o, "special_tokens");
+        expect_text(o, "kind", "tokenizer");
+        expect_text(o, "format", cases[i].format);
+        expect_text(o, "type", cases[i].type);
+        expect_size(o, "vocab_size", cases[i].size);
+        assert_int_equal(json_array_size(special), cases[i].special);
+        assert_non_null(json_string_value(json_object_get(json_array_get(special, 0), "text")));
+        json_decref(o);
+    }
 }
 
 /* ---- models that lorac does not compute ----------------------------------------------------- */

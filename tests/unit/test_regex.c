@@ -141,6 +141,57 @@ static void test_splits(void **state)
     assert_int_equal(memory.used, 0);
 }
 
+/* ---- scripts over all code points ---------------------------------------------------------- */
+
+struct ends {
+    size_t count, end;
+    uint64_t hash;
+};
+
+static lorac_status add_end(void *context, const char *word, size_t length, lorac_error *err)
+{
+    struct ends *e = context;
+    e->count++;
+    e->end += length;
+    hash_number(&e->hash, (uint32_t)e->end);
+    return LORAC_OK;
+}
+
+/* All scalar values in an order that puts strangers side by side. */
+static void make_mixed(struct text *text)
+{
+    for (uint64_t i = 0; i < 0x110000; i++) {
+        uint32_t code = (uint32_t)(i * 0x9E375 % 0x110000);
+        char bytes[4];
+        if (code < 0xD800 || code >= 0xE000) text_add(text, bytes, utf8_encode(code, bytes));
+    }
+    assert_false(text->failed);
+}
+
+static void check_scripts(const json_t *row, void *context)
+{
+    struct text text = {.memory = &memory};
+    struct pretokenizer p;
+    struct ends ends = {.hash = 0xCBF29CE484222325u};
+    make_mixed(&text);
+    pretokenizer_init(&p, &memory);
+    assert_int_equal(pretokenizer_read(&p, json_object_get(row, "pre_tokenizer"), "golden", NULL), LORAC_OK);
+    assert_int_equal(pretokenize(&p, context, true, text.data, text.length, add_end, &ends, NULL), LORAC_OK);
+    assert_int_equal(ends.count, json_integer_value(json_object_get(row, "count")));
+    assert_true(ends.hash == strtoull(json_string_value(json_object_get(row, "hash")), NULL, 16));
+    pretokenizer_free(&p);
+    text_free(&text);
+}
+
+static void test_scripts(void **state)
+{
+    struct regex_match *match;
+    assert_int_equal(regex_match_create(&match, NULL), LORAC_OK);
+    assert_int_equal(each_line(TEST_DATA "/regex/scripts.jsonl", check_scripts, match), 1);
+    regex_match_free(match);
+    assert_int_equal(memory.used, 0);
+}
+
 /* ---- what must be refused ----------------------------------------------------------------- */
 
 static void test_refusals(void **state)
@@ -210,6 +261,7 @@ static void test_steps_are_bounded(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_classes), cmocka_unit_test(test_splits),
-                                       cmocka_unit_test(test_refusals), cmocka_unit_test(test_steps_are_bounded)};
+                                       cmocka_unit_test(test_scripts), cmocka_unit_test(test_refusals),
+                                       cmocka_unit_test(test_steps_are_bounded)};
     return cmocka_run_group_tests_name("regex", tests, NULL, NULL);
 }

@@ -166,9 +166,30 @@ static void hostile(void **state)
     refuses("{{ (-9223372036854775807 - 1) // -1 }}", LORAC_UNSUPPORTED, "64 bits");
     refuses("a\n{{ x | nonsense }}", LORAC_UNSUPPORTED, "line 2: lorac does not know the filter 'nonsense'");
     refuses("a\n\n{{ x is nonsense }}", LORAC_UNSUPPORTED, "line 3: lorac does not know the test 'nonsense'");
+    refuses("a\n{{ [3] | pprint }}", LORAC_UNSUPPORTED, "line 2: lorac does not have the filter 'pprint'");
     refuses("a\n{% nonsense %}", LORAC_UNSUPPORTED, "line 2: lorac does not know the tag 'nonsense'");
     refuses("{% for x in y %}", LORAC_FORMAT, "endfor");
     refuses("\xff", LORAC_FORMAT, "UTF-8");
+}
+
+/* Time is bounded besides steps. */
+static void slow(void **state)
+{
+    static const char source[] = "{% for a in range(99999) %}{{ a }}{% endfor %}";
+    struct memory m = {0};
+    struct chat_template *t = NULL;
+    struct text out = {.memory = &m};
+    lorac_error err = {0};
+    json_t *none = json_object();
+    assert_int_equal(template_parse(&m, source, sizeof source - 1, "template", &t, &err), LORAC_OK);
+    assert_int_equal(template_render_within(t, 0, none, &out, NULL, &err), LORAC_UNSUPPORTED);
+    assert_non_null(strstr(err.message, "seconds"));
+    assert_int_equal(out.length, 0);
+    assert_int_equal(template_render(t, none, &out, NULL, &err), LORAC_OK);
+    text_free(&out);
+    template_free(t);
+    json_decref(none);
+    assert_int_equal(m.used, 0);
 }
 
 /* Nested brackets, operators and blocks, each a hundred thousand times. */
@@ -229,8 +250,8 @@ static void appends(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(goldens), cmocka_unit_test(dates),         cmocka_unit_test(hostile),
-        cmocka_unit_test(nested),  cmocka_unit_test(little_memory), cmocka_unit_test(appends),
+        cmocka_unit_test(goldens),       cmocka_unit_test(dates),   cmocka_unit_test(hostile), cmocka_unit_test(nested),
+        cmocka_unit_test(little_memory), cmocka_unit_test(appends), cmocka_unit_test(slow),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

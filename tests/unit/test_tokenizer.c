@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
+#include "text/tokenizer_gguf.h"
 #include "tokenizer_test.h"
 
 /* ---- goldens ----------------------------------------------------------------------------- */
@@ -230,13 +231,8 @@ static void test_refusals(void **state)
          LORAC_FORMAT, "score"},
         {JSON("null", "null", "null", "null", "{\"type\":\"WordPiece\",\"vocab\":{\"a\":0}}"), LORAC_FORMAT,
          "unk_token"},
-        {JSON("null", BYTES, "null", BYTES, "{\"type\":\"Unigram\",\"vocab\":[[\"a\",-1.5]]}"), LORAC_UNSUPPORTED,
-         "Unigram"},
         {JSON("null", BYTES, "null", BYTES, "{\"type\":\"BPE\",\"dropout\":0.1,\"vocab\":{\"a\":0},\"merges\":[]}"),
          LORAC_FORMAT, "dropout"},
-        {JSON("null", BYTES, "null", BYTES,
-              "{\"type\":\"BPE\",\"end_of_word_suffix\":\"</w>\",\"vocab\":{\"a\":0},\"merges\":[]}"),
-         LORAC_UNSUPPORTED, "</w>"},
         {JSON("null", BYTES, "null", BYTES, "{\"type\":\"BPE\",\"vocab\":{\"a\":0,\"b\":0},\"merges\":[]}"),
          LORAC_FORMAT, "two tokens"},
         {JSON("null", BYTES, "null", BYTES, "{\"type\":\"BPE\",\"vocab\":{\"a\":0,\"a\":1},\"merges\":[]}"),
@@ -300,6 +296,115 @@ static void test_out_of_memory(void **state)
     assert_int_equal(status, LORAC_OK);
 }
 
+/* Every name that llama.cpp writes into tokenizer.ggml.pre is known, and its expressions compile. */
+static void test_gguf_names(void **state)
+{
+    static const char *const names[] = {"default",
+                                        "minicpm5",
+                                        "llama3",
+                                        "llama-v3",
+                                        "llama-bpe",
+                                        "falcon3",
+                                        "falcon-h1",
+                                        "pixtral",
+                                        "midm-2.0",
+                                        "lfm2",
+                                        "jina-v5-nano",
+                                        "deepseek-llm",
+                                        "deepseek-coder",
+                                        "deepseek-v3",
+                                        "spark2_5",
+                                        "youtu",
+                                        "falcon",
+                                        "mpt",
+                                        "starcoder",
+                                        "gpt-2",
+                                        "phi-2",
+                                        "jina-es",
+                                        "jina-de",
+                                        "gigachat",
+                                        "jina-v2-es",
+                                        "jina-v2-de",
+                                        "a.x-4.0",
+                                        "mellum",
+                                        "modern-bert",
+                                        "jais-2",
+                                        "gemma4",
+                                        "granite-embed-multi-311m",
+                                        "sarvam-moe",
+                                        "jina-v1-en",
+                                        "jina-v2-code",
+                                        "roberta-bpe",
+                                        "whitespace",
+                                        "refact",
+                                        "command-r",
+                                        "qwen2",
+                                        "deepseek-r1-qwen",
+                                        "kormo",
+                                        "f2llmv2",
+                                        "qwen35",
+                                        "stablelm2",
+                                        "olmo",
+                                        "dbrx",
+                                        "smaug-bpe",
+                                        "poro-chat",
+                                        "glm4",
+                                        "chatglm-bpe",
+                                        "viking",
+                                        "jais",
+                                        "tekken",
+                                        "smollm",
+                                        "codeshell",
+                                        "bloom",
+                                        "gpt3-finnish",
+                                        "exaone",
+                                        "exaone4",
+                                        "exaone-moe",
+                                        "chameleon",
+                                        "minerva-7b",
+                                        "megrez",
+                                        "gpt-4o",
+                                        "llama4",
+                                        "kanana2",
+                                        "talkie",
+                                        "granite-embed-multi-97m",
+                                        "tiny_aya",
+                                        "cohere2moe",
+                                        "superbpe",
+                                        "trillion",
+                                        "granite-docling",
+                                        "bailingmoe",
+                                        "bailingmoe2",
+                                        "llada-moe",
+                                        "seed-coder",
+                                        "hunyuan",
+                                        "hunyuan-dense",
+                                        "hy_v4",
+                                        "joyai-llm",
+                                        "kimi-k2",
+                                        "ufakzeka",
+                                        "grok-2",
+                                        "afmoe",
+                                        "laguna",
+                                        "minimax-m2",
+                                        "solar-open",
+                                        "mellum2"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        const struct gguf_split *split = gguf_split_named(names[i]);
+        if (!split) fail_msg("%s is not known", names[i]);
+        for (size_t step = 0; step < GGUF_SPLIT_STEPS && split->patterns[step]; step++) {
+            struct regex *regex = NULL;
+            lorac_error err = {0};
+            if (regex_compile(&memory, split->patterns[step], strlen(split->patterns[step]), false, names[i], &regex,
+                              &err))
+                fail_msg("%s", err.message);
+            regex_free(regex);
+        }
+    }
+    assert_null(gguf_split_named("llama"));
+    assert_int_equal(memory.used, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -308,6 +413,7 @@ int main(void)
         cmocka_unit_test(test_malformed_text), cmocka_unit_test(test_ids_out_of_range),
         cmocka_unit_test(test_long_word),      cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_damage),         cmocka_unit_test(test_out_of_memory),
+        cmocka_unit_test(test_gguf_names),
     };
     return cmocka_run_group_tests_name("tokenizer", tests, NULL, NULL);
 }

@@ -25,6 +25,10 @@ static const struct {
     {"plain", NULL},
     {"unigram", NULL},
     {"t5", NULL},
+    {"characters", NULL},
+    {"words", NULL},
+    {"configured_llama", NULL},
+    {"configured_general", NULL},
     {"llama2", NULL},
     {"gemma", NULL},
     {"first", NULL},
@@ -35,6 +39,8 @@ static const struct {
     {"prefix", NULL},
     {"wordlevel", NULL},
     {"byte_spelled", NULL},
+    {"spelled_suffix", NULL},
+    {"spelled_unigram", NULL},
     {"tekken", NULL},
     {"tekken", "tekken.json"},
     {"general", "tokenizer.model"},
@@ -43,6 +49,8 @@ static const struct {
     {"gguf_gemma2", "tokenizer.gguf"},
     {"gguf_t5", "tokenizer.gguf"},
     {"gguf_bert", "tokenizer.gguf"},
+    {"gguf_whitespace", "tokenizer.gguf"},
+    {"gguf_sarvam", "tokenizer.gguf"},
 };
 enum { TOKENIZERS = sizeof tokenizers / sizeof *tokenizers };
 
