@@ -7,7 +7,7 @@ import numpy as np, torch
 import gguf
 from gguf import GGMLQuantizationType as Type
 from gguf.quants import dequantize, quantize
-from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 import k_quants
 
 NAMES = {"self_attn.q_proj": "attn_q", "self_attn.k_proj": "attn_k", "self_attn.v_proj": "attn_v", "self_attn.o_proj": "attn_output",
@@ -76,7 +76,7 @@ def write_tokenizer(w, folder, vocab):
     w.add_token_list([names.get(i, f"[PAD{i}]") for i in range(vocab)])
     w.add_token_types([gguf.TokenType.CONTROL if i in special else gguf.TokenType.NORMAL if i in names else gguf.TokenType.UNUSED for i in range(vocab)])
     w.add_token_merges([m if isinstance(m, str) else " ".join(m) for m in t["model"]["merges"]])
-    tok = AutoTokenizer.from_pretrained(folder)
+    tok = PreTrainedTokenizerFast.from_pretrained(folder)
     w.add_bos_token_id(tok.bos_token_id); w.add_eos_token_id(tok.eos_token_id); w.add_unk_token_id(tok.unk_token_id); w.add_pad_token_id(tok.pad_token_id)
     w.add_add_bos_token(False); w.add_chat_template(tok.chat_template)
 

@@ -1,0 +1,83 @@
+"""Hugging Face folders of the variants, deterministic by name, and their references in f32."""
+import json, math, os, zlib
+import numpy as np, torch
+import transformers
+from safetensors.torch import load_file, save_file
+from transformers import AutoModelForCausalLM
+import tiny_llama
+from families import remote
+from families.table import FAMILIES, settings
+
+
+def is_norm(key):
+    return "norm" in key or ".ln_" in key
+
+
+def draw(name, model, family):
+    """Every parameter by name: norms around the family's centre, biases small, matrices so that sums stay of one size."""
+    for key, p in model.named_parameters():
+        value = np.random.Generator(np.random.PCG64(zlib.crc32(f"{name}/{key}".encode()))).standard_normal(tuple(p.shape))
+        if key.endswith("bias"): value = 0.1 * value
+        elif is_norm(key): value = family.norm + 0.2 * value
+        elif "embed" in key or "wte" in key or "wpe" in key: value = 0.35 * value
+        else: value = family.spread * math.sqrt(32 / min(p.shape[0], 64)) * value
+        p.data = torch.from_numpy(value.astype(np.float32))
+    model.tie_weights()
+    return model.eval()
+
+
+def build(family, options):
+    make = FAMILIES[family].model
+    return make(options) if family in remote.BUILDERS else make(make.config_class(**options))
+
+
+def older_spelling(folder):
+    """rope_theta, rope_scaling, partial_rotary_factor and torch_dtype, as transformers 4 wrote them."""
+    path = os.path.join(folder, "config.json")
+    c = json.load(open(path))
+    rope = c.pop("rope_parameters")
+    c["rope_theta"], c["torch_dtype"] = rope.pop("rope_theta"), c.pop("dtype")
+    if "partial_rotary_factor" in rope: c["partial_rotary_factor"] = rope.pop("partial_rotary_factor")
+    c["rope_scaling"] = rope if rope["rope_type"] != "default" else None
+    json.dump(c, open(path, "w"), indent=2, sort_keys=True)
+
+
+def save_remote(family, options, model, folder, dtype):
+    """As the hub has it: config.json with the family's own keys, one safetensors file."""
+    os.makedirs(folder, exist_ok=True)
+    c = dict(options, model_type=family, architectures=[remote.CLASSES[family]], rms_norm_eps=1e-5, hidden_act="silu", torch_dtype=dtype)
+    json.dump(c, open(os.path.join(folder, "config.json"), "w"), indent=2, sort_keys=True)
+    tied = {"lm_head.weight"} if options["tie_word_embeddings"] else set()
+    save_file({k: v.contiguous() for k, v in model.state_dict().items() if k not in tied and "inv_freq" not in k}, os.path.join(folder, "model.safetensors"), {"format": "pt"})
+
+
+def save(family, variant, out):
+    """OUT/FAMILY-VARIANT; returns the folder."""
+    v, name, options = FAMILIES[family].variants[variant], f"{family}-{variant}", settings(family, variant)
+    folder = os.path.join(out, name)
+    model = draw(name, build(family, options), FAMILIES[family]).to(getattr(torch, v.dtype))
+    if family in remote.BUILDERS: save_remote(family, options, model, folder, v.dtype)
+    else: model.save_pretrained(folder)
+    if v.older: older_spelling(folder)
+    tiny_llama.tokenizer(False).save_pretrained(folder)
+    return folder
+
+
+def load(folder):
+    """The reference: transformers' or ours, f32, on the folder's weights."""
+    c = json.load(open(os.path.join(folder, "config.json")))
+    if c["model_type"] not in remote.BUILDERS:
+        return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
+    model = remote.BUILDERS[c["model_type"]](c)
+    missing, unexpected = model.load_state_dict({k: v.float() for k, v in load_file(os.path.join(folder, "model.safetensors")).items()}, strict=False)
+    assert not unexpected and all("inv_freq" in m or m == "lm_head.weight" for m in missing), (missing, unexpected)
+    model.tie_weights()
+    return model.eval()
+
+
+def logits(model, ids):
+    with torch.no_grad(): return model(input_ids=torch.tensor([ids])).logits[0].numpy()
+
+
+def ids_of(length, seed=7):
+    return np.random.default_rng(seed).integers(3, 280, length).tolist()
