@@ -70,7 +70,7 @@ def peft_steps(model, rows, targets, o, lr):
     return out
 
 
-def lorac_steps(exe, path, data, start, out, o, lr, precision, rank, scale, num_layers):
+def lorac_steps(exe, path, data, start, out, o, lr, precision, rank, scale, num_layers, *more):
     """The steps by the command: [(loss of the step, learning rate)]; the adapter lies in `out`."""
     k, flags = o.get("accumulation", 1), []
     for key, flag in (("weight_decay", "--weight-decay"), ("clip_norm", "--clip-norm"), ("schedule", "--lr-schedule"), ("warmup", "--warmup")):
@@ -78,7 +78,7 @@ def lorac_steps(exe, path, data, start, out, o, lr, precision, rank, scale, num_
     events = reference.lorac(exe, "train", "--model", path, "--data", data, "--iters", o["steps"] * k, "--batch-size", o["batch"], "--grad-accumulation-steps", k,
                              "--learning-rate", lr, "--rank", rank, "--scale", scale, "--num-layers", num_layers, "--steps-per-report", 1, "--steps-per-eval", 100000,
                              "--val-batches", 1, "--precision", precision, "--resume-adapter-file", os.path.join(start, "adapter_model.safetensors"),
-                             "--adapter-path", out, *flags, *(["--mask-prompt"] if o.get("masked") else []))
+                             "--adapter-path", out, *more, *flags, *(["--mask-prompt"] if o.get("masked") else []))
     seen = [e for e in events if e["event"] == "train"]
     assert len(seen) == o["steps"] * k, f"{len(seen)} reports of {o['steps'] * k} iterations"
     counts = np.diff([0] + [e["target_tokens"] for e in seen]) if seen[-1]["target_tokens"] > seen[0]["target_tokens"] else np.array([e["target_tokens"] for e in seen])

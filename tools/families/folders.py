@@ -31,14 +31,27 @@ def build(family, options):
     return make(options) if family in remote.BUILDERS else make(make.config_class(**options))
 
 
+def rename_tensors(folder, rename):
+    path = os.path.join(folder, "model.safetensors")
+    save_file({rename(k): v for k, v in load_file(path).items()}, path, {"format": "pt"})
+
+
 def older_spelling(folder):
-    """rope_theta, rope_scaling, partial_rotary_factor and torch_dtype, as transformers 4 wrote them."""
+    """The keys that checkpoints on the hub have, most of which transformers 4 wrote."""
     path = os.path.join(folder, "config.json")
     c = json.load(open(path))
-    rope = c.pop("rope_parameters")
-    c["rope_theta"], c["torch_dtype"] = rope.pop("rope_theta"), c.pop("dtype")
+    c["torch_dtype"] = c.pop("dtype")
+    rope = c.pop("rope_parameters", {})
+    local, rope = rope.get("sliding_attention"), dict(rope.get("full_attention", rope))
+    if "rope_theta" in rope: c["rope_theta"] = rope.pop("rope_theta")
     if "partial_rotary_factor" in rope: c["partial_rotary_factor"] = rope.pop("partial_rotary_factor")
-    c["rope_scaling"] = rope if rope["rope_type"] != "default" else None
+    if rope: c["rope_scaling"] = rope = rope if rope["rope_type"] != "default" else None
+    if c["model_type"] == "gpt_neox": c["rotary_emb_base"], c["rotary_pct"] = c.pop("rope_theta"), c.pop("partial_rotary_factor", 1.0)
+    if c["model_type"] == "gpt2": c["n_ctx"] = c["n_positions"]; rename_tensors(folder, lambda k: k.removeprefix("transformer."))
+    if c["model_type"] == "phi3" and rope: rope["type"] = rope.pop("rope_type"); rope.pop("original_max_position_embeddings", None)
+    if c["model_type"] == "gemma3_text": c["rope_local_base_freq"], c["sliding_window_pattern"] = local["rope_theta"], 6
+    if c["model_type"] == "cohere2": c["sliding_window_pattern"] = 4
+    if c["model_type"] in ("gemma3_text", "cohere2", "gemma2"): c.pop("layer_types")
     json.dump(c, open(path, "w"), indent=2, sort_keys=True)
 
 
@@ -58,7 +71,7 @@ def save(family, variant, out):
     model = draw(name, build(family, options), FAMILIES[family]).to(getattr(torch, v.dtype))
     if family in remote.BUILDERS: save_remote(family, options, model, folder, v.dtype)
     else: model.save_pretrained(folder)
-    if v.older: older_spelling(folder)
+    if not v.newer and family not in remote.BUILDERS: older_spelling(folder)
     tiny_llama.tokenizer(False).save_pretrained(folder)
     return folder
 

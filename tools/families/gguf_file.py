@@ -76,7 +76,9 @@ def write_scales(w, c):
     if f == "olmo" and get("clip_qkv"): w.add_clamp_kqv(get("clip_qkv"))
     if f in ("gpt_neox", "stablelm"): w.add_parallel_residual(bool(get("use_parallel_residual", f == "gpt_neox")))
     if f in ("gemma2", "gemma3", "cohere2", "olmo3"): w.add_sliding_window(get("sliding_window"))
-    if f in ("gemma3", "olmo3"): w.add_sliding_window_pattern([t == "sliding_attention" for t in get("layer_types")])
+    if f in ("gemma3", "olmo3"):
+        kinds = get("layer_types") or ["full_attention" if (i + 1) % get("sliding_window_pattern", 4) == 0 else "sliding_attention" for i in range(c.layers)]
+        w.add_sliding_window_pattern([k == "sliding_attention" for k in kinds])
 
 
 def write_config(w, c, folder):
