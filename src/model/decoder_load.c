@@ -168,6 +168,7 @@ static lorac_status load_mlp(const struct loading *l, struct decoder_layer *laye
         [ACTIVATION_GELU_TANH] = {&linear_gelu_tanh, &linear_gated_gelu_tanh},
     };
     size_t skipped = c->gated ? 0 : 1, count = 2 - skipped;
+    if (c->fused_gate_up) at[1].order.first = c->intermediate;
     TRY(load_bundle(l,
                     &(struct bundle){PART_GATE_UP, c->fused_gate_up, c->mlp_bias, count, c->hidden, parts + skipped, at,
                                      (size_t[]){c->intermediate, c->intermediate}},
