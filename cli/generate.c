@@ -149,7 +149,7 @@ static json_t *prompt_logprobs(const struct engine *e, const struct generate *g,
     lorac_session_options_init(&options);
     options.precision = (lorac_precision)g->common.precision;
     options.kv_bits = g->kv_bits ? 8 : 0;
-    options.max_tokens = ids->count;
+    options.max_tokens = options.expected_tokens = ids->count;
     options.prefill_tokens = CHUNK;
     options.all_logits = 1;
 

@@ -23,6 +23,9 @@ typedef struct lorac_session_options {
                        last one's */
     int kv_bits;    /* how keys and values are kept: 0: bf16, or f32 in exact precision; 8: 8 bits and an f16 scale per
                        32 values, not in exact precision */
+    size_t expected_tokens; /* that the session will have, where that is known and not all are appended before the first
+                               forward: rotary scalings that depend on a sequence's length (LongRoPE, dynamic) count
+                               with it; 0: with what is there */
 } lorac_session_options;
 LORAC_API void lorac_session_options_init(lorac_session_options *options);
 

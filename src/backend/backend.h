@@ -259,6 +259,10 @@ struct backend_kernels {
     /* dz *= 1 − (z / cap)², dz's rows ld apart */
     void (*soft_cap_back)(struct stream *s, struct buf dz, enum number number, size_t ld, struct buf z, float cap,
                           size_t rows, size_t width);
+    /* y = x cut to ±limit; and dx += dy where |x| <= limit */
+    void (*clamp)(struct stream *s, struct buf y, struct buf x, enum number number, float limit, size_t n);
+    void (*clamp_back)(struct stream *s, struct buf dx, struct buf dy, struct buf x, enum number number, float limit,
+                       size_t n);
     void (*fill)(struct stream *s, struct buf y, enum number number, float value, size_t n);
     /* y (+)= x · mask / (1 − p), mask from the key and the element's index: the same again in the backward */
     void (*dropout)(struct stream *s, struct buf y, struct buf x, enum number number, const uint32_t key[2], float p,

@@ -46,6 +46,12 @@ lorac_status forward_plan(const struct lorac_model *m, size_t rows, size_t picks
 
 /* ---- one batch ------------------------------------------------------------------------------ */
 
+/* What rotary scalings take for the sequence's length. */
+static size_t session_length(const struct lorac_session *s)
+{
+    return s->count > s->options.expected_tokens ? s->count : s->options.expected_tokens;
+}
+
 struct share {                /* what a session has in the batch */
     size_t row, rows, picked; /* picked: its first pick */
 };
@@ -69,7 +75,7 @@ static size_t fill(struct lorac_session *lead, lorac_session *const *sessions, s
         if (rows > s->options.prefill_tokens) rows = s->options.prefill_tokens;
         shares[i] = (struct share){lead->batch.rows, rows, n};
         if (!rows) continue;
-        batch_add(&lead->batch, s->tokens + s->cache.tokens, rows, s->cache.tokens, s->count, &s->cache,
+        batch_add(&lead->batch, s->tokens + s->cache.tokens, rows, s->cache.tokens, session_length(s), &s->cache,
                   s->set && s->set->table.begin ? &s->set->table : NULL);
         size_t wanted = s->options.all_logits ? rows : rows == pending(s);
         for (size_t k = rows - wanted; k < rows; k++) picks[n++] = (int32_t)(shares[i].row + k);
@@ -132,7 +138,8 @@ static lorac_status check(lorac_session *const *sessions, size_t count, lorac_er
 static void forget_short_angles(struct lorac_session *s)
 {
     const struct rope_config *r = &s->model->config.rope[ROPE_FULL];
-    bool beyond = r->scaling == ROPE_LONG && (double)s->count > r->original_context;
+    if (s->options.expected_tokens) return; /* the angles were these from the start */
+    bool beyond = r->scaling == ROPE_LONG && (double)session_length(s) > r->original_context;
     if (beyond && (double)s->cache.tokens <= r->original_context) cache_truncate(&s->cache, 0);
 }
 

@@ -66,7 +66,7 @@ lorac_status config_check(const struct model_config *c, const char *file, lorac_
             return fail(err, LORAC_FORMAT, file, "the rotary embedding's numbers make no sense (%zu of %zu dimensions)",
                         c->rope[i].dims, c->head_dim);
     if (!isfinite(c->embedding_scale) || !isfinite(c->residual_scale) || !isfinite(c->logit_scale) ||
-        !(c->attention_scale >= 0) || !(c->attention_softcap >= 0) || !(c->final_softcap >= 0))
+        !(c->attention_scale >= 0) || !(c->attention_softcap >= 0) || !(c->final_softcap >= 0) || !(c->qkv_limit >= 0))
         return fail(err, LORAC_FORMAT, file, "a scale of the model is no usable number");
     return LORAC_OK;
 }

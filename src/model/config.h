@@ -80,6 +80,7 @@ struct model_config {
     double attention_scale;   /* 0: 1 / sqrt(head_dim) */
     double attention_softcap; /* 0: none */
     double final_softcap;     /* 0: none */
+    double qkv_limit;         /* q, k and v are cut to ± this; 0: they are not */
 };
 
 /* What attention of one layer is computed with. */

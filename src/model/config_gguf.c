@@ -29,6 +29,7 @@ static const struct config_key common[] = {
     KEY("attention.scale", FLOAT, attention_scale),
     KEY("attn_logit_softcapping", FLOAT, attention_softcap),
     KEY("final_logit_softcapping", FLOAT, final_softcap),
+    KEY("attention.clamp_kqv", FLOAT, qkv_limit),
     KEY("embedding_scale", FLOAT, embedding_scale),
     KEY("residual_scale", FLOAT, residual_scale),
     KEY("logit_scale", FLOAT, logit_scale),

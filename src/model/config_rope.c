@@ -146,5 +146,7 @@ lorac_status config_read_rope(const json_t *config, const char *file, struct mod
     TRY(json_get_float(config, "rope_theta", full->theta, &full->theta, file, err));
     if (json_is_object(parameters)) TRY(read_parameters(parameters, c, file, err));
     if (json_is_object(scaling)) TRY(read_parameters(scaling, c, file, err));
+    if (full->scaling == ROPE_DYNAMIC && full->factor > 1 && full->factor < 1024)
+        c->context = (size_t)((double)c->context * full->factor); /* it is meant to go beyond */
     return LORAC_OK;
 }

@@ -72,6 +72,7 @@ static struct tensor *attention(struct exec *e, const struct layer_call *call, s
     struct batch *batch = call->batch;
     struct tensor *qkv[GROUP_LINEARS], *h = residual_view(e, x);
     op_linear(e, &layer->qkv, (struct tensor *[2]){n}, &batch->terms, qkv);
+    for (size_t i = 0; i < 3 && c->qkv_limit > 0; i++) qkv[i] = op_clamp(e, qkv[i], (float)c->qkv_limit);
     qkv[0] = norm_heads(e, call, qkv[0], &layer->q_norm, c->heads);
     qkv[1] = norm_heads(e, call, qkv[1], &layer->k_norm, c->kv_heads);
     const struct rope *rope = batch_rope(batch, call->layer);

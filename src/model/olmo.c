@@ -64,7 +64,8 @@ static lorac_status olmo2_from_gguf(const struct gguf *g, struct model_config *c
     return LORAC_OK;
 }
 
-static const struct config_key olmo_keys[] = {KEY("attention_bias", BOOL, qkv_bias), {NULL, KEY_KNOWN, 0}};
+static const struct config_key olmo_keys[] = {
+    KEY("attention_bias", BOOL, qkv_bias), KEY("clip_qkv", FLOAT, qkv_limit), {NULL, KEY_KNOWN, 0}};
 static const struct config_key olmo2_keys[] = {
     KEY("rms_norm_eps", FLOAT, norm_eps), KEY("attention_bias", BOOL, qkv_bias), {NULL, KEY_KNOWN, 0}};
 static const struct config_key olmo3_keys[] = {

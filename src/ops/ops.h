@@ -21,6 +21,8 @@ struct tensor *op_norm(struct exec *e, struct tensor *x, const struct norm *norm
  * of the whole row's. x is consumed by this op alone: its memory is reused. */
 struct tensor *op_norm_heads(struct exec *e, struct tensor *x, const struct norm *norm, size_t heads, size_t each);
 
+/* y = x cut to ±limit. */
+struct tensor *op_clamp(struct exec *e, struct tensor *x, float limit);
 /* A copy of x (f32), stored as the exec's `narrow`: for readers of a residual that goes on. */
 struct tensor *op_copy(struct exec *e, struct tensor *x);
 /* h = x + scale · y; h is a view of x's memory (f32): x's numbers are gone. Returns h. */

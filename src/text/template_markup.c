@@ -7,11 +7,13 @@
 
 static bool filter_filesizeformat(struct render *r, struct call *c, struct value *result)
 {
-    static const char *const decimal[] = {"kB", "MB", "GB", "TB", "PB", "EB", "ZB", "YB"},
-                             *const binary[] = {"KiB", "MiB", "GiB", "TiB", "PiB", "EiB", "ZiB", "YiB"};
+    static const char *const decimal[] = {"kB", "MB", "GB", "TB", "PB", "EB", "ZB", "YB"}, *const binary[] = {
+                                                                                               "KiB", "MiB", "GiB",
+                                                                                               "TiB", "PiB", "EiB",
+                                                                                               "ZiB", "YiB"};
     double bytes = real_of(c->self), base = truth(c->arg[0]) ? 1024 : 1000, unit = base;
-    bool number = is_number(c->self) ||
-                  (c->self.kind == V_STR && parse_float(r->host.arena.memory, c->self.text, &bytes));
+    bool number =
+        is_number(c->self) || (c->self.kind == V_STR && parse_float(r->host.arena.memory, c->self.text, &bytes));
     if (!number) return wants(r, c, "a number", c->self);
     if (bytes < -0x1p63) return host_fail(&r->host, LORAC_UNSUPPORTED, "an integer exceeds 64 bits");
     struct text t = builder(r);

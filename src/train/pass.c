@@ -56,7 +56,7 @@ bool pass_add(struct pass *p, const int32_t *ids, const uint8_t *mask, size_t co
     size_t row = p->batch.rows, targets = 0;
     if (count < 2) return true; /* nothing to predict */
     for (size_t i = 1; i < count; i++) targets += mask[i];
-    if (targets > p->max_targets - p->count || !batch_add(&p->batch, ids, count - 1, 0, count - 1, NULL, terms))
+    if (targets > p->max_targets - p->count || !batch_add(&p->batch, ids, count - 1, 0, count, NULL, terms))
         return false;
     for (size_t i = 1; i < count; i++)
         if (mask[i]) {

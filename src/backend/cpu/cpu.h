@@ -85,6 +85,9 @@ void cpu_gate_back(struct stream *s, struct buf dgate, struct buf dup, struct bu
                    enum number number, enum activation f, size_t n);
 void cpu_axpy(struct stream *s, struct buf y, enum number y_number, struct buf x, enum number x_number, float scale,
               size_t n);
+void cpu_clamp(struct stream *s, struct buf y, struct buf x, enum number number, float limit, size_t n);
+void cpu_clamp_back(struct stream *s, struct buf dx, struct buf dy, struct buf x, enum number number, float limit,
+                    size_t n);
 void cpu_soft_cap(struct stream *s, struct buf z, float scale, float cap, size_t n);
 void cpu_soft_cap_back(struct stream *s, struct buf dz, enum number number, size_t ld, struct buf z, float cap,
                        size_t rows, size_t width);

@@ -92,6 +92,58 @@ void cpu_axpy(struct stream *s, struct buf y, enum number y_number, struct buf x
     run_flat(s, &r, axpy_task);
 }
 
+static void clamp_task(void *context, size_t task, int worker)
+{
+    const struct rows_run *r = context;
+    size_t n, i = span(r, task, &n);
+    for (size_t end = i + n; i < end; i += n) {
+        n = piece(end - i);
+        const float *x = get(r, worker, 0, r->a, i, n);
+        float *y = room(r, worker, 1, r->y, i, n);
+        for (size_t k = 0; k < n; k++) y[k] = x[k] > r->cap ? r->cap : x[k] < -r->cap ? -r->cap : x[k];
+        put(r, r->y, i, n, y);
+    }
+}
+
+void cpu_clamp(struct stream *s, struct buf y, struct buf x, enum number number, float limit, size_t n)
+{
+    struct rows_run r = {.c = cpu_of(s),
+                         .number = number,
+                         .x_number = number,
+                         .y = cpu_pointer(y),
+                         .a = cpu_pointer(x),
+                         .rows = n,
+                         .cap = limit};
+    run_flat(s, &r, clamp_task);
+}
+
+static void clamp_back_task(void *context, size_t task, int worker)
+{
+    const struct rows_run *r = context;
+    size_t n, i = span(r, task, &n);
+    for (size_t end = i + n; i < end; i += n) {
+        n = piece(end - i);
+        const float *x = get(r, worker, 0, r->a, i, n), *dy = get(r, worker, 1, r->d, i, n);
+        float *dx = change_as(r, r->number, spare(r, worker, 2, n), r->y, i, n);
+        for (size_t k = 0; k < n; k++) dx[k] += x[k] >= -r->cap && x[k] <= r->cap ? dy[k] : 0;
+        put(r, r->y, i, n, dx);
+    }
+}
+
+void cpu_clamp_back(struct stream *s, struct buf dx, struct buf dy, struct buf x, enum number number, float limit,
+                    size_t n)
+{
+    struct rows_run r = {.c = cpu_of(s),
+                         .number = number,
+                         .x_number = number,
+                         .y = cpu_pointer(dx),
+                         .d = cpu_pointer(dy),
+                         .a = cpu_pointer(x),
+                         .rows = n,
+                         .cap = limit};
+    run_flat(s, &r, clamp_back_task);
+}
+
 static void soft_cap_task(void *context, size_t task, int worker)
 {
     const struct rows_run *r = context;

@@ -107,6 +107,11 @@ static void axpy(struct stream *s, struct buf y, enum number y_number, struct bu
                  size_t n)
 {
 }
+static void clamp(struct stream *s, struct buf y, struct buf x, enum number number, float limit, size_t n) {}
+static void clamp_back(struct stream *s, struct buf dx, struct buf dy, struct buf x, enum number number, float limit,
+                       size_t n)
+{
+}
 static void soft_cap(struct stream *s, struct buf z, float scale, float cap, size_t n) {}
 static void soft_cap_back(struct stream *s, struct buf dz, enum number number, size_t ld, struct buf z, float cap,
                           size_t rows, size_t width)
@@ -162,6 +167,8 @@ static const struct backend_kernels kernels = {
     .gate = gate,
     .gate_back = gate_back,
     .axpy = axpy,
+    .clamp = clamp,
+    .clamp_back = clamp_back,
     .soft_cap = soft_cap,
     .soft_cap_back = soft_cap_back,
     .fill = fill,
