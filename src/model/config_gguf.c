@@ -171,6 +171,20 @@ static lorac_status read_rope(const struct metadata *m, struct model_config *c, 
     return status == LORAC_OK ? read_long(m, r, err) : status;
 }
 
+/* A file may list its layers with a window, which then goes before the family's pattern. */
+static lorac_status read_windows(const struct metadata *m, struct model_config *c, lorac_error *err)
+{
+    char key[KEY_NAME];
+    const struct gguf_value *v = gguf_find(m->g, spell(m, "attention.sliding_window_pattern", key));
+    if (!v || v->type != GGUF_ARRAY) return LORAC_OK;
+    if (v->as.array.type == GGUF_STRING || v->as.array.count < c->layers)
+        return fail(err, LORAC_FORMAT, m->g->path, "metadata \"%s\" does not say which of %zu layers have a window", key,
+                    c->layers);
+    for (size_t i = 0; i < c->layers && i < MAX_LAYERS; i++)
+        c->kind[i] = (uint8_t)((c->kind[i] & ~LAYER_WINDOW) | (gguf_number(v, i) != 0 ? LAYER_WINDOW : 0));
+    return LORAC_OK;
+}
+
 /* ---- the whole ------------------------------------------------------------------------------ */
 
 static lorac_status check_shape(const struct metadata *m, const struct model_config *c, lorac_error *err)
@@ -219,7 +233,8 @@ static lorac_status read_config(const struct metadata *m, const struct family *f
     TRY(read_shape(m, c, err));
     TRY(read_rope(m, c, err));
     c->norm_plus_one = c->conv1d = false; /* the converter has done both */
-    return family->from_gguf ? family->from_gguf(m->g, c, err) : LORAC_OK;
+    if (family->from_gguf) TRY(family->from_gguf(m->g, c, err));
+    return read_windows(m, c, err);
 }
 
 lorac_status config_from_gguf(const struct gguf *g, const struct family **family, struct model_config *c,
