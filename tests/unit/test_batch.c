@@ -275,6 +275,42 @@ static void truncating_forgets(void **state)
     fixture_close(&f);
 }
 
+/* ---- windows ---------------------------------------------------------------------------------- */
+
+enum { LONG = 1600, WINDOW = 100, LAST = 4 };
+
+/* The cache of a long pass holds everything, that of short ones two pages of the layers with a window: the same bits,
+ * also behind what was taken back, a little and a lot. */
+static void windows_change_no_bit(void **state)
+{
+    struct fixture f = fixture_open("llama3", 2);
+    int32_t ids[LONG + LAST];
+    draw_ids(3, ids, LONG + LAST);
+    f.model->config.context = LONG + LAST;
+    float *all = alone(&f, f.set[0], ids, LONG, LAST, LONG, LORAC_EXACT);
+    f.model->config.window = WINDOW;
+    for (size_t i = 0; i < f.model->config.layers; i++) f.model->config.kind[i] = i % 2 ? 0 : LAYER_WINDOW;
+    float *wanted = alone(&f, f.set[0], ids, LONG, LAST, LONG, LORAC_EXACT);
+    assert_memory_not_equal(wanted, all, f.vocab * sizeof *wanted);
+    for (size_t prefill = 1; prefill < LONG; prefill = prefill * 7 + 5) {
+        float *have = alone(&f, f.set[0], ids, LONG, LAST, prefill, LORAC_EXACT);
+        assert_memory_equal(have, wanted, (LAST + 1) * f.vocab * sizeof *wanted);
+        free(have);
+    }
+    lorac_session *s = session_of(f.model, f.set[0], LORAC_EXACT, 33);
+    append(s, ids, LONG);
+    forward(s);
+    for (size_t back = 1; back < LONG; back = back * 5 + 3) {
+        OK(lorac_session_truncate(s, LONG - back, err));
+        append(s, ids + LONG - back, back);
+        forward(s);
+        assert_memory_equal(lorac_session_logits(s, 0), wanted, f.vocab * sizeof *wanted);
+    }
+    lorac_session_free(s);
+    free(all), free(wanted);
+    fixture_close(&f);
+}
+
 /* ---- stacking --------------------------------------------------------------------------------- */
 
 static double largest_difference(const float *a, const float *b, size_t n)
@@ -512,11 +548,17 @@ static void decoding_makes_no_heap_call(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(prefill_cuts_change_no_bit),    cmocka_unit_test(no_term_is_the_base),
-        cmocka_unit_test(sessions_together_equal_alone), cmocka_unit_test(forward_refuses),
-        cmocka_unit_test(all_logits_are_each_rows),      cmocka_unit_test(truncating_forgets),
-        cmocka_unit_test(stacked_adapters_add_up),       cmocka_unit_test(packed_rows_never_meet),
-        cmocka_unit_test(threads_change_no_bit),         cmocka_unit_test(training_steps_make_no_heap_call),
+        cmocka_unit_test(prefill_cuts_change_no_bit),
+        cmocka_unit_test(no_term_is_the_base),
+        cmocka_unit_test(sessions_together_equal_alone),
+        cmocka_unit_test(forward_refuses),
+        cmocka_unit_test(all_logits_are_each_rows),
+        cmocka_unit_test(truncating_forgets),
+        cmocka_unit_test(windows_change_no_bit),
+        cmocka_unit_test(stacked_adapters_add_up),
+        cmocka_unit_test(packed_rows_never_meet),
+        cmocka_unit_test(threads_change_no_bit),
+        cmocka_unit_test(training_steps_make_no_heap_call),
         cmocka_unit_test(decoding_makes_no_heap_call),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
