@@ -40,7 +40,7 @@ part() { # NAME COMMAND…: its output goes through, its verdict into the summar
 goldens() {
   "$python" "$here/golden_logits.py" "$work/golden" && "$python" "$here/golden_training.py" "$work/golden" &&
     "$python" "$here/golden_rope.py" "$work/golden" && "$python" "$here/golden_regex.py" "$work/golden" &&
-    "$python" "$here/golden_quants.py" "$work/golden" &&
+    "$python" "$here/golden_quants.py" "$work/golden" && "$python" "$here/golden_families.py" "$work/golden" &&
     "$python" "$here/compare_goldens.py" "$root/tests/golden" "$work/golden"
 }
 # Tokens and rendered chats are compared to the byte; the scripts write beside themselves, so they run in a copy.
@@ -57,6 +57,7 @@ tokenizers() {
   "$python" "$here/get_tokenizers.py" && "$python" "$here/judge_tokenizers.py" "$exe"
 }
 part "tiny models against llama.cpp" "$python" "$here/make_tiny_models.py" "$work/tiny" --check
+part "tiny models of all families against llama.cpp" "$python" "$here/make_families.py" "$work/families" --check
 part "goldens derived again" goldens
 part "tokens and chats derived again" texts
 part "tokens of random texts" "$python" "$here/judge_tokenizer.py" "$exe" "$model"
@@ -67,6 +68,7 @@ part "tokens of hard texts, other families" tokenizers
 part "log-probabilities against transformers" "$python" "$here/judge_logits.py" "$exe"
 part "adapters across PEFT, mlx-lm and lorac" "$python" "$here/judge_adapters.py" "$exe"
 part "training against PEFT" "$python" "$here/judge_training.py" "$exe"
+part "eight proofs of every family" "$python" "$here/judge_families.py" "$exe"
 part "killed and resumed" "$here/judge_kill.sh" "$exe" "$model"
 [ -z "${LORAC_JUDGE_WIKISQL:-}" ] || part "WikiSQL, seeds 0 1 2" "$here/judge_wikisql.sh" "$exe" "$model" "$LORAC_WIKISQL"
 echo

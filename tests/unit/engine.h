@@ -19,7 +19,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#define MODELS TEST_DATA "/models/"
+#define MODELS   TEST_DATA "/models/"
+#define FAMILIES TEST_DATA "/families/"
 
 /* A call that must succeed; its last argument is `err`. */
 #define OK(call)                                                                                                       \
@@ -71,13 +72,18 @@ static inline void runtime_end(lorac_runtime *r)
     lorac_runtime_free(r);
 }
 
-static inline lorac_model *model_of(lorac_runtime *r, const char *name)
+static inline lorac_model *model_in(lorac_runtime *r, const char *place, const char *name)
 {
     char path[512];
     lorac_model *m = NULL;
-    snprintf(path, sizeof path, MODELS "%s", name);
+    snprintf(path, sizeof path, "%s%s", place, name);
     OK(lorac_model_open(r, path, &m, err));
     return m;
+}
+
+static inline lorac_model *model_of(lorac_runtime *r, const char *name)
+{
+    return model_in(r, MODELS, name);
 }
 
 static inline json_t *json_of(const char *path)

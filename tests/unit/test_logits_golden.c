@@ -1,5 +1,5 @@
-/* test_logits_golden.c — every tiny model against the logits of transformers (tests/golden/models,
- * tools/golden_logits.py).
+/* test_logits_golden.c — every tiny model against the logits of transformers (tests/golden/models and families,
+ * tools/golden_logits.py and golden_families.py).
  *
  * Exact: at every instruction set of this CPU and on the trace backend, log-probabilities within 1e-3, mean losses
  * within 1e-4. Fast: within the bounds below, a prompt at once (bf16 products) and a token at a time (int8
@@ -106,9 +106,10 @@ static void check_evaluation(lorac_runtime *runtime, struct run *r, const json_t
     lorac_dataset_close(data);
 }
 
-static struct bound check_model(lorac_runtime *runtime, const json_t *golden, lorac_precision precision, size_t step)
+static struct bound check_model(lorac_runtime *runtime, const char *place, const json_t *golden,
+                                lorac_precision precision, size_t step)
 {
-    struct run r = {.model = model_of(runtime, string(golden, "model")), .precision = precision, .step = step};
+    struct run r = {.model = model_in(runtime, place, string(golden, "model")), .precision = precision, .step = step};
     size_t i;
     json_t *row;
     json_array_foreach(json_object_get(golden, "rows"), i, row)
@@ -120,31 +121,47 @@ static struct bound check_model(lorac_runtime *runtime, const json_t *golden, lo
     return r.worst;
 }
 
-/* Every golden model on one runtime. */
-static void check_all(lorac_runtime *runtime, const char *what, lorac_precision precision, size_t step,
-                      struct bound bound)
+struct check {
+    lorac_runtime *runtime;
+    const char *what;
+    lorac_precision precision;
+    size_t step;
+    struct bound bound, worst;
+};
+
+/* Every golden model of a folder; their number. */
+static size_t check_place(struct check *c, const char *place)
 {
     char **names, path[512];
     size_t count, models = 0;
     struct memory memory = {0};
-    struct bound worst = {0, 0};
-    OK(os_list(&memory, MODELS, &names, &count, err));
+    OK(os_list(&memory, place, &names, &count, err));
     for (size_t i = 0; i < count; i++) {
         if (!strstr(names[i], ".logits.json")) continue;
-        snprintf(path, sizeof path, MODELS "%s", names[i]);
+        snprintf(path, sizeof path, "%s%s", place, names[i]);
         json_t *golden = json_of(path);
-        struct bound found = check_model(runtime, golden, precision, step);
-        if (!(found.logprob <= bound.logprob && found.loss <= bound.loss))
-            fail_msg("%s, %s: log-probabilities differ by %.3g (bound %.3g), losses by %.3g (bound %.3g)", what,
-                     names[i], found.logprob, bound.logprob, found.loss, bound.loss);
-        worst = (struct bound){fmax(worst.logprob, found.logprob), fmax(worst.loss, found.loss)};
+        struct bound found = check_model(c->runtime, place, golden, c->precision, c->step);
+        if (!(found.logprob <= c->bound.logprob && found.loss <= c->bound.loss))
+            fail_msg("%s, %s: log-probabilities differ by %.3g (bound %.3g), losses by %.3g (bound %.3g)", c->what,
+                     names[i], found.logprob, c->bound.logprob, found.loss, c->bound.loss);
+        c->worst = (struct bound){fmax(c->worst.logprob, found.logprob), fmax(c->worst.loss, found.loss)};
         json_decref(golden);
         models++;
     }
     os_names_free(&memory, names, count);
-    print_message("%-22s %zu models: log-probabilities within %.2e (bound %.0e), losses within %.2e (bound %.0e)\n",
-                  what, models, worst.logprob, bound.logprob, worst.loss, bound.loss);
-    assert_true(models >= 15);
+    return models;
+}
+
+/* Every golden model on one runtime. */
+static void check_all(lorac_runtime *runtime, const char *what, lorac_precision precision, size_t step,
+                      struct bound bound)
+{
+    struct check c = {.runtime = runtime, .what = what, .precision = precision, .step = step, .bound = bound};
+    size_t models = check_place(&c, MODELS), families = check_place(&c, FAMILIES);
+    print_message(
+        "%-22s %zu models, %zu families: log-probabilities within %.2e (bound %.0e), losses within %.2e (bound %.0e)\n",
+        what, models, families, c.worst.logprob, bound.logprob, c.worst.loss, bound.loss);
+    assert_true(models >= 15 && families >= 25);
 }
 
 static const char *const levels[] = {"scalar", "avx2", "avx512", "avx512bf16", "amx"};

@@ -1,6 +1,6 @@
 /* test_training_golden.c — every gradient tensor and 50 optimiser steps against PEFT in f32, from the same A and B on
- * the same batches (tests/golden/training, tools/golden_training.py); exact precision, every instruction set of this
- * CPU, and trace.
+ * the same batches (tests/golden/training, tools/golden_training.py), and of every family the gradients alone
+ * (tests/golden/families, tools/golden_families.py); exact precision, every instruction set of this CPU, and trace.
  *
  * Bounds: gradients within 2e-5 of their tensor's largest element; losses of the steps within 1e-5; final A and B
  * within 1e-4 of their tensor's largest element. PEFT itself, computing products in f64, differs from the goldens by
@@ -41,13 +41,13 @@ static lorac_dataset *dataset_of(lorac_runtime *r, const json_t *file)
     return d;
 }
 
-static void golden_open(struct golden *g, lorac_runtime *r, const char *name)
+static void golden_open(struct golden *g, lorac_runtime *r, const char *place, const char *models, const char *name)
 {
     char path[600];
-    snprintf(g->folder, sizeof g->folder, TEST_DATA "/training/%s", name);
+    snprintf(g->folder, sizeof g->folder, "%s%s", place, name);
     snprintf(path, sizeof path, "%s/case.json", g->folder);
     g->file = json_of(path);
-    g->model = model_of(r, string(g->file, "model"));
+    g->model = model_in(r, models, string(g->file, "model"));
     g->data = dataset_of(r, g->file);
     lorac_trainer_options o;
     lorac_trainer_options_init(&o);
@@ -55,6 +55,7 @@ static void golden_open(struct golden *g, lorac_runtime *r, const char *name)
     o.rank = integer(g->file, "rank");
     o.scale = number(g->file, "scale");
     o.num_layers = (int)integer(g->file, "num_layers");
+    if (json_object_get(g->file, "target_modules")) o.target_modules = string(g->file, "target_modules");
     o.batch_size = json_array_size(json_object_get(g->file, "rows"));
     o.weight_decay = number(g->file, "weight_decay");
     o.clip_norm = number(g->file, "clip_norm");
@@ -101,10 +102,10 @@ static float *host_of(struct golden *g, struct buffer *buffer)
     return host;
 }
 
-/* Largest difference of floats · factor (rows, cols) from the golden tensor, by the tensor's largest element. `l`: rows
- * stand in the file's order. */
+/* Largest difference of floats · factor (rows, cols) from the golden tensor, by the tensor's largest element. `b`: the
+ * module whose B it is, its rows in memory in the base file's order. */
 static double compare(const struct safetensors *file, const char *module, const char *suffix, const float *floats,
-                      double factor, size_t rows, size_t cols, const struct linear *l)
+                      double factor, size_t rows, size_t cols, const struct adapter_module *b)
 {
     char name[256];
     snprintf(name, sizeof name, "base_model.model.%s.%s.weight", module, suffix);
@@ -116,8 +117,7 @@ static double compare(const struct safetensors *file, const char *module, const 
             float golden;
             memcpy(&golden, t->data + (n * cols + k) * sizeof golden, sizeof golden);
             most = fmax(most, fabs((double)golden));
-            worst =
-                fmax(worst, fabs((double)floats[(l ? linear_file_row(l, n) : n) * cols + k] * factor - (double)golden));
+            worst = fmax(worst, fabs((double)floats[(b ? module_row(b, n) : n) * cols + k] * factor - (double)golden));
         }
     return worst / most;
 }
@@ -135,10 +135,10 @@ static double compare_all(struct golden *g, struct buffer *buffer, double factor
     assert_int_equal(file.count, layout->count * 2);
     for (size_t i = 0; i < layout->count; i++) {
         const struct adapter_module *m = &layout->modules[i];
-        const struct qmatrix *w = &m->linear->weight;
-        worst = fmax(worst, compare(&file, m->linear->name, "lora_A", host + m->a, factor, m->rank, w->cols, NULL));
+        const char *module = m->linear->name;
         worst =
-            fmax(worst, compare(&file, m->linear->name, "lora_B", host + m->b, factor, w->rows, m->rank, m->linear));
+            fmax(worst, compare(&file, module, "lora_A", host + m->a, factor, m->rank, m->linear->weight.cols, NULL));
+        worst = fmax(worst, compare(&file, module, "lora_B", host + m->b, factor, module_rows(m), m->rank, m));
     }
     safetensors_close(&file);
     free(host);
@@ -206,19 +206,40 @@ static void check_steps(struct golden *g, const char *what)
 
 /* ---- tests ---------------------------------------------------------------------------------- */
 
-static const char *const cases[] = {"constant", "cosine", "bias", "quantised"};
+static void check_case(lorac_runtime *r, const char *level, const char *place, const char *models, const char *name)
+{
+    struct golden g;
+    char what[64];
+    snprintf(what, sizeof what, "%s, %s", level, name);
+    golden_open(&g, r, place, models, name);
+    check_gradients(&g, what);
+    if (json_object_get(g.file, "steps")) check_steps(&g, what);
+    golden_close(&g);
+}
+
+/* Every case of a folder whose name ends so; their number. */
+static size_t check_place(lorac_runtime *r, const char *level, const char *place, const char *models,
+                          const char *ending)
+{
+    char **names;
+    size_t count, cases = 0;
+    struct memory memory = {0};
+    OK(os_list(&memory, place, &names, &count, err));
+    for (size_t i = 0; i < count; i++) {
+        const char *end = strlen(names[i]) >= strlen(ending) ? names[i] + strlen(names[i]) - strlen(ending) : "-";
+        if (strcmp(end, ending) != 0) continue;
+        check_case(r, level, place, models, names[i]);
+        cases++;
+    }
+    os_names_free(&memory, names, count);
+    return cases;
+}
 
 static void check_runtime(lorac_runtime *r, const char *level)
 {
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        struct golden g;
-        char what[64];
-        snprintf(what, sizeof what, "%s, %s", level, cases[i]);
-        golden_open(&g, r, cases[i]);
-        check_gradients(&g, what);
-        check_steps(&g, what);
-        golden_close(&g);
-    }
+    size_t cases = check_place(r, level, TEST_DATA "/training/", MODELS, ""),
+           of_families = check_place(r, level, FAMILIES, FAMILIES, ".training");
+    assert_true(cases >= 4 && of_families >= 25);
     runtime_end(r);
 }
 

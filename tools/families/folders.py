@@ -47,7 +47,7 @@ def older_spelling(folder):
     if "partial_rotary_factor" in rope: c["partial_rotary_factor"] = rope.pop("partial_rotary_factor")
     if rope: c["rope_scaling"] = rope = rope if rope["rope_type"] != "default" else None
     if c["model_type"] == "gpt_neox": c["rotary_emb_base"], c["rotary_pct"] = c.pop("rope_theta"), c.pop("partial_rotary_factor", 1.0)
-    if c["model_type"] == "gpt2": c["n_ctx"] = c["n_positions"]; rename_tensors(folder, lambda k: k.removeprefix("transformer."))
+    if c["model_type"] == "gpt2": rename_tensors(folder, lambda k: k.removeprefix("transformer."))
     if c["model_type"] == "phi3" and rope: rope["type"] = rope.pop("rope_type"); rope.pop("original_max_position_embeddings", None)
     if c["model_type"] == "gemma3_text": c["rope_local_base_freq"], c["sliding_window_pattern"] = local["rope_theta"], 6
     if c["model_type"] == "cohere2": c["sliding_window_pattern"] = 4
@@ -64,14 +64,18 @@ def save_remote(family, options, model, folder, dtype):
     save_file({k: v.contiguous() for k, v in model.state_dict().items() if k not in tied and "inv_freq" not in k}, os.path.join(folder, "model.safetensors"), {"format": "pt"})
 
 
+def save_model(family, variant, options, folder, dtype):
+    """The folder without a tokenizer; its weights go by the folder's name."""
+    model = draw(os.path.basename(folder), build(family, options), FAMILIES[family]).to(getattr(torch, dtype))
+    if family in remote.BUILDERS: return save_remote(family, options, model, folder, dtype)
+    model.save_pretrained(folder)
+    if not variant.newer: older_spelling(folder)
+
+
 def save(family, variant, out):
     """OUT/FAMILY-VARIANT; returns the folder."""
-    v, name, options = FAMILIES[family].variants[variant], f"{family}-{variant}", settings(family, variant)
-    folder = os.path.join(out, name)
-    model = draw(name, build(family, options), FAMILIES[family]).to(getattr(torch, v.dtype))
-    if family in remote.BUILDERS: save_remote(family, options, model, folder, v.dtype)
-    else: model.save_pretrained(folder)
-    if not v.newer and family not in remote.BUILDERS: older_spelling(folder)
+    v, folder = FAMILIES[family].variants[variant], os.path.join(out, f"{family}-{variant}")
+    save_model(family, v, settings(family, variant), folder, v.dtype)
     tiny_llama.tokenizer(False).save_pretrained(folder)
     return folder
 

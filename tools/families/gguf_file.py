@@ -5,6 +5,7 @@ interleaved pairs (PERMUTED), norms that hold 1 + w (PLUS_ONE), matrices stored 
 import json, os
 import numpy as np
 import gguf
+from transformers import AutoConfig
 import gguf_llama
 from families import folders, remote
 from families.table import FAMILIES
@@ -14,17 +15,23 @@ PLUS_ONE = {"gemma", "gemma2", "gemma3"}
 FILE_TYPE = {"F32": "ALL_F32"}
 
 
+def config_of(folder):
+    """config.json in transformers 5's spelling; remote.py's families as they are."""
+    c = json.load(open(os.path.join(folder, "config.json")))
+    return c if c["model_type"] in remote.BUILDERS else AutoConfig.from_pretrained(folder).to_dict()
+
+
 def rope_of(c):
-    """The full layers' rope_parameters in transformers 5's spelling."""
+    """What the full layers rotate with."""
     if c["model_type"] in remote.BUILDERS: return remote.rope_parameters(c)
-    rope = c.get("rope_parameters") or dict(c.get("rope_scaling") or {}, rope_theta=c.get("rope_theta"), **({"partial_rotary_factor": c["partial_rotary_factor"]} if "partial_rotary_factor" in c else {}))
-    return dict(dict(rope_type="default"), **rope.get("full_attention", rope))
+    rope = c["rope_parameters"]
+    return rope.get("full_attention", rope)
 
 
 class Config:
     """config.json by the names that most families share."""
     def __init__(self, folder):
-        self.json = c = json.load(open(os.path.join(folder, "config.json")))
+        self.json = c = config_of(folder)
         c.update(c.pop("text_config", {}) | {"model_type": c["model_type"]})
         self.family = {"phi": "phi", "gemma3_text": "gemma3"}.get(c["model_type"], c["model_type"])
         get = lambda *keys: next((c[k] for k in keys if c.get(k) is not None), None)
@@ -77,8 +84,7 @@ def write_scales(w, c):
     if f in ("gpt_neox", "stablelm"): w.add_parallel_residual(bool(get("use_parallel_residual", f == "gpt_neox")))
     if f in ("gemma2", "gemma3", "cohere2", "olmo3"): w.add_sliding_window(get("sliding_window"))
     if f in ("gemma3", "olmo3"):
-        kinds = get("layer_types") or ["full_attention" if (i + 1) % get("sliding_window_pattern", 4) == 0 else "sliding_attention" for i in range(c.layers)]
-        w.add_sliding_window_pattern([k == "sliding_attention" for k in kinds])
+        w.add_sliding_window_pattern([k == "sliding_attention" for k in get("layer_types")])
 
 
 def write_config(w, c, folder):

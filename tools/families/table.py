@@ -160,9 +160,9 @@ FAMILIES = {
         "nobias": V(dict(attention_bias=False) | rope(partial_rotary_factor=0.5), gguf="llama.cpp wants the biases", mlx="mlx-lm wants the biases"),
     }, ["query_key_value", "dense", "dense_h_to_4h", "dense_4h_to_h"], arch="gptneox", options=dict(intermediate_size=128), without=("num_key_value_heads",)),
     "gpt2": F("GPT-2", transformers.GPT2LMHeadModel, {
-        "plain": V({}, "float16"), "inner": V(dict(n_inner=48, n_layer=3), "bfloat16"), "heads": N(dict(n_head=8, n_embd=64, n_positions=128)),
+        "plain": V({}, "float16"), "inner": V(dict(n_inner=48, n_layer=3), "bfloat16", mlx="mlx-lm knows four times the width alone"), "heads": N(dict(n_head=8, n_embd=64, n_positions=128, n_ctx=128), mlx="mlx-lm wants names without transformer."),
     }, ["c_attn", "c_proj", "c_fc"], arch="gpt2", without=tuple(k for k in BASE if not k.endswith("_id") and k != "vocab_size"),
-        options=dict(n_embd=32, n_layer=2, n_head=4, n_positions=256, resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0, tie_word_embeddings=True)),
+        options=dict(n_ctx=256, n_embd=32, n_layer=2, n_head=4, n_positions=256, resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0, tie_word_embeddings=True)),
     "internlm2": F("InternLM 2, 2.5", remote.internlm2, {
         "plain": V({}, "bfloat16"), "bias": V(dict(bias=True, num_key_value_heads=1, num_hidden_layers=3), "float16", gguf="llama.cpp has no bias of wo"),
         "dynamic": N(dict(rope_scaling=dict(type="dynamic", factor=2.0), max_position_embeddings=64), gguf=NO_DYNAMIC),
