@@ -32,8 +32,8 @@ class Config:
     """config.json by the names that most families share."""
     def __init__(self, folder):
         self.json = c = config_of(folder)
-        c.update(c.pop("text_config", {}) | {"model_type": c["model_type"]})
-        self.family = {"phi": "phi", "gemma3_text": "gemma3"}.get(c["model_type"], c["model_type"])
+        c.update(c.pop("text_config", {}))
+        self.family = {"gemma3_text": "gemma3"}.get(c["model_type"], c["model_type"])
         get = lambda *keys: next((c[k] for k in keys if c.get(k) is not None), None)
         self.hidden, self.layers, self.heads = get("hidden_size", "n_embd"), get("num_hidden_layers", "n_layer"), get("num_attention_heads", "n_head")
         self.kv_heads = get("num_key_value_heads") or self.heads

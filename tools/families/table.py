@@ -53,6 +53,14 @@ V, F = Variant, Family
 N = lambda *a, **k: Variant(*a, newer=True, **k)
 WINDOWS = lambda *kinds: dict(layer_types=[{"w": "sliding_attention", "f": "full_attention"}[k] for k in kinds], num_hidden_layers=len(kinds))
 
+VISION = dict(hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2, image_size=28, patch_size=14)
+
+
+def wrapped(**text):
+    return dict(text_config=BASE | dict(head_dim=16, query_pre_attn_scalar=16, tie_word_embeddings=True) | text, vision_config=VISION, mm_tokens_per_image=4,
+                vocab_size=VOCAB, boi_token_index=285, eoi_token_index=286, image_token_index=287)
+
+
 FAMILIES = {
     "llama": F("Llama 2, 3, 3.1–3.3, Falcon 3, SmolLM 2, DeepSeek-R1 distilled", transformers.LlamaForCausalLM, {
         "plain": V(dict(tie_word_embeddings=True)),
@@ -104,6 +112,10 @@ FAMILIES = {
             full_attention=dict(rope_type="linear", factor=8.0, rope_theta=1e6), sliding_attention=dict(rope_type="default", rope_theta=1e4))), "float16"),
         "mixed": N(dict(head_dim=16, query_pre_attn_scalar=20, sliding_window=20) | WINDOWS("w", "f", "w", "f"), gguf="llama.cpp takes the attention scale from the head's size"),
     }, arch="gemma3", norm=0.0, options=dict(tie_word_embeddings=True)),
+    "gemma3_multimodal": F("Gemma 3 (the text of multimodal checkpoints)", transformers.Gemma3ForConditionalGeneration, {
+        "plain": N(wrapped(sliding_window=24, num_hidden_layers=6), "bfloat16"), "one": N(wrapped(sliding_window=17, num_hidden_layers=7, num_key_value_heads=1), "float16"),
+        "mixed": N(wrapped(sliding_window=20, **WINDOWS("w", "f", "w", "f"))),
+    }, ["o_proj", "gate_proj", "up_proj", "down_proj"], arch="gemma3", norm=0.0, without=tuple(BASE)),  # modules that the vision tower has not
     "olmo": F("OLMo", transformers.OlmoForCausalLM, {
         "plain": V(dict(num_key_value_heads=4), "float16", mlx=NO_OLMO), "clip": N(dict(clip_qkv=0.8), mlx=NO_OLMO), "tied": V(dict(tie_word_embeddings=True, num_hidden_layers=3), "bfloat16", mlx=NO_OLMO),
     }, arch="olmo", options={}),
