@@ -178,8 +178,8 @@ static lorac_status read_windows(const struct metadata *m, struct model_config *
     const struct gguf_value *v = gguf_find(m->g, spell(m, "attention.sliding_window_pattern", key));
     if (!v || v->type != GGUF_ARRAY) return LORAC_OK;
     if (v->as.array.type == GGUF_STRING || v->as.array.count < c->layers)
-        return fail(err, LORAC_FORMAT, m->g->path, "metadata \"%s\" does not say which of %zu layers have a window", key,
-                    c->layers);
+        return fail(err, LORAC_FORMAT, m->g->path, "metadata \"%s\" does not say which of %zu layers have a window",
+                    key, c->layers);
     for (size_t i = 0; i < c->layers && i < MAX_LAYERS; i++)
         c->kind[i] = (uint8_t)((c->kind[i] & ~LAYER_WINDOW) | (gguf_number(v, i) != 0 ? LAYER_WINDOW : 0));
     return LORAC_OK;

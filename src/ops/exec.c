@@ -174,6 +174,14 @@ void exec_backward(struct exec *e)
 
 /* ---- gradients ------------------------------------------------------------------------------ */
 
+/* In whole groups of rows, so that a gradient's bytes are the rows' times its width: what fits into a hole then fits
+ * there in a smaller batch too, and the plan of the largest bounds them all. */
+static size_t gradient_bytes(const struct tensor *t)
+{
+    size_t rows = (t->rows + ALIGN / 2 - 1) / (ALIGN / 2) * (ALIGN / 2);
+    return rows * t->width * number_bytes(t->number);
+}
+
 /* First fit among the blocks in use, which `order` keeps by offset. */
 static struct gradient *allocate(struct exec *e, size_t bytes)
 {
@@ -219,7 +227,7 @@ struct buf gradient_write(struct exec *e, struct tensor *t, bool *accumulate)
     struct gradient *old = t->gradient;
     *accumulate = old != NULL;
     if (old && old->refs == 1) return gradient_of(e, t);
-    t->gradient = allocate(e, matrix_bytes(t->rows, t->width, t->number));
+    t->gradient = allocate(e, gradient_bytes(t));
     if (old) { /* shared with another tensor: ours from here on */
         struct buf from = {e->gradients.buffer, old->offset};
         e->k->copy_rows(&e->stream, gradient_of(e, t), t->width, from, t->width, t->number, t->rows, t->width);
