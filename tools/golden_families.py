@@ -17,7 +17,7 @@ PACKAGES = ["torch", "transformers", "peft", "safetensors", "numpy"]
 SMALL = dict(vocab_size=64, hidden_size=16, intermediate_size=16, num_hidden_layers=2, num_attention_heads=2, num_key_value_heads=1, head_dim=8,
              sliding_window=6, max_position_embeddings=64, n_embd=16, n_layer=2, n_head=2, n_positions=64, n_ctx=64, n_inner=24, query_pre_attn_scalar=8)
 VARIANTS = {"llama": "bias", "mistral": "window", "qwen2": "plain", "qwen3": "plain", "phi": "plain", "phi3": "plain", "gemma": "plain", "gemma2": "plain",
-            "gemma3": "mixed", "olmo": "clip", "olmo2": "groups", "olmo3": "mixed", "smollm3": "mixed", "granite": "plain", "cohere": "qknorm", "cohere2": "mixed",
+            "gemma3": "mixed", "olmo": "plain", "olmo2": "groups", "olmo3": "mixed", "smollm3": "mixed", "granite": "plain", "cohere": "qknorm", "cohere2": "mixed",
             "starcoder2": "plain", "stablelm": "parallel", "glm": "plain", "glm4": "bias", "gpt_neox": "plain", "gpt2": "inner", "internlm2": "plain",
             "internlm3": "bias", "minicpm": "plain"}
 LENGTHS, RANK, SCALE = [9, 5, 14], 1, 2.0

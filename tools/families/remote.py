@@ -7,7 +7,7 @@ import math
 import torch
 from torch import nn
 from transformers import GraniteConfig, GraniteForCausalLM, LlamaConfig, LlamaForCausalLM, PreTrainedConfig, PreTrainedModel
-from transformers.modeling_outputs import CausalLMOutput
+from transformers.modeling_outputs import CausalLMOutputWithPast
 from transformers.models.llama.modeling_llama import LlamaRMSNorm, LlamaRotaryEmbedding, apply_rotary_pos_emb
 
 SHARED = ["vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads",
@@ -44,14 +44,16 @@ class Attention(nn.Module):
         self.wqkv = nn.Linear(c.hidden_size, (self.heads + 2 * self.groups) * self.dim, bias=c.bias)
         self.wo = nn.Linear(self.heads * self.dim, c.hidden_size, bias=c.bias)
 
-    def forward(self, x, rotary):
+    def forward(self, x, rotary, cache):
         b, n, _ = x.shape
         each = self.heads // self.groups
         rows = self.wqkv(x).view(b, n, self.groups, each + 2, self.dim)
         q, k, v = rows[..., :each, :].reshape(b, n, self.heads, self.dim).transpose(1, 2), rows[..., each, :].transpose(1, 2), rows[..., each + 1, :].transpose(1, 2)
         q, k = apply_rotary_pos_emb(q, k, *rotary)
+        if cache: k, v = torch.cat([cache["k"], k], 2), torch.cat([cache["v"], v], 2)
+        if cache is not None: cache.update(k=k, v=v)
         k, v = (t.repeat_interleave(each, 1) for t in (k, v))
-        scores = (q @ k.transpose(2, 3)) / math.sqrt(self.dim) + torch.full((n, n), -math.inf).triu(1).to(q.dtype)
+        scores = (q @ k.transpose(2, 3)) / math.sqrt(self.dim) + torch.full((n, k.shape[2]), -math.inf).triu(k.shape[2] - n + 1).to(q.dtype)
         return self.wo((scores.softmax(-1) @ v).transpose(1, 2).reshape(b, n, -1))
 
 
@@ -71,8 +73,8 @@ class Layer(nn.Module):
         self.attention, self.feed_forward = Attention(c), FeedForward(c)
         self.attention_norm, self.ffn_norm = (LlamaRMSNorm(c.hidden_size, c.rms_norm_eps) for _ in range(2))
 
-    def forward(self, x, rotary):
-        x = x + self.attention(self.attention_norm(x), rotary)
+    def forward(self, x, rotary, cache):
+        x = x + self.attention(self.attention_norm(x), rotary, cache)
         return x + self.feed_forward(self.ffn_norm(x))
 
 
@@ -94,11 +96,12 @@ class InternLM2ForCausalLM(PreTrainedModel):
 
     def get_input_embeddings(self): return self.model.tok_embeddings
 
-    def forward(self, input_ids, **_):
-        x = self.model.tok_embeddings(input_ids)
-        rotary = self.rotary(x, torch.arange(input_ids.shape[1])[None])
-        for layer in self.model.layers: x = layer(x, rotary)
-        return CausalLMOutput(logits=self.output(self.model.norm(x)))
+    def forward(self, input_ids, past_key_values=None, use_cache=False, **_):
+        x, cache = self.model.tok_embeddings(input_ids), past_key_values or ([{} for _ in self.model.layers] if use_cache else [None] * len(self.model.layers))
+        start = cache[0]["k"].shape[2] if cache[0] else 0
+        rotary = self.rotary(x, torch.arange(start, start + input_ids.shape[1])[None])
+        for layer, c in zip(self.model.layers, cache): x = layer(x, rotary, c)
+        return CausalLMOutputWithPast(logits=self.output(self.model.norm(x)), past_key_values=cache if use_cache else None)
 
 
 def internlm2(c):
