@@ -15,7 +15,7 @@ below, with `--precision exact`. A cell is the worst measured value as a share o
 | single-tokens | a prefill in pieces, then a token at a time, against one pass | 1e-4 of the spread |
 | packed | loss of a ragged packed batch against its rows alone, and PEFT's | 1e-5; 1e-4 |
 | beyond | longer than every window and the original context: at once, in pieces, crossed while generating | 1e-4 of the spread |
-| gradients | every A and B against PEFT's | 1e-4 of the tensor's largest |
+| gradients | every A and B against PEFT's, up to one factor common to all (a clipped first step of AdamW shows them) | 1e-4 of the tensor's largest |
 | steps | 20 steps of AdamW against PEFT: losses, A and B | 1e-4; 1 % of the move |
 | forms | the same model as GGUF and as MLX folder | 1e-4 of the spread |
 | adapters | trained on one form, run on the others and in PEFT | 1e-4 of the spread |

@@ -157,7 +157,7 @@ def beyond(report, exe, place):
 
 
 def gradients(report, exe, place):
-    """The first step of AdamW on a gradient clipped far below eps is that gradient: lr · g / (|g| + eps), up to the norm."""
+    """The first step of AdamW on a gradient clipped far below eps is lr · g / (|g| + eps): the gradient up to its norm, which is taken from PEFT."""
     model = with_adapter(place, place.name)
     start = saved(place, model)
     ids, targets = place.rows()
