@@ -101,7 +101,7 @@ static void line(const char *isa, const char *kernel, const char *shape, double 
 }
 
 /* Random bytes whose scales are small, finite halves. */
-static struct cpu_matrix make_matrix(enum quant_type type, size_t rows, size_t cols)
+static struct quant_matrix make_matrix(enum quant_type type, size_t rows, size_t cols)
 {
     static const struct {
         size_t at, halves;
@@ -109,7 +109,7 @@ static struct cpu_matrix make_matrix(enum quant_type type, size_t rows, size_t c
         [QUANT_F16] = {0, 1},  [QUANT_BF16] = {0, 1}, [QUANT_Q4_0] = {0, 1}, [QUANT_Q4_1] = {0, 2},
         [QUANT_Q8_0] = {0, 1}, [QUANT_Q4_K] = {0, 2}, [QUANT_Q5_K] = {0, 2}, [QUANT_Q6_K] = {208, 1},
     };
-    struct cpu_matrix w = {.type = type, .rows = rows, .cols = cols};
+    struct quant_matrix w = {.type = type, .rows = rows, .cols = cols};
     const struct quant_format *f = &quant_formats[type];
     w.row_bytes = cols / f->block * f->block_bytes;
     uint8_t *p = need(rows * w.row_bytes);
@@ -162,7 +162,7 @@ static void bench_tiles(const struct cpu_kernels *t, bool bf16)
         if (cols[i] < t->tile_cols) bench_tile(t, 64, 576, cols[i], bf16);
 }
 
-static void product(const struct cpu_kernels *t, const struct cpu_matrix *w, const float *x, float *y, void *panel,
+static void product(const struct cpu_kernels *t, const struct quant_matrix *w, const float *x, float *y, void *panel,
                     size_t m, bool bf16)
 {
     for (size_t n = 0; n < w->rows; n += t->tile_cols)
@@ -178,7 +178,7 @@ static void product(const struct cpu_kernels *t, const struct cpu_matrix *w, con
 static void bench_product(const struct cpu_kernels *t, enum quant_type type, size_t m, size_t n, size_t depth,
                           bool bf16)
 {
-    struct cpu_matrix w = make_matrix(type, n, depth);
+    struct quant_matrix w = make_matrix(type, n, depth);
     float *x = need(m * depth * 4), *y = need(m * n * 4);
     void *panel = need(depth * t->tile_cols * 4);
     double s;
@@ -191,7 +191,7 @@ static void bench_product(const struct cpu_kernels *t, enum quant_type type, siz
     free((void *)w.data), free(x), free(y), free(panel);
 }
 
-static void pack_all(const struct cpu_kernels *t, const struct cpu_matrix *w, void *panel, bool bf16, bool transposed)
+static void pack_all(const struct cpu_kernels *t, const struct quant_matrix *w, void *panel, bool bf16, bool transposed)
 {
     size_t cols = t->tile_cols;
     for (size_t n = 0; !transposed && n < w->rows; n += cols)
@@ -208,7 +208,7 @@ static void pack_all(const struct cpu_kernels *t, const struct cpu_matrix *w, vo
 
 static void bench_pack(const struct cpu_kernels *t, enum quant_type type, bool bf16, bool transposed)
 {
-    struct cpu_matrix w = make_matrix(type, 512, 768);
+    struct quant_matrix w = make_matrix(type, 512, 768);
     void *panel = need(1024 * t->tile_cols * 4);
     double s;
     BEST(s, pack_all(t, &w, panel, bf16, transposed));
@@ -238,7 +238,7 @@ static void free_q8_rows(struct cpu_q8_rows x8)
 static void bench_tile_q8(const struct cpu_kernels *t, enum quant_type type, size_t m, size_t depth)
 {
     size_t cols = t->tile_cols;
-    struct cpu_matrix w = make_matrix(type, cols, depth);
+    struct quant_matrix w = make_matrix(type, cols, depth);
     struct cpu_q8_rows x8 = make_q8_rows(t, m, depth);
     uint8_t *panel = need(depth / 32 * t->q8_record);
     float *y = need(m * cols * 4);
@@ -261,7 +261,7 @@ static void bench_few(const struct cpu_kernels *t, enum quant_type type, size_t 
 {
     const struct quant_format *f = &quant_formats[type];
     size_t cols = t->tile_cols, n = (50 << 20) / (depth / f->block * f->block_bytes) / cols * cols;
-    struct cpu_matrix w = make_matrix(type, n, depth);
+    struct quant_matrix w = make_matrix(type, n, depth);
     struct cpu_q8_rows x8 = make_q8_rows(t, m, depth);
     uint8_t *panel = need(depth / 32 * t->q8_record);
     float *y = need(m * n * 4);
@@ -300,7 +300,7 @@ static void bench_few(const struct cpu_kernels *t, enum quant_type type, size_t 
 
 static void bench_q8(const struct cpu_kernels *t)
 {
-    for (enum quant_type type = 0; type < QUANT_TYPES; type++) {
+    for (enum quant_type type = 0; type < QUANT_OWN_KERNELS; type++) {
         if (!t->q8_record || !t->pack_q8[type]) continue;
         size_t narrow = quant_formats[type].block > 32 ? 768 : 576;
         for (size_t i = 0; i < 4; i++) bench_tile_q8(t, type, (size_t[]){8, 64, 64, 512}[i], i == 1 ? 4096 : narrow);
@@ -316,7 +316,7 @@ enum kind { KIND_F32, KIND_BF16, KIND_INT8 };
 struct driven {
     const struct cpu_kernels *t;
     enum kind kind;
-    struct cpu_matrix w;
+    struct quant_matrix w;
     size_t m, depth_block;
     float *x, *y;
     uint16_t *x16;
@@ -399,7 +399,7 @@ static void bench_gemv(const struct cpu_kernels *t, enum quant_type type, size_t
 {
     const struct quant_format *f = &quant_formats[type];
     size_t rows = bytes / (cols / f->block * f->block_bytes);
-    struct cpu_matrix w = make_matrix(type, rows, cols);
+    struct quant_matrix w = make_matrix(type, rows, cols);
     float *x = need(cols * 4), *y = need(rows * 4);
     for (size_t i = 0; i < cols; i++) x[i] = (float)(i % 13) - 6;
     struct cpu_q8 x8 = {need(cols), need(cols / 8), need(cols / 8)};
@@ -445,7 +445,7 @@ static void bench_vectors(const struct cpu_kernels *t)
     static uint16_t h[N];
     for (size_t i = 0; i < N; i++) x[i] = (float)(i % 31) - 15;
     struct cpu_q8 x8 = {q, d, sum};
-    struct cpu_matrix w = make_matrix(QUANT_Q4_1, 1, N);
+    struct quant_matrix w = make_matrix(QUANT_Q4_1, 1, N);
     double s;
     BEST(s, t->quantize_q8(x8, x, N));
     line(t->isa, "quantize_q8", "4096", s * 1e9 / N, "ns/value", 0);
@@ -463,13 +463,13 @@ static void bench_isa(const struct cpu_kernels *t, bool bf16)
     if (!bf16 && t->q8_record && t->pack_q8[QUANT_Q4_1]) bench_products(t, KIND_INT8);
     for (size_t i = 0; i < 3; i++) bench_product(t, QUANT_Q4_1, (size_t[]){32, 400, 2048}[i], 1536, 576, bf16);
     bench_product(t, QUANT_Q4_1, 400, 576, 1536, bf16);
-    for (enum quant_type type = 0; type < QUANT_TYPES; type++) {
+    for (enum quant_type type = 0; type < QUANT_OWN_KERNELS; type++) {
         bench_pack(t, type, bf16, false);
         bench_pack(t, type, bf16, true);
     }
     if (bf16) return;
     bench_q8(t);
-    for (enum quant_type type = QUANT_Q4_0; type < QUANT_TYPES; type++) {
+    for (enum quant_type type = QUANT_Q4_0; type < QUANT_OWN_KERNELS; type++) {
         size_t narrow = quant_formats[type].block > 32 ? 768 : 576;
         bench_gemv(t, type, 100 << 20, narrow);
         bench_gemv(t, type, 100 << 20, 4096);

@@ -13,7 +13,10 @@ import reference
 
 # bytes of a block, places of its halves, blocks in the file
 KINDS = {"Q4_0": (18, [0], 40), "Q4_1": (20, [0, 2], 40), "Q8_0": (34, [0], 40),
-         "Q4_K": (144, [0, 2], 6), "Q5_K": (176, [0, 2], 6), "Q6_K": (210, [208], 6)}
+         "Q4_K": (144, [0, 2], 6), "Q5_K": (176, [0, 2], 6), "Q6_K": (210, [208], 6),
+         "Q5_0": (22, [0], 12), "Q5_1": (24, [0, 2], 12), "Q2_K": (84, [80, 82], 4), "Q3_K": (110, [108], 4), "IQ4_NL": (18, [0], 12),
+         "IQ4_XS": (136, [0], 4), "IQ1_S": (50, [0], 4), "IQ1_M": (56, [], 4), "IQ2_XXS": (66, [0], 4), "IQ2_XS": (74, [0], 4), "IQ2_S": (82, [0], 4),
+         "IQ3_XXS": (98, [0], 4), "IQ3_S": (110, [0], 4), "TQ1_0": (54, [52], 4), "TQ2_0": (66, [64], 4), "MXFP4": (17, [], 12), "NVFP4": (36, [], 6)}
 
 
 def blocks(name):
@@ -24,6 +27,7 @@ def blocks(name):
         h = draw.integers(0, 0x7C00, count, dtype=np.uint16) | draw.integers(0, 2, count, dtype=np.uint16) << np.uint16(15)
         h[::5] &= 0x83FF  # subnormal
         out[:, place:place + 2] = h.astype("<u2").view(np.uint8).reshape(count, 2)
+    if name == "IQ1_M": out[:, 55] &= 0xBF  # the top of d's exponent: finite
     return out
 
 

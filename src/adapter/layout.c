@@ -38,7 +38,7 @@ lorac_status layout_place(struct adapter_layout *layout, lorac_error *err)
 static struct qmatrix matrix_at(struct buffer *numbers, enum quant_type type, size_t at, size_t rows, size_t cols)
 {
     size_t bytes = quant_formats[type].block_bytes;
-    return (struct qmatrix){type, {numbers, at * bytes}, rows, cols, cols * bytes};
+    return (struct qmatrix){type, {numbers, at * bytes}, rows, cols, cols * bytes, NULL};
 }
 
 struct lora_term layout_term(const struct adapter_module *m, size_t part, const struct adapter_numbers *n,

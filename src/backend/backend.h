@@ -36,10 +36,18 @@ static inline bool buf_is(struct buf b)
     return b.buffer != NULL;
 }
 
+/* quant_planes in the backend's memory. */
+struct qplanes {
+    struct buf scales, mins, groups;
+    size_t group;
+    enum scale_type scale_type;
+    float factor;
+};
 struct qmatrix {
     enum quant_type type;
     struct buf data;
     size_t rows, cols, row_bytes;
+    const struct qplanes *planes; /* formats from QUANT_PLANES on; outlives the matrix */
 };
 
 /* A run of work: one thread issues it. */

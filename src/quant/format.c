@@ -4,7 +4,10 @@
  * formats byte i holds element i in its low and element i + 16 in its high nibble. Q4_K, Q5_K, Q6_K: k_quants.h. */
 #include "quant/k_quants.h"
 #include "base/memory.h"
+#include "quant/parts.h"
+#include "quant/planes.h"
 
+#include <math.h>
 #include <string.h>
 
 float bf16_to_float(uint16_t h)
@@ -56,6 +59,14 @@ uint16_t float_to_half(float f)
     }
     bits += 0xC8000FFF + (bits >> 13 & 1);
     return sign | (uint16_t)(bits >> 13);
+}
+
+float e4m3_to_float(uint8_t e)
+{
+    int exponent = e >> 3 & 15, mantissa = e & 7;
+    float f = exponent ? ldexpf((float)(8 + mantissa), exponent - 10) : ldexpf((float)mantissa, -9);
+    if ((e & 0x7F) == 0x7F) f = NAN;
+    return e & 0x80 ? -f : f;
 }
 
 static uint16_t u16_at(const uint8_t *p)
@@ -111,6 +122,32 @@ static void dequantize_q8_0(float *y, const void *x, size_t n)
     }
 }
 
+/* A format told by its parts (parts.h). */
+#define PARTS(name, block, bytes)                                                                                      \
+    static void dequantize_##name(float *y, const void *x, size_t n)                                                   \
+    {                                                                                                                  \
+        parts_dequantize(part_##name, block, bytes, y, x, n);                                                          \
+    }
+PARTS(q5_0, 32, 22)
+PARTS(q5_1, 32, 24)
+PARTS(q8_1, 32, 36)
+PARTS(q2_k, 256, 84)
+PARTS(q3_k, 256, 110)
+PARTS(q8_k, 256, 292)
+PARTS(iq1_s, 256, 50)
+PARTS(iq1_m, 256, 56)
+PARTS(iq2_xxs, 256, 66)
+PARTS(iq2_xs, 256, 74)
+PARTS(iq2_s, 256, 82)
+PARTS(iq3_xxs, 256, 98)
+PARTS(iq3_s, 256, 110)
+PARTS(iq4_nl, 32, 18)
+PARTS(iq4_xs, 256, 136)
+PARTS(tq1_0, 256, 54)
+PARTS(tq2_0, 256, 66)
+PARTS(mxfp4, 32, 17)
+PARTS(nvfp4, 64, 36)
+
 const struct quant_format quant_formats[QUANT_TYPES] = {
     [QUANT_F32] = {"F32", 1, 4, 0, dequantize_f32},
     [QUANT_F16] = {"F16", 1, 2, 1, dequantize_f16},
@@ -121,12 +158,44 @@ const struct quant_format quant_formats[QUANT_TYPES] = {
     [QUANT_Q4_K] = {"Q4_K", K_SUPER, Q4_K_BYTES, 12, dequantize_q4_k},
     [QUANT_Q5_K] = {"Q5_K", K_SUPER, Q5_K_BYTES, 13, dequantize_q5_k},
     [QUANT_Q6_K] = {"Q6_K", K_SUPER, Q6_K_BYTES, 14, dequantize_q6_k},
+    [QUANT_Q5_0] = {"Q5_0", 32, 22, 6, dequantize_q5_0},
+    [QUANT_Q5_1] = {"Q5_1", 32, 24, 7, dequantize_q5_1},
+    [QUANT_Q8_1] = {"Q8_1", 32, 36, 9, dequantize_q8_1},
+    [QUANT_Q2_K] = {"Q2_K", 256, 84, 10, dequantize_q2_k},
+    [QUANT_Q3_K] = {"Q3_K", 256, 110, 11, dequantize_q3_k},
+    [QUANT_Q8_K] = {"Q8_K", 256, 292, 15, dequantize_q8_k},
+    [QUANT_IQ1_S] = {"IQ1_S", 256, 50, 19, dequantize_iq1_s},
+    [QUANT_IQ1_M] = {"IQ1_M", 256, 56, 29, dequantize_iq1_m},
+    [QUANT_IQ2_XXS] = {"IQ2_XXS", 256, 66, 16, dequantize_iq2_xxs},
+    [QUANT_IQ2_XS] = {"IQ2_XS", 256, 74, 17, dequantize_iq2_xs},
+    [QUANT_IQ2_S] = {"IQ2_S", 256, 82, 22, dequantize_iq2_s},
+    [QUANT_IQ3_XXS] = {"IQ3_XXS", 256, 98, 18, dequantize_iq3_xxs},
+    [QUANT_IQ3_S] = {"IQ3_S", 256, 110, 21, dequantize_iq3_s},
+    [QUANT_IQ4_NL] = {"IQ4_NL", 32, 18, 20, dequantize_iq4_nl},
+    [QUANT_IQ4_XS] = {"IQ4_XS", 256, 136, 23, dequantize_iq4_xs},
+    [QUANT_TQ1_0] = {"TQ1_0", 256, 54, 34, dequantize_tq1_0},
+    [QUANT_TQ2_0] = {"TQ2_0", 256, 66, 35, dequantize_tq2_0},
+    [QUANT_GGML_MXFP4] = {"MXFP4", 32, 17, 39, dequantize_mxfp4},
+    [QUANT_GGML_NVFP4] = {"NVFP4", 64, 36, 40, dequantize_nvfp4},
+    [QUANT_AFFINE2] = {"affine 2", 4, 1, QUANT_NO_GGML, NULL},
+    [QUANT_AFFINE3] = {"affine 3", 8, 3, QUANT_NO_GGML, NULL},
+    [QUANT_AFFINE4] = {"affine 4", 2, 1, QUANT_NO_GGML, NULL},
+    [QUANT_AFFINE5] = {"affine 5", 8, 5, QUANT_NO_GGML, NULL},
+    [QUANT_AFFINE6] = {"affine 6", 4, 3, QUANT_NO_GGML, NULL},
+    [QUANT_AFFINE8] = {"affine 8", 1, 1, QUANT_NO_GGML, NULL},
+    [QUANT_MXFP4] = {"mxfp4", 2, 1, QUANT_NO_GGML, NULL},
+    [QUANT_MXFP8] = {"mxfp8", 1, 1, QUANT_NO_GGML, NULL},
+    [QUANT_NVFP4] = {"nvfp4", 2, 1, QUANT_NO_GGML, NULL},
+    [QUANT_NF4] = {"NF4", 2, 1, QUANT_NO_GGML, NULL},
+    [QUANT_FP4] = {"FP4", 2, 1, QUANT_NO_GGML, NULL},
+    [QUANT_INT8] = {"int8", 1, 1, QUANT_NO_GGML, NULL},
+    [QUANT_FP8] = {"FP8", 1, 1, QUANT_NO_GGML, NULL},
 };
 
 const struct quant_format *quant_from_ggml(uint32_t ggml_type)
 {
     for (size_t i = 0; i < QUANT_TYPES; i++)
-        if (quant_formats[i].ggml_type == ggml_type) return &quant_formats[i];
+        if (quant_formats[i].ggml_type == ggml_type && ggml_type != QUANT_NO_GGML) return &quant_formats[i];
     return NULL;
 }
 
@@ -134,4 +203,33 @@ bool quant_row_bytes(enum quant_type type, size_t elements, size_t *bytes)
 {
     const struct quant_format *f = &quant_formats[type];
     return elements % f->block == 0 && size_mul(elements / f->block, f->block_bytes, bytes);
+}
+
+/* A block that begins or ends outside is dequantised whole. */
+static void dequantize_blocks(float *y, const struct quant_matrix *w, size_t row, size_t col, size_t n)
+{
+    const struct quant_format *f = &quant_formats[w->type];
+    const uint8_t *data = w->data + row * w->row_bytes + col / f->block * f->block_bytes;
+    size_t skip = col % f->block;
+    while (n) {
+        float block[QUANT_BLOCK];
+        if (!skip && n >= f->block) {
+            size_t whole = n / f->block;
+            f->dequantize(y, data, whole * f->block);
+            y += whole * f->block, n -= whole * f->block, data += whole * f->block_bytes;
+            continue;
+        }
+        size_t take = f->block - skip < n ? f->block - skip : n;
+        f->dequantize(block, data, f->block);
+        memcpy(y, block + skip, take * sizeof *y);
+        y += take, n -= take, skip = 0, data += f->block_bytes;
+    }
+}
+
+void quant_dequantize(float *y, const struct quant_matrix *w, size_t row, size_t col, size_t n)
+{
+    if (w->type >= QUANT_PLANES)
+        planes_dequantize(y, w, row, col, n);
+    else
+        dequantize_blocks(y, w, row, col, n);
 }

@@ -142,9 +142,9 @@ static bool has_minimum(enum quant_type type)
 }
 
 /* Weights at an address of any alignment. */
-static struct cpu_matrix matrix(enum quant_type type, size_t rows, size_t cols)
+static struct quant_matrix matrix(enum quant_type type, size_t rows, size_t cols)
 {
-    struct cpu_matrix w = {.type = type, .rows = rows, .cols = cols};
+    struct quant_matrix w = {.type = type, .rows = rows, .cols = cols};
     const struct quant_format *f = &quant_formats[type];
     w.row_bytes = cols / f->block * f->block_bytes;
     uint8_t *p = buffer(rows * w.row_bytes, below(4));
@@ -161,7 +161,7 @@ static struct cpu_matrix matrix(enum quant_type type, size_t rows, size_t cols)
     return w;
 }
 
-static float weight(const struct cpu_matrix *w, size_t row, size_t col)
+static float weight(const struct quant_matrix *w, size_t row, size_t col)
 {
     const struct quant_format *f = &quant_formats[w->type];
     float block[K_SUPER];
@@ -222,7 +222,7 @@ static void check_pack_f32(const struct cpu_kernels *t, enum quant_type type, bo
 {
     struct place p = place(t, type, transposed);
     size_t wide = p.col + p.cols + below(3), block = quant_formats[type].block;
-    struct cpu_matrix w = matrix(type, p.row + p.rows, (wide + block - 1) / block * block);
+    struct quant_matrix w = matrix(type, p.row + p.rows, (wide + block - 1) / block * block);
     size_t depth = transposed ? p.rows : p.cols, used = transposed ? p.cols : p.rows;
     float *panel = buffer(depth * t->tile_cols * sizeof *panel, 0);
     (transposed ? t->pack_f32_t : t->pack_f32)(panel, &w, p.row, p.rows, p.col, p.cols);
@@ -241,7 +241,7 @@ static void check_pack_bf16(const struct cpu_kernels *t, enum quant_type type, b
 {
     struct place p = place(t, type, transposed);
     size_t wide = p.col + p.cols + below(3), block = quant_formats[type].block;
-    struct cpu_matrix w = matrix(type, p.row + p.rows, (wide + block - 1) / block * block);
+    struct quant_matrix w = matrix(type, p.row + p.rows, (wide + block - 1) / block * block);
     size_t depth = transposed ? p.rows : p.cols, used = transposed ? p.cols : p.rows;
     uint16_t *panel = buffer((depth + 1) / 2 * 2 * t->tile_cols * sizeof *panel, 0);
     (transposed ? t->pack_bf16_t : t->pack_bf16)(panel, &w, p.row, p.rows, p.col, p.cols);
@@ -262,7 +262,7 @@ static void check_pack_bf16(const struct cpu_kernels *t, enum quant_type type, b
 static void test_pack(void **unused)
 {
     for (size_t l = 0; l < level_count; l++)
-        for (enum quant_type type = 0; type < QUANT_TYPES; type++)
+        for (enum quant_type type = 0; type < QUANT_OWN_KERNELS; type++)
             for (int i = 0; i < 80; i++) {
                 check_pack_f32(levels + l, type, i % 2);
                 if (levels[l].pack_bf16) check_pack_bf16(levels + l, type, i % 2);
@@ -559,7 +559,7 @@ static void test_quantize_not_finite(void **unused)
         for (int i = 0; i < 64; i++) {
             float *x = floats(K_SUPER), y[3];
             struct cpu_q8 x8 = q8_buffer(K_SUPER);
-            struct cpu_matrix w = matrix(QUANT_Q4_0 + (enum quant_type)(i / 2 % 6), 3, K_SUPER);
+            struct quant_matrix w = matrix(QUANT_Q4_0 + (enum quant_type)(i / 2 % 6), 3, K_SUPER);
             x[i] = i % 2 ? NAN : -INFINITY;
             levels[l].quantize_q8(x8, x, K_SUPER);
             assert_false(isfinite(x8.d[i / 32]));
@@ -570,7 +570,7 @@ static void test_quantize_not_finite(void **unused)
 }
 
 /* The minimum that the kernel adds apart from the codes. */
-static double minimum(const struct cpu_matrix *w, size_t row, size_t col)
+static double minimum(const struct quant_matrix *w, size_t row, size_t col)
 {
     if (!has_minimum(w->type)) return 0;
     const struct quant_format *f = &quant_formats[w->type];
@@ -584,7 +584,7 @@ static void check_gemv(const struct cpu_kernels *t, enum quant_type type, size_t
                        struct measured *error)
 {
     size_t row = below(4);
-    struct cpu_matrix w = matrix(type, row + rows, cols);
+    struct quant_matrix w = matrix(type, row + rows, cols);
     float *x = floats(cols), *y = buffer(rows * sizeof *y, 0), *alone = buffer(sizeof *alone, 0);
     float *weights = buffer(cols * sizeof *weights, 0);
     struct cpu_q8 x8 = {0};
@@ -624,7 +624,7 @@ static void test_gemv(void **unused)
 {
     static const size_t rows[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 13, 16, 17, 33};
     for (size_t l = 0; l < level_count; l++)
-        for (enum quant_type type = 0; type < QUANT_TYPES; type++) {
+        for (enum quant_type type = 0; type < QUANT_OWN_KERNELS; type++) {
             struct measured error = {0};
             assert_true(!levels[l].gemv_q8[type] != !levels[l].gemv_f32[type]);
             for (size_t r = 0; r < sizeof rows / sizeof *rows; r++)
@@ -636,10 +636,10 @@ static void test_gemv(void **unused)
 static void test_dequantize(void **unused)
 {
     for (size_t l = 0; l < level_count; l++)
-        for (enum quant_type type = 0; type < QUANT_TYPES; type++)
+        for (enum quant_type type = 0; type < QUANT_OWN_KERNELS; type++)
             for (size_t i = 1; i <= 70; i++) {
                 size_t cols = some_columns(type, i), row = below(3);
-                struct cpu_matrix w = matrix(type, row + 1, cols);
+                struct quant_matrix w = matrix(type, row + 1, cols);
                 float *y = buffer(cols * sizeof *y, 0);
                 levels[l].dequantize(y, &w, row);
                 for (size_t d = 0; d < cols; d++) assert_true(same_bits(y[d], weight(&w, row, d)));

@@ -111,10 +111,10 @@ static void set_halves(enum quant_type type, uint8_t *block, uint16_t d, uint16_
     memcpy(block + layouts[type].halves_at, (uint16_t[]){d, min}, 2 * layouts[type].halves);
 }
 
-static struct cpu_matrix matrix(enum quant_type type, size_t rows, size_t cols)
+static struct quant_matrix matrix(enum quant_type type, size_t rows, size_t cols)
 {
     const struct quant_format *f = &quant_formats[type];
-    struct cpu_matrix w = {.type = type, .rows = rows, .cols = cols, .row_bytes = cols / f->block * f->block_bytes};
+    struct quant_matrix w = {.type = type, .rows = rows, .cols = cols, .row_bytes = cols / f->block * f->block_bytes};
     uint8_t *p = buffer(rows * w.row_bytes);
     w.data = p;
     for (size_t i = 0; i < rows * w.row_bytes; i++) p[i] = (uint8_t)random_u32();
@@ -124,7 +124,7 @@ static struct cpu_matrix matrix(enum quant_type type, size_t rows, size_t cols)
 }
 
 /* (rows, cols) */
-static const float *values_of(const struct cpu_matrix *w)
+static const float *values_of(const struct quant_matrix *w)
 {
     float *y = buffer(w->rows * w->cols * sizeof *y);
     for (size_t i = 0; i < w->rows; i++)
@@ -154,7 +154,7 @@ static void check_pack(const struct cpu_kernels *t, enum quant_type type)
 {
     size_t block = quant_formats[type].block, most = block > 32 ? 3 : 9;
     size_t row = below(4), rows = 1 + below(t->tile_cols), col = block * below(3), cols = block * (1 + below(most));
-    struct cpu_matrix w = matrix(type, row + rows, col + cols + block * below(2));
+    struct quant_matrix w = matrix(type, row + rows, col + cols + block * below(2));
     const float *values = values_of(&w);
     uint8_t *panel = buffer(cols / 32 * t->q8_record);
     t->pack_q8[type](panel, &w, row, rows, col, cols);
@@ -283,7 +283,7 @@ static void check_tile(struct problem p, struct measured *e)
     p.scale = below(2) ? 1 : uniform() + 2, p.accumulate = below(2);
     float *x = floats(p.rows * p.ldx);
     p.x = x, p.x8 = q8_buffer(p.rows, p.depth);
-    struct cpu_matrix w = matrix(p.type, p.cols, p.depth);
+    struct quant_matrix w = matrix(p.type, p.cols, p.depth);
     uint8_t *panel = buffer(p.depth / 32 * p.t->q8_record);
     p.t->quantize_q8_rows(p.x8, x, p.ldx, p.rows, p.depth);
     p.t->pack_q8[p.type](panel, &w, 0, p.cols, 0, p.depth);
@@ -325,7 +325,7 @@ static void check_gemv_rows(const struct cpu_kernels *t, enum quant_type type, s
 {
     size_t row = below(3), rows = 1 + below(14), ldy = rows + below(3);
     size_t block = quant_formats[type].block, cols = block * (1 + below(block > 32 ? 3 : 11));
-    struct cpu_matrix w = matrix(type, row + rows, cols);
+    struct quant_matrix w = matrix(type, row + rows, cols);
     float *x = floats(count * cols), *y = floats((count - 1) * ldy + rows), *one = buffer(rows * sizeof *one);
     struct cpu_q8_rows x8 = q8_buffer(count, cols);
     t->quantize_q8_rows(x8, x, cols, count, cols);
@@ -355,7 +355,7 @@ static void test_extremes(void **unused)
             enum quant_type type = types[i / 4];
             if (!t->tile_q8[type]) continue;
             size_t cols = 2 * quant_formats[type].block;
-            struct cpu_matrix w = matrix(type, 1, cols);
+            struct quant_matrix w = matrix(type, 1, cols);
             uint8_t *p = (uint8_t *)(uintptr_t)w.data, *panel = buffer(cols / 32 * t->q8_record);
             float *x = floats(cols), y;
             memset(p, i & 1 ? 0xFF : type == QUANT_Q8_0 ? 0x80 : 0, w.row_bytes);
@@ -381,7 +381,7 @@ static void test_not_finite(void **unused)
             enum quant_type type = types[i / 64];
             if (!t->tile_q8[type]) continue;
             size_t cols = 2 * quant_formats[type].block;
-            struct cpu_matrix w = matrix(type, 3, cols);
+            struct quant_matrix w = matrix(type, 3, cols);
             uint8_t *panel = buffer(cols / 32 * t->q8_record);
             float *x = floats(2 * cols), y[2][3];
             struct cpu_q8_rows x8 = q8_buffer(2, cols);

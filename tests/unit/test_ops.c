@@ -44,8 +44,8 @@ static struct lora_term draw_term(struct graph *g, size_t in, size_t out, bool t
         return t;
     }
     size_t a = add_pair(g, r, in), b = add_pair(g, out, r);
-    t.a[PRECISION_FAST] = t.a[PRECISION_EXACT] = (struct qmatrix){QUANT_F32, {g->params, a}, r, in, in * sizeof(float)};
-    t.b[PRECISION_FAST] = t.b[PRECISION_EXACT] = (struct qmatrix){QUANT_F32, {g->params, b}, out, r, r * sizeof(float)};
+    t.a[PRECISION_FAST] = t.a[PRECISION_EXACT] = (struct qmatrix){QUANT_F32, {g->params, a}, r, in, in * sizeof(float), NULL};
+    t.b[PRECISION_FAST] = t.b[PRECISION_EXACT] = (struct qmatrix){QUANT_F32, {g->params, b}, out, r, r * sizeof(float), NULL};
     t.da = (struct buf){g->gradients, a};
     t.db = (struct buf){g->gradients, b};
     return t;
@@ -80,7 +80,7 @@ static void make_linear(struct graph *g)
     g->group.columns = &g->norm;
     for (size_t i = 0; i < g->group.count; i++) {
         g->linear[i] = (struct linear){.index = i, .parts = 1};
-        g->linear[i].weight = draw_matrix(g, (enum quant_type)below(g, wide ? QUANT_TYPES : QUANT_Q4_K), out, in);
+        g->linear[i].weight = draw_matrix(g, (enum quant_type)below(g, wide ? QUANT_OWN_KERNELS : QUANT_Q4_K), out, in);
         if (below(g, 2)) g->linear[i].bias = constant_floats(g, out);
         g->group.linear[i] = &g->linear[i];
     }

@@ -47,13 +47,13 @@ static void check_format(const struct quant_format *f)
 
 static void test_values(void **unused)
 {
-    for (size_t i = 0; i < QUANT_TYPES; i++)
-        if (quant_formats[i].block > 1) check_format(quant_formats + i);
+    for (size_t i = 0; i < QUANT_PLANES; i++) /* Q8_1 and Q8_K the gguf package does not dequantise */
+        if (quant_formats[i].block > 1 && i != QUANT_Q8_1 && i != QUANT_Q8_K) check_format(quant_formats + i);
 }
 
 static void test_sizes(void **unused)
 {
-    for (size_t i = 0; i < QUANT_TYPES; i++) {
+    for (size_t i = 0; i < QUANT_PLANES; i++) {
         const struct quant_format *f = quant_formats + i;
         size_t elements, bytes, row;
         const char *name;

@@ -41,9 +41,14 @@ static inline float *cpu_floats(struct buf b)
 {
     return (float *)cpu_pointer(b);
 }
-static inline struct cpu_matrix cpu_matrix_of(const struct qmatrix *w)
+static inline struct quant_matrix cpu_matrix_of(const struct qmatrix *w)
 {
-    return (struct cpu_matrix){w->type, cpu_pointer(w->data), w->rows, w->cols, w->row_bytes};
+    struct quant_matrix m = {w->type, cpu_pointer(w->data), w->rows, w->cols, w->row_bytes, {0}};
+    const struct qplanes *p = w->planes;
+    if (p)
+        m.planes = (struct quant_planes){cpu_pointer(p->scales), cpu_pointer(p->mins), p->group,
+                                         p->scale_type,          p->factor,            cpu_pointer(p->groups)};
+    return m;
 }
 
 /* Runs the tasks in the pool under the stream's priority; notes a cancellation. */

@@ -29,7 +29,7 @@ static void add_term(const struct few_terms *f, const struct lora_term *t, const
                      float *spare)
 {
     const struct cpu_kernels *k = &f->c->k;
-    struct cpu_matrix a = cpu_matrix_of(&t->a[f->a->low.precision]), b = cpu_matrix_of(&t->b[f->a->low.precision]);
+    struct quant_matrix a = cpu_matrix_of(&t->a[f->a->low.precision]), b = cpu_matrix_of(&t->b[f->a->low.precision]);
     k->gemv_f32[a.type](h, &a, 0, a.rows, x);
     for (size_t first = 0, n; first < b.rows; first += n) {
         n = size_min(BLOCK_ROWS, b.rows - first);

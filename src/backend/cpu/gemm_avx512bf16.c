@@ -25,7 +25,7 @@ static ALWAYS_INLINE __m512i unpack_bf16_q4_k(const uint8_t *super, size_t j)
 }
 
 /* The n (1..32) elements from column `col` on as bf16, followed by zeros. */
-static ALWAYS_INLINE __m512i unpack_bf16(enum quant_type type, const struct cpu_matrix *w, size_t row, size_t col,
+static ALWAYS_INLINE __m512i unpack_bf16(enum quant_type type, const struct quant_matrix *w, size_t row, size_t col,
                                          size_t n)
 {
     if (type == QUANT_Q4_K) return unpack_bf16_q4_k(super_at(type, w, row, col), col % K_SUPER / BLOCK);
@@ -44,7 +44,7 @@ static ALWAYS_INLINE __m512i unpack_bf16(enum quant_type type, const struct cpu_
 }
 
 /* 16 rows (those past `rows` are zero) × n <= 32 columns at col become (n + 1) / 2 rows of the panel, 16 pairs wide. */
-static ALWAYS_INLINE void pack_16x32(enum quant_type type, uint16_t *panel, const struct cpu_matrix *w, size_t row,
+static ALWAYS_INLINE void pack_16x32(enum quant_type type, uint16_t *panel, const struct quant_matrix *w, size_t row,
                                      size_t rows, size_t col, size_t n)
 {
     __m512i r[16];
@@ -53,7 +53,7 @@ static ALWAYS_INLINE void pack_16x32(enum quant_type type, uint16_t *panel, cons
     for (size_t d = 0; d < 16 && 2 * d < n; d++) _mm512_storeu_si512(panel + d * PAIR, r[d]);
 }
 
-static ALWAYS_INLINE void pack(enum quant_type type, uint16_t *panel, const struct cpu_matrix *w, size_t row,
+static ALWAYS_INLINE void pack(enum quant_type type, uint16_t *panel, const struct quant_matrix *w, size_t row,
                                size_t rows, size_t col, size_t cols)
 {
     for (size_t n = 0; n < COLS; n += 16)
@@ -62,7 +62,7 @@ static ALWAYS_INLINE void pack(enum quant_type type, uint16_t *panel, const stru
                        cols - d < BLOCK ? cols - d : BLOCK);
 }
 
-static ALWAYS_INLINE void pack_t(enum quant_type type, uint16_t *panel, const struct cpu_matrix *w, size_t row,
+static ALWAYS_INLINE void pack_t(enum quant_type type, uint16_t *panel, const struct quant_matrix *w, size_t row,
                                  size_t rows, size_t col, size_t cols)
 {
     __m512i first, second; /* a0 b0 a1 b1 ... of the first and of the last 16 columns */
@@ -88,7 +88,7 @@ static ALWAYS_INLINE void pack_t(enum quant_type type, uint16_t *panel, const st
 }
 
 #define PACKER(name, body, type)                                                                                       \
-    static void name(uint16_t *panel, const struct cpu_matrix *w, size_t row, size_t rows, size_t col, size_t cols)    \
+    static void name(uint16_t *panel, const struct quant_matrix *w, size_t row, size_t rows, size_t col, size_t cols)    \
     {                                                                                                                  \
         body(type, panel, w, row, rows, col, cols);                                                                    \
     }
@@ -102,10 +102,10 @@ static ALWAYS_INLINE void pack_t(enum quant_type type, uint16_t *panel, const st
     PACKER(name##_q4_k, body, QUANT_Q4_K)                                                                              \
     PACKER(name##_q5_k, body, QUANT_Q5_K)                                                                              \
     PACKER(name##_q6_k, body, QUANT_Q6_K)                                                                              \
-    static void name##_any(uint16_t *panel, const struct cpu_matrix *w, size_t row, size_t rows, size_t col,           \
+    static void name##_any(uint16_t *panel, const struct quant_matrix *w, size_t row, size_t rows, size_t col,           \
                            size_t cols)                                                                                \
     {                                                                                                                  \
-        static void (*const by_type[QUANT_TYPES])(uint16_t *, const struct cpu_matrix *, size_t, size_t, size_t,       \
+        static void (*const by_type[QUANT_TYPES])(uint16_t *, const struct quant_matrix *, size_t, size_t, size_t,       \
                                                   size_t) = {name##_f32,  name##_f16,  name##_bf16,                    \
                                                              name##_q4_0, name##_q4_1, name##_q8_0,                    \
                                                              name##_q4_k, name##_q5_k, name##_q6_k};                   \

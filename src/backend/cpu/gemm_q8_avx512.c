@@ -135,7 +135,7 @@ static ALWAYS_INLINE void pack_blocks(enum quant_type type, uint8_t *panel, cons
 }
 
 /* The panel after this one begins where this one's rows end: it is asked for in the order of memory. */
-static ALWAYS_INLINE void pack(enum quant_type type, uint8_t *panel, const struct cpu_matrix *w, size_t row,
+static ALWAYS_INLINE void pack(enum quant_type type, uint8_t *panel, const struct quant_matrix *w, size_t row,
                                size_t rows, size_t col, size_t cols)
 {
     const size_t step = step_of(type), bytes = step * block_bytes(type);
@@ -151,7 +151,7 @@ static ALWAYS_INLINE void pack(enum quant_type type, uint8_t *panel, const struc
 }
 
 #define PACKER(name, type)                                                                                             \
-    static void name(uint8_t *panel, const struct cpu_matrix *w, size_t row, size_t rows, size_t col, size_t cols)     \
+    static void name(uint8_t *panel, const struct quant_matrix *w, size_t row, size_t rows, size_t col, size_t cols)     \
     {                                                                                                                  \
         pack(type, panel, w, row, rows, col, cols);                                                                    \
     }

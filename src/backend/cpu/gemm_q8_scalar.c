@@ -77,7 +77,7 @@ static void pack_block(uint8_t *record, size_t n, const struct block *b)
     for (size_t i = 0; i < 2; i++) memcpy(record + COLS * (BLOCK + 4 * i) + 4 * n, &b->scales[i], sizeof(float));
 }
 
-static void pack(uint8_t *panel, const struct cpu_matrix *w, size_t row, size_t rows, size_t col, size_t cols)
+static void pack(uint8_t *panel, const struct quant_matrix *w, size_t row, size_t rows, size_t col, size_t cols)
 {
     const struct quant_format *f = &quant_formats[w->type];
     memset(panel, 0, cols / BLOCK * RECORD);

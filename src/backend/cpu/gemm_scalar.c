@@ -9,7 +9,7 @@
 enum { COLS = 8, BLOCK = 256 }; /* columns of a panel; elements of the largest block */
 
 /* y[i] = W[row][col + i], i < n; col may lie inside a block. */
-static void unpack(float *y, const struct cpu_matrix *w, size_t row, size_t col, size_t n)
+static void unpack(float *y, const struct quant_matrix *w, size_t row, size_t col, size_t n)
 {
     const struct quant_format *f = &quant_formats[w->type];
     const uint8_t *data = w->data + row * w->row_bytes + col / f->block * f->block_bytes;
@@ -25,7 +25,7 @@ static void unpack(float *y, const struct cpu_matrix *w, size_t row, size_t col,
     }
 }
 
-static void pack(float *panel, const struct cpu_matrix *w, size_t row, size_t rows, size_t col, size_t cols)
+static void pack(float *panel, const struct quant_matrix *w, size_t row, size_t rows, size_t col, size_t cols)
 {
     memset(panel, 0, cols * COLS * sizeof *panel);
     for (size_t n = 0; n < rows; n++)
@@ -37,7 +37,7 @@ static void pack(float *panel, const struct cpu_matrix *w, size_t row, size_t ro
         }
 }
 
-static void pack_t(float *panel, const struct cpu_matrix *w, size_t row, size_t rows, size_t col, size_t cols)
+static void pack_t(float *panel, const struct quant_matrix *w, size_t row, size_t rows, size_t col, size_t cols)
 {
     memset(panel, 0, rows * COLS * sizeof *panel);
     for (size_t d = 0; d < rows; d++) unpack(panel + d * COLS, w, row + d, col, cols);

@@ -1,6 +1,7 @@
 /* gemv.c — products of few rows on the CPU: every weight row is read once, against all activation rows.
  *
  * One row is quantised by each task for itself; several are quantised once beforehand. */
+#include "backend/cpu/pack.h"
 #include "backend/cpu/products.h"
 
 #include <string.h>
@@ -29,7 +30,7 @@ static struct cpu_q8 row_of(struct cpu_q8_rows x, size_t row)
 }
 
 /* y[r · ld + i] = W[first + i] · x[r]; all rows of x. */
-static void products(const struct gemv_run *g, struct cpu_scratch *scratch, const struct cpu_matrix *w, size_t first,
+static void products(const struct gemv_run *g, struct cpu_scratch *scratch, const struct quant_matrix *w, size_t first,
                      size_t rows, float *y, size_t ld)
 {
     const struct cpu_kernels *k = &g->c->k;
@@ -42,7 +43,7 @@ static void products(const struct gemv_run *g, struct cpu_scratch *scratch, cons
     for (size_t r = 0; r < a->rows; r++, y += ld) {
         const float *x = cpu_floats(a->x) + r * a->ldx;
         if (!k->gemv_q8[w->type]) {
-            k->gemv_f32[w->type](y, w, first, rows, x);
+            cpu_gemv_f32(k, y, w, first, rows, x, scratch->rows);
             continue;
         }
         if (g->x8.q)
@@ -65,7 +66,7 @@ static void gemv_task(void *context, size_t task, int worker)
     task -= g->few.tasks;
     while (task >= g->tasks[i + 1]) i++;
     const struct matmul_output *o = &a->out[i];
-    struct cpu_matrix w = cpu_matrix_of(o->w);
+    struct quant_matrix w = cpu_matrix_of(o->w);
     size_t first = (task - g->tasks[i]) * g->per_task, rows = size_min(g->per_task, w.rows - first);
     float *spare = g->c->scratch[worker].panel; /* FEW_ROWS · per_task floats fit */
     float *into = cpu_floats(o->y) + first;
@@ -83,6 +84,7 @@ static void gemv_task(void *context, size_t task, int worker)
 /* Whether a few rows against this format are better multiplied without a panel. */
 static bool few(const struct cpu_backend *c, enum quant_type type, size_t rows)
 {
+    if (type >= QUANT_OWN_KERNELS) return rows == 1; /* each would unpack the weights again */
     return c->k.pack_q8[type] ? rows < c->k.q8_panel_rows[type] : rows <= FEW_ROWS;
 }
 
@@ -95,7 +97,7 @@ bool gemv_can(const struct cpu_backend *c, const struct matmul *a)
         return false;
     for (size_t i = 0; i < a->count; i++) {
         enum quant_type type = a->out[i].w->type;
-        if (a->out[i].number != NUMBER_F32 || !few(c, type, a->rows) || (!c->k.gemv_q8[type] && !c->k.gemv_f32[type]))
+        if (a->out[i].number != NUMBER_F32 || !few(c, type, a->rows))
             return false;
     }
     return true;

@@ -88,7 +88,7 @@ static ALWAYS_INLINE void rows_q8_0(const size_t rows, float *y, const uint8_t *
     for (size_t r = 0; r < rows; r++) y[r] = sum8(sum[r]);
 }
 
-static void gemv_q8_0(float *y, const struct cpu_matrix *w, size_t row, size_t rows, struct cpu_q8 x)
+static void gemv_q8_0(float *y, const struct quant_matrix *w, size_t row, size_t rows, struct cpu_q8 x)
 {
     const uint8_t *data = w->data + row * w->row_bytes;
     size_t i = 0, bytes = w->row_bytes, blocks = w->cols / BLOCK;
@@ -120,7 +120,7 @@ static ALWAYS_INLINE void rows_f32(enum quant_type type, const size_t rows, floa
 }
 
 #define GEMV_F32(name, type)                                                                                           \
-    static void name(float *y, const struct cpu_matrix *w, size_t row, size_t rows, const float *x)                    \
+    static void name(float *y, const struct quant_matrix *w, size_t row, size_t rows, const float *x)                    \
     {                                                                                                                  \
         const uint8_t *data = w->data + row * w->row_bytes;                                                            \
         size_t i = 0, bytes = w->row_bytes;                                                                            \
@@ -131,7 +131,7 @@ GEMV_F32(gemv_f32, QUANT_F32)
 GEMV_F32(gemv_f16, QUANT_F16)
 GEMV_F32(gemv_bf16, QUANT_BF16)
 
-static ALWAYS_INLINE void unpack_row(enum quant_type type, float *y, const struct cpu_matrix *w, size_t row)
+static ALWAYS_INLINE void unpack_row(enum quant_type type, float *y, const struct quant_matrix *w, size_t row)
 {
     for (size_t d = 0; d < w->cols; d += 8) {
         size_t n = w->cols - d < 8 ? w->cols - d : 8;
@@ -139,7 +139,7 @@ static ALWAYS_INLINE void unpack_row(enum quant_type type, float *y, const struc
     }
 }
 
-static void dequantize(float *y, const struct cpu_matrix *w, size_t row)
+static void dequantize(float *y, const struct quant_matrix *w, size_t row)
 {
     switch (w->type) {
     case QUANT_Q4_0:

@@ -77,7 +77,7 @@ static ALWAYS_INLINE void narrow_f32(enum quant_type type, float *y, const uint8
 }
 
 #define GEMV_F32(name, type)                                                                                           \
-    static void name(float *y, const struct cpu_matrix *w, size_t row, size_t rows, const float *x)                    \
+    static void name(float *y, const struct quant_matrix *w, size_t row, size_t rows, const float *x)                    \
     {                                                                                                                  \
         const uint8_t *data = w->data + row * w->row_bytes;                                                            \
         size_t i = 0, bytes = w->row_bytes;                                                                            \
@@ -92,7 +92,7 @@ GEMV_F32(gemv_f32, QUANT_F32)
 GEMV_F32(gemv_f16, QUANT_F16)
 GEMV_F32(gemv_bf16, QUANT_BF16)
 
-static ALWAYS_INLINE void unpack_row(enum quant_type type, float *y, const struct cpu_matrix *w, size_t row)
+static ALWAYS_INLINE void unpack_row(enum quant_type type, float *y, const struct quant_matrix *w, size_t row)
 {
     for (size_t d = 0; d < w->cols; d += BLOCK) {
         size_t n = w->cols - d < BLOCK ? w->cols - d : BLOCK;
@@ -103,7 +103,7 @@ static ALWAYS_INLINE void unpack_row(enum quant_type type, float *y, const struc
     }
 }
 
-static void dequantize(float *y, const struct cpu_matrix *w, size_t row)
+static void dequantize(float *y, const struct quant_matrix *w, size_t row)
 {
     switch (w->type) {
     case QUANT_Q4_0:

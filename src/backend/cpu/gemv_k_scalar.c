@@ -42,7 +42,7 @@ static float block_q6(enum quant_type type, const uint8_t *super, size_t j, stru
 }
 
 static void gemv(float (*block)(enum quant_type, const uint8_t *, size_t, struct cpu_q8), float *y,
-                 const struct cpu_matrix *w, size_t row, size_t rows, struct cpu_q8 x)
+                 const struct quant_matrix *w, size_t row, size_t rows, struct cpu_q8 x)
 {
     for (size_t i = 0; i < rows; i++) {
         const uint8_t *super = w->data + (row + i) * w->row_bytes;
@@ -54,12 +54,12 @@ static void gemv(float (*block)(enum quant_type, const uint8_t *, size_t, struct
     }
 }
 
-static void gemv_min(float *y, const struct cpu_matrix *w, size_t row, size_t rows, struct cpu_q8 x)
+static void gemv_min(float *y, const struct quant_matrix *w, size_t row, size_t rows, struct cpu_q8 x)
 {
     gemv(block_min, y, w, row, rows, x);
 }
 
-static void gemv_q6(float *y, const struct cpu_matrix *w, size_t row, size_t rows, struct cpu_q8 x)
+static void gemv_q6(float *y, const struct quant_matrix *w, size_t row, size_t rows, struct cpu_q8 x)
 {
     gemv(block_q6, y, w, row, rows, x);
 }

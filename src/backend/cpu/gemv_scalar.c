@@ -10,7 +10,7 @@
 
 enum { BLOCK = 32, LANES = 16 };
 
-static const uint8_t *row_at(const struct cpu_matrix *w, size_t row)
+static const uint8_t *row_at(const struct quant_matrix *w, size_t row)
 {
     return w->data + row * w->row_bytes;
 }
@@ -77,7 +77,7 @@ static int dot_nibbles(const uint8_t *w, const int8_t *q, int zero)
     return sum;
 }
 
-static void gemv_q4_0(float *y, const struct cpu_matrix *w, size_t row, size_t rows, struct cpu_q8 x)
+static void gemv_q4_0(float *y, const struct quant_matrix *w, size_t row, size_t rows, struct cpu_q8 x)
 {
     for (size_t i = 0; i < rows; i++) {
         const uint8_t *block = row_at(w, row + i);
@@ -87,7 +87,7 @@ static void gemv_q4_0(float *y, const struct cpu_matrix *w, size_t row, size_t r
     }
 }
 
-static void gemv_q4_1(float *y, const struct cpu_matrix *w, size_t row, size_t rows, struct cpu_q8 x)
+static void gemv_q4_1(float *y, const struct quant_matrix *w, size_t row, size_t rows, struct cpu_q8 x)
 {
     for (size_t i = 0; i < rows; i++) {
         const uint8_t *block = row_at(w, row + i);
@@ -98,7 +98,7 @@ static void gemv_q4_1(float *y, const struct cpu_matrix *w, size_t row, size_t r
     }
 }
 
-static void gemv_q8_0(float *y, const struct cpu_matrix *w, size_t row, size_t rows, struct cpu_q8 x)
+static void gemv_q8_0(float *y, const struct quant_matrix *w, size_t row, size_t rows, struct cpu_q8 x)
 {
     for (size_t i = 0; i < rows; i++) {
         const uint8_t *block = row_at(w, row + i);
@@ -114,7 +114,7 @@ static void gemv_q8_0(float *y, const struct cpu_matrix *w, size_t row, size_t r
 /* ---- unquantised weights ---------------------------------------------------------------------------------- */
 
 /* Product d goes to lane d mod LANES; the lanes are then added in halves. */
-static void gemv_f32(float *y, const struct cpu_matrix *w, size_t row, size_t rows, const float *x)
+static void gemv_f32(float *y, const struct quant_matrix *w, size_t row, size_t rows, const float *x)
 {
     const struct quant_format *f = &quant_formats[w->type];
     for (size_t i = 0; i < rows; i++) {
@@ -130,7 +130,7 @@ static void gemv_f32(float *y, const struct cpu_matrix *w, size_t row, size_t ro
     }
 }
 
-static void dequantize(float *y, const struct cpu_matrix *w, size_t row)
+static void dequantize(float *y, const struct quant_matrix *w, size_t row)
 {
     quant_formats[w->type].dequantize(y, row_at(w, row), w->cols);
 }

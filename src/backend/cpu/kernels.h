@@ -14,13 +14,6 @@
 #include "backend/activation.h"
 #include "quant/format.h"
 
-/* A weight matrix in its file's layout. */
-struct cpu_matrix {
-    enum quant_type type;
-    const uint8_t *data; /* (rows, cols), any alignment */
-    size_t rows, cols, row_bytes;
-};
-
 /* Activations in int8: per 32 values a scale and the sum of the quantised values times the scale.
  * q = round-to-nearest-even(x / d), d = max|x| / 127 (0 if that is no normal float; q in -127..127); sum = d · Σ q.
  * With an infinity or NaN in the block d is not finite, q is 0, and every product becomes NaN. */
@@ -111,16 +104,16 @@ struct cpu_kernels {
      * d], n < rows <= tile_cols. pack_t: the same block with depth along rows (for dx = dy W): panel[d][n] = W[row +
      * d][col + n], n < cols <= tile_cols. Missing columns up to tile_cols are zero. col is a multiple of min(32,
      * tile_cols); in pack `cols` is a multiple of the format's block, or runs to the end of the row. */
-    void (*pack_f32)(float *panel, const struct cpu_matrix *w, size_t row, size_t rows, size_t col, size_t cols);
-    void (*pack_f32_t)(float *panel, const struct cpu_matrix *w, size_t row, size_t rows, size_t col, size_t cols);
+    void (*pack_f32)(float *panel, const struct quant_matrix *w, size_t row, size_t rows, size_t col, size_t cols);
+    void (*pack_f32_t)(float *panel, const struct quant_matrix *w, size_t row, size_t rows, size_t col, size_t cols);
     /* x (rows, depth), y (rows, cols). accumulate: y += ..., else y = .... Each y is one chain over d in order (lanes
      * only over n and m), so its bits depend on neither rows nor on the place of its column. */
     void (*tile_f32)(float *y, size_t ldy, const float *x, size_t ldx, const float *panel, size_t depth, size_t rows,
                      size_t cols, float scale, bool accumulate);
     /* The same in bf16 (NULL where the ISA has no bf16 product): panel pairs d: panel[d/2][n][d%2], an odd depth padded
      * with 0; x is (rows, depth padded to even), ldx in elements (even). */
-    void (*pack_bf16)(uint16_t *panel, const struct cpu_matrix *w, size_t row, size_t rows, size_t col, size_t cols);
-    void (*pack_bf16_t)(uint16_t *panel, const struct cpu_matrix *w, size_t row, size_t rows, size_t col, size_t cols);
+    void (*pack_bf16)(uint16_t *panel, const struct quant_matrix *w, size_t row, size_t rows, size_t col, size_t cols);
+    void (*pack_bf16_t)(uint16_t *panel, const struct quant_matrix *w, size_t row, size_t rows, size_t col, size_t cols);
     void (*tile_bf16)(float *y, size_t ldy, const uint16_t *x, size_t ldx, const uint16_t *panel, size_t depth,
                       size_t rows, size_t cols, float scale, bool accumulate);
     /* y (rows, cols) = Σ over the operands, in order; rows <= CPU_STRIP_ROWS. y's columns up to a multiple of tile_cols
@@ -147,7 +140,7 @@ struct cpu_kernels {
     /* The panel of W[row .. row + rows)[col .. col + cols), rows <= tile_cols, as pack_f32: missing columns up to
      * tile_cols are zero; col and cols are multiples of the format's block. NULL: use another product for this format.
      */
-    void (*pack_q8[QUANT_TYPES])(uint8_t *panel, const struct cpu_matrix *w, size_t row, size_t rows, size_t col,
+    void (*pack_q8[QUANT_TYPES])(uint8_t *panel, const struct quant_matrix *w, size_t row, size_t rows, size_t col,
                                  size_t cols);
     /* x (rows, depth), from cpu_q8_rows_at for another than the first depth: depth is a multiple of 32. cols <=
      * tile_cols. A y's bits depend on neither rows nor cols, but on how the caller cuts depth. An infinity or NaN among
@@ -161,21 +154,21 @@ struct cpu_kernels {
     /* ---- one activation row: y[i] = W[row + i] · x, i < rows ------------------------------------------------ */
     void (*quantize_q8)(struct cpu_q8 x8, const float *x, size_t cols); /* cols: a multiple of 32 */
     /* Quantised formats with int8 activations (NULL for the others). */
-    void (*gemv_q8[QUANT_TYPES])(float *y, const struct cpu_matrix *w, size_t row, size_t rows, struct cpu_q8 x);
+    void (*gemv_q8[QUANT_TYPES])(float *y, const struct quant_matrix *w, size_t row, size_t rows, struct cpu_q8 x);
     /* y[m·ldy + i] = W[row + i] · x[m], m < count, with the bits of gemv_q8; the weights are unpacked once for up to
      * CPU_SEVERAL rows of x. x.halves is not used; scratch: cpu_several_bytes, 64-byte aligned. NULL: call gemv_q8 for
      * each row of x. */
-    void (*gemv_q8_rows[QUANT_TYPES])(float *y, size_t ldy, const struct cpu_matrix *w, size_t row, size_t rows,
+    void (*gemv_q8_rows[QUANT_TYPES])(float *y, size_t ldy, const struct quant_matrix *w, size_t row, size_t rows,
                                       struct cpu_q8_rows x, size_t count, void *scratch);
     /* Unquantised formats (NULL for the others): f32 products, sums in explicit lanes. */
-    void (*gemv_f32[QUANT_TYPES])(float *y, const struct cpu_matrix *w, size_t row, size_t rows, const float *x);
+    void (*gemv_f32[QUANT_TYPES])(float *y, const struct quant_matrix *w, size_t row, size_t rows, const float *x);
 
     /* dw[n][k] += scale · Σ_m dy[m][n] · x[m][k], n < n_count, k < k_count, m in order, in fixed chunks of rows. */
     void (*outer)(float *dw, size_t lddw, const float *dy, size_t lddy, const float *x, size_t ldx, size_t rows,
                   size_t n_count, size_t k_count, float scale);
 
     /* ---- rows ---------------------------------------------------------------------------------------------- */
-    void (*dequantize)(float *y, const struct cpu_matrix *w, size_t row); /* one whole row */
+    void (*dequantize)(float *y, const struct quant_matrix *w, size_t row); /* one whole row */
     /* y = x · r, r = 1 / sqrt(mean(x²) + eps), which goes to scale[row]. y may be x. */
     void (*normalize)(float *y, float *scale, const float *x, size_t rows, size_t width, float eps);
     /* y = x − mean(x), the mean in double. y may be x. */

@@ -5,6 +5,7 @@
  * operands of a small depth on some of the rows. A sum's order is that of operands and depth alone, so that a row's
  * bits depend neither on the cut nor on the other rows. */
 #include "backend/cpu/products.h"
+#include "backend/cpu/pack.h"
 #include "backend/cpu/prefetch.h"
 
 #include <string.h>
@@ -50,10 +51,7 @@ static void pack(const struct sums *b, const struct operand *o, size_t d, size_t
         size_t cols = size_min(tile, b->cols - n), row = o->transposed ? d : b->col + n;
         size_t col = o->transposed ? b->col + n : d, high = o->transposed ? depth : cols;
         size_t wide = o->transposed ? cols : depth;
-        if (b->p->bf16)
-            (o->transposed ? k->pack_bf16_t : k->pack_bf16)((uint16_t *)panel, &o->w, row, high, col, wide);
-        else
-            (o->transposed ? k->pack_f32_t : k->pack_f32)((float *)panel, &o->w, row, high, col, wide);
+        cpu_pack(k, panel, b->p->bf16, o->transposed, &o->w, row, high, col, wide);
     }
 }
 

@@ -10,7 +10,7 @@ struct operand {
     const void *x;
     enum number number;
     size_t ldx;
-    struct cpu_matrix w;
+    struct quant_matrix w;
     bool transposed;
     float scale;
 };

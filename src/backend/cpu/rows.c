@@ -1,4 +1,5 @@
 /* rows.c — rows of tables, rotary positions, rows from place to place, the loss and the optimiser on the CPU. */
+#include "backend/cpu/pack.h"
 #include "backend/cpu/rows_run.h"
 
 #include <math.h>
@@ -12,7 +13,7 @@ static void embed_task(void *context, size_t task, int worker)
     size_t n, i = span(r, task, &n);
     for (; n--; i++) {
         float *y = (float *)r->y + i * r->width, *x = r->accumulate ? r->c->scratch[worker].rows : y;
-        r->c->k.dequantize(x, &r->table, (size_t)r->ids[i]);
+        cpu_dequantize(&r->c->k, x, &r->table, (size_t)r->ids[i]);
         if (r->accumulate)
             r->c->k.axpy(y, x, r->scale, r->width);
         else if (r->scale != 1)

@@ -21,7 +21,7 @@ struct rows_run {
     void *y, *z;
     const void *a, *b, *d;
     const int32_t *ids;
-    struct cpu_matrix table;
+    struct quant_matrix table;
     size_t rows, width, ldy, lda, step, heads, head_dim, rotary;
     bool interleaved, inverse, accumulate;
     float scale, cap;

@@ -3,6 +3,7 @@
  * Its products are so fast that bringing the sums from the second-level cache once more for every operand and part of
  * the depth would cost as much as they do. So all panels of the block are unpacked first; then strips of rows go
  * through all operands, the terms among them, while their sums stay in registers, and are stored at once. */
+#include "backend/cpu/pack.h"
 #include "backend/cpu/products.h"
 
 #include <math.h>
@@ -132,9 +133,9 @@ static void pack(const struct strips *s, const struct piece *e, size_t col, size
     for (size_t n = 0; n < cols; n += tile) {
         uint16_t *panel = e->panels + n * e->depth;
         if (o->transposed)
-            k->pack_bf16_t(panel, &o->w, 0, depth, col + n, size_min(tile, cols - n));
+            cpu_pack(k, panel, true, true, &o->w, 0, depth, col + n, size_min(tile, cols - n));
         else
-            k->pack_bf16(panel, &o->w, col + n, size_min(tile, cols - n), 0, depth);
+            cpu_pack(k, panel, true, false, &o->w, col + n, size_min(tile, cols - n), 0, depth);
         memset(panel + tile * even, 0, tile * (e->depth - even) * sizeof *panel);
     }
 }

@@ -13,7 +13,7 @@ static ALWAYS_INLINE bool is_k(enum quant_type type)
 }
 
 /* Where the super-block of column `col` starts. */
-static ALWAYS_INLINE const uint8_t *super_at(enum quant_type type, const struct cpu_matrix *w, size_t row, size_t col)
+static ALWAYS_INLINE const uint8_t *super_at(enum quant_type type, const struct quant_matrix *w, size_t row, size_t col)
 {
     const size_t bytes = type == QUANT_Q4_K ? Q4_K_BYTES : type == QUANT_Q5_K ? Q5_K_BYTES : Q6_K_BYTES;
     return w->data + row * w->row_bytes + col / K_SUPER * bytes;
@@ -86,7 +86,7 @@ static ALWAYS_INLINE void unpack32_k(enum quant_type type, const uint8_t *super,
 }
 
 /* v[0], v[1] = the n (1..32; 32 for a quantised type) elements from column `col` on, a multiple of 32, then zeros. */
-static ALWAYS_INLINE void unpack_at(enum quant_type type, const struct cpu_matrix *w, size_t row, size_t col, size_t n,
+static ALWAYS_INLINE void unpack_at(enum quant_type type, const struct quant_matrix *w, size_t row, size_t col, size_t n,
                                     __m512 v[2])
 {
     if (is_k(type))

@@ -1,0 +1,122 @@
+/* planes.c — see planes.h. */
+#include "quant/planes.h"
+
+#include <math.h>
+#include <string.h>
+
+/* ---- scales --------------------------------------------------------------------------------- */
+
+size_t scale_bytes(enum scale_type type)
+{
+    static const size_t bytes[] = {[SCALE_F32] = 4, [SCALE_F16] = 2, [SCALE_BF16] = 2, [SCALE_E8M0] = 1, [SCALE_E4M3] = 1};
+    return bytes[type];
+}
+
+float scale_at(enum scale_type type, const uint8_t *scales, size_t i)
+{
+    const uint8_t *p = scales + i * scale_bytes(type);
+    uint16_t half;
+    float f;
+    switch (type) {
+    case SCALE_F32: return memcpy(&f, p, sizeof f), f;
+    case SCALE_F16: return memcpy(&half, p, sizeof half), half_to_float(half);
+    case SCALE_BF16: return memcpy(&half, p, sizeof half), bf16_to_float(half);
+    case SCALE_E8M0: return *p == 255 ? NAN : ldexpf(1, *p - 127);
+    case SCALE_E4M3: return e4m3_to_float(*p);
+    }
+    return 0;
+}
+
+/* ---- codes ---------------------------------------------------------------------------------- */
+
+int planes_bits(enum quant_type type)
+{
+    static const int bits[] = {2, 3, 4, 5, 6, 8};
+    return bits[type - QUANT_AFFINE2];
+}
+
+/* Codes of up to 8 bits lie in two bytes; the second is read only where the code reaches it. */
+static uint32_t code_at(const uint8_t *row, size_t i, int bits)
+{
+    size_t bit = i * (size_t)bits;
+    uint32_t word = row[bit / 8];
+    if (bit % 8 + (size_t)bits > 8) word |= (uint32_t)row[bit / 8 + 1] << 8;
+    return word >> bit % 8 & ((1u << bits) - 1);
+}
+
+static const float e2m1[16] = {0, 0.5f, 1, 1.5f, 2, 3, 4, 6, -0.0f, -0.5f, -1, -1.5f, -2, -3, -4, -6};
+static const float nf4[16] = {-1.0f,
+                              -0.6961928009986877f,
+                              -0.5250730514526367f,
+                              -0.39491748809814453f,
+                              -0.28444138169288635f,
+                              -0.18477343022823334f,
+                              -0.09105003625154495f,
+                              0.0f,
+                              0.07958029955625534f,
+                              0.16093020141124725f,
+                              0.24611230194568634f,
+                              0.33791524171829224f,
+                              0.44070982933044434f,
+                              0.5626170039176941f,
+                              0.7229568362236023f,
+                              1.0f};
+static const float fp4[16] = {0,     0.0052083334885537624f, 0.6666666865348816f, 1, 0.3333333432674408f, 0.5f,
+                              0.1666666716337204f, 0.25f,
+                              -0.0f, -0.0052083334885537624f, -0.6666666865348816f, -1, -0.3333333432674408f, -0.5f,
+                              -0.1666666716337204f, -0.25f};
+
+/* The number that a code stands for, without its scale. */
+static float number_of(enum quant_type type, const uint8_t *row, size_t i)
+{
+    uint8_t byte = row[type == QUANT_MXFP8 || type == QUANT_INT8 || type == QUANT_FP8 ? i : i / 2];
+    switch (type) {
+    case QUANT_MXFP4:
+    case QUANT_NVFP4: return e2m1[byte >> i % 2 * 4 & 15];
+    case QUANT_NF4: return nf4[byte >> (1 - i % 2) * 4 & 15];
+    case QUANT_FP4: return fp4[byte >> (1 - i % 2) * 4 & 15];
+    case QUANT_INT8: return (float)(int8_t)byte;
+    default: return e4m3_to_float(byte);
+    }
+}
+
+/* ---- values --------------------------------------------------------------------------------- */
+
+static float rounded(enum scale_type type, float x)
+{
+    return type == SCALE_BF16 ? bf16_to_float(float_to_bf16(x)) : type == SCALE_F16 ? half_to_float(float_to_half(x)) : x;
+}
+
+struct group {
+    float scale, minimum;
+    size_t left; /* columns from here on that share them */
+};
+
+static struct group group_at(const struct quant_matrix *w, size_t row, size_t col)
+{
+    const struct quant_planes *p = &w->planes;
+    size_t flat = row * w->cols + col, i = flat / p->group, left = p->group - flat % p->group;
+    if (p->groups) {
+        i = row * (w->cols / p->group) + (size_t)p->groups[col];
+        left = 1;
+    }
+    float minimum = p->mins ? scale_at(p->scale_type, p->mins, i) : 0;
+    return (struct group){scale_at(p->scale_type, p->scales, i), minimum, left};
+}
+
+void planes_dequantize(float *y, const struct quant_matrix *w, size_t row, size_t col, size_t n)
+{
+    const struct quant_planes *p = &w->planes;
+    const uint8_t *data = w->data + row * w->row_bytes;
+    bool affine = w->type < QUANT_MXFP4;
+    int bits = affine ? planes_bits(w->type) : 0;
+    while (n) {
+        struct group g = group_at(w, row, col);
+        for (size_t take = g.left < n ? g.left : n, i = 0; i < take; i++, n--, col++)
+            if (affine)
+                *y++ = rounded(p->scale_type,
+                               rounded(p->scale_type, (float)code_at(data, col, bits) * g.scale) + g.minimum);
+            else
+                *y++ = number_of(w->type, data, col) * g.scale * p->factor;
+    }
+}
