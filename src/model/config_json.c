@@ -97,8 +97,21 @@ static const struct config_key common[] = {
     {"rope_scaling", KEY_KNOWN, 0},
     {"rope_parameters", KEY_KNOWN, 0},
     {"pretraining_tp", KEY_KNOWN, 0},
+    {"quantization", KEY_KNOWN, 0}, /* weights_quantized.c */
+    {"quantization_config", KEY_KNOWN, 0},
     {NULL, KEY_KNOWN, 0},
 };
+
+json_t *config_quantization(const json_t *config)
+{
+    static const char *const names[] = {"quantization", "quantization_config"};
+    for (const json_t *at = config; at; at = at == config ? json_object_get(config, "text_config") : NULL)
+        for (size_t i = 0; i < 2; i++) {
+            json_t *o = json_object_get(at, names[i]);
+            if (json_is_object(o)) return o;
+        }
+    return NULL;
+}
 
 static bool listed(const char *key, const char *const *list, size_t count)
 {
@@ -231,10 +244,6 @@ lorac_status config_from_json(const json_t *config, const char *file, const stru
 {
     *c = (struct model_config){0};
     if (!json_is_object(config)) return fail(err, LORAC_FORMAT, file, "is not a JSON object");
-    if (!config_says_nothing(json_object_get(config, "quantization")) ||
-        !config_says_nothing(json_object_get(config, "quantization_config")))
-        return fail(err, LORAC_UNSUPPORTED, file,
-                    "the folder holds a quantised model; lorac reads F32, F16 and BF16 folders, or a GGUF file");
     /* A model that also sees keeps its language model's config apart. */
     const json_t *text = json_object_get(config, "text_config");
     if (json_is_object(text)) config = text;

@@ -11,6 +11,8 @@ static void model_free(struct lorac_model *m)
         m->runtime->backend->kernels->buffer_free(m->runtime->backend, m->buffers[i]);
     gguf_close(&m->gguf);
     st_folder_close(&m->folder);
+    for (size_t i = 0; i < m->plane_count; i++) mem_free(memory, m->planes[i]);
+    mem_free(memory, m->planes);
     mem_free(memory, m->buffers);
     mem_free(memory, m->names);
     mem_free(memory, m->layers);

@@ -34,6 +34,8 @@ struct lorac_model {
     struct st_folder folder;
     struct buffer **buffers;
     size_t buffer_count;
+    struct qplanes **planes; /* of the quantised matrices whose scales lie apart */
+    size_t plane_count;
     char *names;                     /* of the linears, one after the other */
     size_t weight_bytes, parameters; /* of the tensors */
     size_t file_bytes;               /* of the files that are mapped or read */

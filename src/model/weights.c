@@ -1,5 +1,5 @@
 /* weights.c — asking for tensors by name and shape. See weights.h; the list of what there is: weights_list.h. */
-#include "model/weights_list.h"
+#include "model/weights_quantized.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -58,21 +58,25 @@ static void remember(struct weights *w, const struct source *s)
     hash_add(&w->hash, s->data + s->bytes - sample, sample);
 }
 
+void weights_use(struct weights *w, struct source *s)
+{
+    if (s->used) return;
+    s->used = true;
+    remember(w, s);
+    w->model->weight_bytes += s->bytes;
+}
+
 /* The tensor of that name, which must be of a known type; counted when first taken. */
 static lorac_status take(struct weights *w, const char *name, struct source **out, lorac_error *err)
 {
     struct source *s = weights_find(w, name);
     if (!s) return fail(err, LORAC_FORMAT, w->path, "tensor \"%s\" is missing", name);
     if (s->type < 0)
-        return fail(err, LORAC_UNSUPPORTED, w->path,
-                    "tensor \"%s\" is of type %s; lorac reads F32, F16, BF16, Q4_0, Q4_1, Q8_0, Q4_K, Q5_K and Q6_K",
+        return fail(err, LORAC_UNSUPPORTED, w->path, "tensor \"%s\" is of type %s, which lorac does not compute with",
                     name, s->type_name);
     *out = s;
-    if (s->used) return LORAC_OK;
-    s->used = true;
-    remember(w, s);
-    w->model->weight_bytes += s->bytes;
-    w->model->parameters += s->rows * s->cols;
+    if (!s->used) w->model->parameters += s->rows * s->cols;
+    weights_use(w, s);
     return LORAC_OK;
 }
 
@@ -80,11 +84,14 @@ static lorac_status take_matrix(struct weights *w, const char *name, size_t rows
                                 lorac_error *err)
 {
     struct source *s = NULL;
+    bool quantized;
+    TRY(weights_quantized(w, name, rows, cols, m, &quantized, err));
+    if (quantized) return LORAC_OK;
     TRY(take(w, name, &s, err));
     if (s->dims != 2 || s->rows != rows || s->cols != cols)
         return fail(err, LORAC_FORMAT, w->path, "tensor \"%s\" is %zu x %zu in %zu dimensions, expected %zu x %zu",
                     name, s->rows, s->cols, s->dims, rows, cols);
-    *m = (struct qmatrix){(enum quant_type)s->type, {s->buffer, s->offset}, rows, cols, 0};
+    *m = (struct qmatrix){(enum quant_type)s->type, {s->buffer, s->offset}, rows, cols, 0, NULL};
     if (!quant_row_bytes(m->type, cols, &m->row_bytes) || m->row_bytes * rows != s->bytes)
         return fail(err, LORAC_FORMAT, w->path, "tensor \"%s\": rows of %zu do not fill %s blocks", name, cols,
                     s->type_name);
@@ -101,7 +108,7 @@ lorac_status weights_matrix(struct weights *w, struct weight_name name, size_t l
 
 /* ---- vectors -------------------------------------------------------------------------------- */
 
-static lorac_status keep(struct weights *w, const void *bytes, size_t size, struct buf *b, lorac_error *err)
+lorac_status weights_keep(struct weights *w, const void *bytes, size_t size, struct buf *b, lorac_error *err)
 {
     struct lorac_model *m = w->model;
     struct stream s = {.backend = m->runtime->backend};
@@ -115,7 +122,7 @@ static lorac_status keep(struct weights *w, const void *bytes, size_t size, stru
 
 lorac_status weights_upload(struct weights *w, const float *values, size_t count, struct buf *v, lorac_error *err)
 {
-    return keep(w, values, count * sizeof *values, v, err);
+    return weights_keep(w, values, count * sizeof *values, v, err);
 }
 
 /* size numbers of a vector (or of a matrix read as one) of `whole` numbers; from: NULL, or which of them each is. */
@@ -192,9 +199,27 @@ static lorac_status copy_rows(struct weights *w, const struct linear_source *s, 
             for (size_t c = 0; c < l->weight.cols; c++)
                 memcpy(copy + r * bytes + c * one, from + (c * s->rows + row) * one, one);
     }
-    lorac_status status = keep(w, copy, rows * bytes, &l->weight.data, err);
+    lorac_status status = weights_keep(w, copy, rows * bytes, &l->weight.data, err);
     mem_free(w->memory, copy);
     return status;
+}
+
+/* A row range or a gathering of a matrix in planes: the scales go with the codes. */
+static lorac_status planes_rows(struct weights *w, const struct linear_source *s, const struct qmatrix *whole,
+                                const char *name, struct linear *l, lorac_error *err)
+{
+    const struct qplanes *p = whole->planes;
+    size_t per_row = whole->cols / p->group * scale_bytes(p->scale_type);
+    struct qplanes *part;
+    if (s->transposed || s->gathered || whole->cols % p->group)
+        return fail(err, LORAC_UNSUPPORTED, w->path, "\"%s\": rows of a quantised module that are not neighbours",
+                    name);
+    TRY(weights_planes(w, p, &part, err));
+    l->weight.data.offset += s->first * whole->row_bytes;
+    part->scales.offset += s->first * per_row;
+    if (buf_is(part->mins)) part->mins.offset += s->first * per_row;
+    l->weight.planes = part;
+    return LORAC_OK;
 }
 
 static lorac_status read_matrix(struct weights *w, const struct linear_source *s, const char *name, size_t rows,
@@ -204,8 +229,9 @@ static lorac_status read_matrix(struct weights *w, const struct linear_source *s
     TRY(take_matrix(w, name, s->transposed ? cols : s->rows, s->transposed ? s->rows : cols, &whole, err));
     if (s->transposed && quant_formats[whole.type].block != 1)
         return fail(err, LORAC_UNSUPPORTED, w->path, "tensor \"%s\" is (in, out) and quantised", name);
-    l->weight = (struct qmatrix){whole.type, whole.data, rows, cols, 0};
+    l->weight = (struct qmatrix){whole.type, whole.data, rows, cols, 0, whole.planes};
     quant_row_bytes(whole.type, cols, &l->weight.row_bytes);
+    if (whole.planes && (s->gathered || s->transposed || s->first)) return planes_rows(w, s, &whole, name, l, err);
     if (s->gathered || s->transposed) return copy_rows(w, s, weights_find(w, name)->data, l, err);
     l->weight.data.offset += s->first * whole.row_bytes;
     return LORAC_OK;

@@ -1,6 +1,8 @@
 /* weights_list.c — opening a model's files and listing their tensors. See weights_list.h. */
 #include "model/weights_list.h"
 
+#include "model/config_json.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,9 +39,10 @@ static struct source from_safetensors(const struct st_tensor *t)
     return (struct source){.name = t->name,
                            .name_length = strlen(t->name),
                            .type = type,
+                           .dtype = t->dtype,
                            .type_name = st_dtype_name(t->dtype),
                            .dims = t->dims,
-                           .cols = t->dims ? t->shape[t->dims - 1] : 0,
+                           .cols = t->dims ? t->shape[t->dims - 1] : 1,
                            .rows = t->dims > 1 ? t->shape[0] : 1,
                            .data = t->data,
                            .bytes = t->bytes};
@@ -58,9 +61,11 @@ static lorac_status room(struct weights *w, size_t tensors, size_t files, lorac_
 {
     /* Every vector, and every gathered part of a matrix, becomes a buffer of its own. */
     w->model->buffers = mem_array(w->memory, files + 4 * tensors + 8, sizeof *w->model->buffers);
+    w->model->planes = mem_array(w->memory, tensors * 3 + 1, sizeof *w->model->planes);
     w->sources = mem_array(w->memory, tensors, sizeof *w->sources);
-    return w->model->buffers && w->sources ? LORAC_OK
-                                           : fail_memory(err, "the list of tensors", tensors * sizeof *w->sources);
+    return w->model->buffers && w->sources && w->model->planes
+               ? LORAC_OK
+               : fail_memory(err, "the list of tensors", tensors * sizeof *w->sources);
 }
 
 static lorac_status list_gguf(struct weights *w, lorac_error *err)
@@ -152,6 +157,7 @@ static lorac_status open_folder(struct weights *w, const char *path, lorac_error
     json_t *config = NULL;
     lorac_status status = file ? json_read_file(w->memory, file, 1 << 24, &config, err) : fail_memory(err, "a path", 0);
     if (status == LORAC_OK) status = config_from_json(config, file, &m->family, &m->config, err);
+    if (status == LORAC_OK) w->quantization = json_incref(config_quantization(config));
     if (status == LORAC_OK) w->sees = json_is_object(json_object_get(config, "text_config"));
     if (status == LORAC_OK) status = st_folder_open(w->memory, path, m->runtime->map_files, &m->folder, err);
     json_decref(config);
@@ -188,5 +194,6 @@ void weights_close(struct weights *w)
     if (w->hash.state) hash_end(&w->hash, w->model->fingerprint);
     mem_free(w->memory, w->sources);
     text_free(&w->names);
+    json_decref(w->quantization);
     mem_free(w->memory, w);
 }

@@ -11,7 +11,8 @@ enum { WEIGHT_NAME = 192 };
 struct source {
     const char *name; /* not NUL-terminated */
     size_t name_length;
-    int type; /* quant_type, or -1 */
+    int type;            /* quant_type, or -1 */
+    enum st_dtype dtype; /* of a folder's */
     const char *type_name;
     size_t dims, rows, cols; /* a vector has rows 1; more dimensions are refused when asked for */
     const uint8_t *data;
@@ -32,9 +33,14 @@ struct weights {
     size_t count;
     struct text names;
     struct hash hash;
+    json_t *quantization; /* config.json's object that says how modules are quantised, or NULL */
 };
 
 /* By its name as weight names give it: the folder's prefix is put in place of "model."; NULL: there is none. */
 struct source *weights_find(const struct weights *w, const char *name);
+/* The tensor is used: it enters the fingerprint and the bytes, once. */
+void weights_use(struct weights *w, struct source *s);
+/* Bytes of the model's own. */
+lorac_status weights_keep(struct weights *w, const void *bytes, size_t size, struct buf *b, lorac_error *err);
 
 #endif

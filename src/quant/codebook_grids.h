@@ -1,4 +1,5 @@
-/* codebook_grids.h — the vectors that an index of ggml's IQ1, IQ2 and IQ3 formats stands for, written by tools/iq_grids.py.
+/* codebook_grids.h — the vectors that an index of ggml's IQ1, IQ2 and IQ3 formats stands for, written by
+ * tools/iq_grids.py.
  *
  * A word is one vector, element j in its bits b·j .. b·j + b: an index into the few values that the format's elements
  * have (codebook_quants.c). */

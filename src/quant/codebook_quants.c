@@ -1,5 +1,5 @@
-/* codebook_quants.c — parts of ggml's IQ1, IQ2 and IQ3 formats: super-blocks of 256 values, whose codes are vectors of 8
- * or 4 small numbers from a codebook (codebook_grids.h), times a scale.
+/* codebook_quants.c — parts of ggml's IQ1, IQ2 and IQ3 formats: super-blocks of 256 values, whose codes are vectors of
+ * 8 or 4 small numbers from a codebook (codebook_grids.h), times a scale.
  *
  * IQ2_XXS {f16 d; 8 × {4 bytes of indices; 4 × 7 bits of signs, 4 of scale}}: d (½ + s)/4 · grid.
  * IQ2_XS  {f16 d; 32 × {9 bits of index, 7 of signs}; 8 × 2 scales of 4 bits}.

@@ -105,8 +105,7 @@ void part_q3_k(struct quant_part *p, const uint8_t *block, size_t j)
     const uint8_t *q = plane(block + CODES, j, &shift), *high = block + j % 2 * PART;
     p->d = part_half(block + D) * (float)scale_q3(block + SCALES, j);
     p->m = NO_MINIMUM;
-    for (size_t i = 0; i < PART; i++)
-        p->codes[i] = (int8_t)((q[i] >> shift & 3) - (high[i] >> j / 2 & 1 ? 0 : 4));
+    for (size_t i = 0; i < PART; i++) p->codes[i] = (int8_t)((q[i] >> shift & 3) - (high[i] >> j / 2 & 1 ? 0 : 4));
 }
 
 void part_tq2_0(struct quant_part *p, const uint8_t *block, size_t j)

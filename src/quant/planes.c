@@ -8,7 +8,8 @@
 
 size_t scale_bytes(enum scale_type type)
 {
-    static const size_t bytes[] = {[SCALE_F32] = 4, [SCALE_F16] = 2, [SCALE_BF16] = 2, [SCALE_E8M0] = 1, [SCALE_E4M3] = 1};
+    static const size_t bytes[] = {
+        [SCALE_F32] = 4, [SCALE_F16] = 2, [SCALE_BF16] = 2, [SCALE_E8M0] = 1, [SCALE_E4M3] = 1};
     return bytes[type];
 }
 
@@ -18,11 +19,16 @@ float scale_at(enum scale_type type, const uint8_t *scales, size_t i)
     uint16_t half;
     float f;
     switch (type) {
-    case SCALE_F32: return memcpy(&f, p, sizeof f), f;
-    case SCALE_F16: return memcpy(&half, p, sizeof half), half_to_float(half);
-    case SCALE_BF16: return memcpy(&half, p, sizeof half), bf16_to_float(half);
-    case SCALE_E8M0: return *p == 255 ? NAN : ldexpf(1, *p - 127);
-    case SCALE_E4M3: return e4m3_to_float(*p);
+    case SCALE_F32:
+        return memcpy(&f, p, sizeof f), f;
+    case SCALE_F16:
+        return memcpy(&half, p, sizeof half), half_to_float(half);
+    case SCALE_BF16:
+        return memcpy(&half, p, sizeof half), bf16_to_float(half);
+    case SCALE_E8M0:
+        return *p == 255 ? NAN : ldexpf(1, *p - 127);
+    case SCALE_E4M3:
+        return e4m3_to_float(*p);
     }
     return 0;
 }
@@ -61,10 +67,9 @@ static const float nf4[16] = {-1.0f,
                               0.5626170039176941f,
                               0.7229568362236023f,
                               1.0f};
-static const float fp4[16] = {0,     0.0052083334885537624f, 0.6666666865348816f, 1, 0.3333333432674408f, 0.5f,
-                              0.1666666716337204f, 0.25f,
-                              -0.0f, -0.0052083334885537624f, -0.6666666865348816f, -1, -0.3333333432674408f, -0.5f,
-                              -0.1666666716337204f, -0.25f};
+static const float fp4[16] = {
+    0, 0.0052083334885537624f,  0.6666666865348816f,  1,  0.3333333432674408f,  0.5f,  0.1666666716337204f,  0.25f,
+    0, -0.0052083334885537624f, -0.6666666865348816f, -1, -0.3333333432674408f, -0.5f, -0.1666666716337204f, -0.25f};
 
 /* The number that a code stands for, without its scale. */
 static float number_of(enum quant_type type, const uint8_t *row, size_t i)
@@ -72,11 +77,16 @@ static float number_of(enum quant_type type, const uint8_t *row, size_t i)
     uint8_t byte = row[type == QUANT_MXFP8 || type == QUANT_INT8 || type == QUANT_FP8 ? i : i / 2];
     switch (type) {
     case QUANT_MXFP4:
-    case QUANT_NVFP4: return e2m1[byte >> i % 2 * 4 & 15];
-    case QUANT_NF4: return nf4[byte >> (1 - i % 2) * 4 & 15];
-    case QUANT_FP4: return fp4[byte >> (1 - i % 2) * 4 & 15];
-    case QUANT_INT8: return (float)(int8_t)byte;
-    default: return e4m3_to_float(byte);
+    case QUANT_NVFP4:
+        return e2m1[byte >> i % 2 * 4 & 15];
+    case QUANT_NF4:
+        return nf4[byte >> (1 - i % 2) * 4 & 15];
+    case QUANT_FP4:
+        return fp4[byte >> (1 - i % 2) * 4 & 15];
+    case QUANT_INT8:
+        return (float)(int8_t)byte;
+    default:
+        return e4m3_to_float(byte);
     }
 }
 
@@ -84,7 +94,9 @@ static float number_of(enum quant_type type, const uint8_t *row, size_t i)
 
 static float rounded(enum scale_type type, float x)
 {
-    return type == SCALE_BF16 ? bf16_to_float(float_to_bf16(x)) : type == SCALE_F16 ? half_to_float(float_to_half(x)) : x;
+    return type == SCALE_BF16  ? bf16_to_float(float_to_bf16(x))
+           : type == SCALE_F16 ? half_to_float(float_to_half(x))
+                               : x;
 }
 
 struct group {

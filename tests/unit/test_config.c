@@ -49,7 +49,6 @@ static void unknown_values_are_named(void **state)
         {"hidden_act", "\"gulu\"", "hidden_act \"gulu\"", LORAC_UNSUPPORTED},
         {"sliding_window", "4096", "\"sliding_window\"", LORAC_UNSUPPORTED},
         {"logit_scale", "0.5", "\"logit_scale\"", LORAC_UNSUPPORTED},
-        {"quantization_config", "{\"bits\": 4}", "quantised model", LORAC_UNSUPPORTED},
         {"rope_interleaved", "true", "rope_interleaved", LORAC_UNSUPPORTED},
         {"rope_scaling", "{\"type\": \"dynamo\", \"factor\": 2}", "\"dynamo\"", LORAC_UNSUPPORTED},
         {"rope_scaling", "{\"type\": \"linear\", \"factor\": 2, \"wobble\": 1}", "\"wobble\"", LORAC_UNSUPPORTED},

@@ -191,7 +191,7 @@ static void test_unknown_architecture_is_described(void **state)
 static void test_mlx_folder_is_described(void **state)
 {
     remove_all();
-    write_text("config.json", "{\"model_type\":\"llama\",\"quantization\":{\"group_size\":64,\"bits\":4}}");
+    write_text("config.json", "{\"model_type\":\"llamish\",\"quantization\":{\"group_size\":64,\"bits\":4}}");
     write_weights("model.safetensors", "{\"x\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}", 1);
     write_text("LICENSE", "\n   Apache License   \nVersion 2.0\n");
     json_t *o = inspect(folder);

@@ -44,8 +44,10 @@ static struct lora_term draw_term(struct graph *g, size_t in, size_t out, bool t
         return t;
     }
     size_t a = add_pair(g, r, in), b = add_pair(g, out, r);
-    t.a[PRECISION_FAST] = t.a[PRECISION_EXACT] = (struct qmatrix){QUANT_F32, {g->params, a}, r, in, in * sizeof(float), NULL};
-    t.b[PRECISION_FAST] = t.b[PRECISION_EXACT] = (struct qmatrix){QUANT_F32, {g->params, b}, out, r, r * sizeof(float), NULL};
+    t.a[PRECISION_FAST] = t.a[PRECISION_EXACT] =
+        (struct qmatrix){QUANT_F32, {g->params, a}, r, in, in * sizeof(float), NULL};
+    t.b[PRECISION_FAST] = t.b[PRECISION_EXACT] =
+        (struct qmatrix){QUANT_F32, {g->params, b}, out, r, r * sizeof(float), NULL};
     t.da = (struct buf){g->gradients, a};
     t.db = (struct buf){g->gradients, b};
     return t;

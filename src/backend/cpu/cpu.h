@@ -46,8 +46,8 @@ static inline struct quant_matrix cpu_matrix_of(const struct qmatrix *w)
     struct quant_matrix m = {w->type, cpu_pointer(w->data), w->rows, w->cols, w->row_bytes, {0}};
     const struct qplanes *p = w->planes;
     if (p)
-        m.planes = (struct quant_planes){cpu_pointer(p->scales), cpu_pointer(p->mins), p->group,
-                                         p->scale_type,          p->factor,            cpu_pointer(p->groups)};
+        m.planes = (struct quant_planes){
+            cpu_pointer(p->scales), cpu_pointer(p->mins), p->group, p->scale_type, p->factor, cpu_pointer(p->groups)};
     return m;
 }
 

@@ -20,8 +20,8 @@ static ALWAYS_INLINE void pack_8x8(enum quant_type type, float *panel, const uin
     for (size_t d = 0; d < 8 && d < n; d++) _mm256_storeu_ps(panel + d * COLS, r[d]);
 }
 
-static ALWAYS_INLINE void pack(enum quant_type type, float *panel, const struct quant_matrix *w, size_t row, size_t rows,
-                               size_t col, size_t cols)
+static ALWAYS_INLINE void pack(enum quant_type type, float *panel, const struct quant_matrix *w, size_t row,
+                               size_t rows, size_t col, size_t cols)
 {
     for (size_t n = 0; n < COLS; n += 8)
         for (size_t d = 0; d < cols; d += 8)
@@ -42,7 +42,7 @@ static ALWAYS_INLINE void pack_t(enum quant_type type, float *panel, const struc
 }
 
 #define PACKER(name, body, type)                                                                                       \
-    static void name(float *panel, const struct quant_matrix *w, size_t row, size_t rows, size_t col, size_t cols)       \
+    static void name(float *panel, const struct quant_matrix *w, size_t row, size_t rows, size_t col, size_t cols)     \
     {                                                                                                                  \
         body(type, panel, w, row, rows, col, cols);                                                                    \
     }
@@ -56,9 +56,10 @@ static ALWAYS_INLINE void pack_t(enum quant_type type, float *panel, const struc
     PACKER(name##_q4_k, body, QUANT_Q4_K)                                                                              \
     PACKER(name##_q5_k, body, QUANT_Q5_K)                                                                              \
     PACKER(name##_q6_k, body, QUANT_Q6_K)                                                                              \
-    static void name##_any(float *panel, const struct quant_matrix *w, size_t row, size_t rows, size_t col, size_t cols) \
+    static void name##_any(float *panel, const struct quant_matrix *w, size_t row, size_t rows, size_t col,            \
+                           size_t cols)                                                                                \
     {                                                                                                                  \
-        static void (*const by_type[QUANT_TYPES])(float *, const struct quant_matrix *, size_t, size_t, size_t,          \
+        static void (*const by_type[QUANT_TYPES])(float *, const struct quant_matrix *, size_t, size_t, size_t,        \
                                                   size_t) = {name##_f32,  name##_f16,  name##_bf16,                    \
                                                              name##_q4_0, name##_q4_1, name##_q8_0,                    \
                                                              name##_q4_k, name##_q5_k, name##_q6_k};                   \

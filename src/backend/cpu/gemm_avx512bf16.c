@@ -88,7 +88,7 @@ static ALWAYS_INLINE void pack_t(enum quant_type type, uint16_t *panel, const st
 }
 
 #define PACKER(name, body, type)                                                                                       \
-    static void name(uint16_t *panel, const struct quant_matrix *w, size_t row, size_t rows, size_t col, size_t cols)    \
+    static void name(uint16_t *panel, const struct quant_matrix *w, size_t row, size_t rows, size_t col, size_t cols)  \
     {                                                                                                                  \
         body(type, panel, w, row, rows, col, cols);                                                                    \
     }
@@ -102,10 +102,10 @@ static ALWAYS_INLINE void pack_t(enum quant_type type, uint16_t *panel, const st
     PACKER(name##_q4_k, body, QUANT_Q4_K)                                                                              \
     PACKER(name##_q5_k, body, QUANT_Q5_K)                                                                              \
     PACKER(name##_q6_k, body, QUANT_Q6_K)                                                                              \
-    static void name##_any(uint16_t *panel, const struct quant_matrix *w, size_t row, size_t rows, size_t col,           \
+    static void name##_any(uint16_t *panel, const struct quant_matrix *w, size_t row, size_t rows, size_t col,         \
                            size_t cols)                                                                                \
     {                                                                                                                  \
-        static void (*const by_type[QUANT_TYPES])(uint16_t *, const struct quant_matrix *, size_t, size_t, size_t,       \
+        static void (*const by_type[QUANT_TYPES])(uint16_t *, const struct quant_matrix *, size_t, size_t, size_t,     \
                                                   size_t) = {name##_f32,  name##_f16,  name##_bf16,                    \
                                                              name##_q4_0, name##_q4_1, name##_q8_0,                    \
                                                              name##_q4_k, name##_q5_k, name##_q6_k};                   \

@@ -151,7 +151,7 @@ static ALWAYS_INLINE void pack(enum quant_type type, uint8_t *panel, const struc
 }
 
 #define PACKER(name, type)                                                                                             \
-    static void name(uint8_t *panel, const struct quant_matrix *w, size_t row, size_t rows, size_t col, size_t cols)     \
+    static void name(uint8_t *panel, const struct quant_matrix *w, size_t row, size_t rows, size_t col, size_t cols)   \
     {                                                                                                                  \
         pack(type, panel, w, row, rows, col, cols);                                                                    \
     }

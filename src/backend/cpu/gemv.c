@@ -97,8 +97,7 @@ bool gemv_can(const struct cpu_backend *c, const struct matmul *a)
         return false;
     for (size_t i = 0; i < a->count; i++) {
         enum quant_type type = a->out[i].w->type;
-        if (a->out[i].number != NUMBER_F32 || !few(c, type, a->rows))
-            return false;
+        if (a->out[i].number != NUMBER_F32 || !few(c, type, a->rows)) return false;
     }
     return true;
 }

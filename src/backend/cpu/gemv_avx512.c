@@ -77,7 +77,7 @@ static ALWAYS_INLINE void narrow_f32(enum quant_type type, float *y, const uint8
 }
 
 #define GEMV_F32(name, type)                                                                                           \
-    static void name(float *y, const struct quant_matrix *w, size_t row, size_t rows, const float *x)                    \
+    static void name(float *y, const struct quant_matrix *w, size_t row, size_t rows, const float *x)                  \
     {                                                                                                                  \
         const uint8_t *data = w->data + row * w->row_bytes;                                                            \
         size_t i = 0, bytes = w->row_bytes;                                                                            \

@@ -155,7 +155,7 @@ static ALWAYS_INLINE void rows_q6(enum quant_type type, const size_t rows, float
 }
 
 #define GEMV_K(name, body, type)                                                                                       \
-    static void name(float *y, const struct quant_matrix *w, size_t row, size_t rows, struct cpu_q8 x)                   \
+    static void name(float *y, const struct quant_matrix *w, size_t row, size_t rows, struct cpu_q8 x)                 \
     {                                                                                                                  \
         const uint8_t *data = w->data + row * w->row_bytes;                                                            \
         size_t i = 0, bytes = w->row_bytes, supers = w->cols / K_SUPER;                                                \

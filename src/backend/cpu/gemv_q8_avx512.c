@@ -370,11 +370,11 @@ static ALWAYS_INLINE void gemv_rows(enum quant_type type, const piece_kernel *ke
     static const piece_kernel pieces_##type[MOST_XS] = {piece_##type##_1, piece_##type##_2, piece_##type##_3,          \
                                                         piece_##type##_4, piece_##type##_5, piece_##type##_6,          \
                                                         piece_##type##_7, piece_##type##_8};                           \
-    static void gemv_##type(float *y, const struct quant_matrix *w, size_t row, size_t rows, struct cpu_q8 x)            \
+    static void gemv_##type(float *y, const struct quant_matrix *w, size_t row, size_t rows, struct cpu_q8 x)          \
     {                                                                                                                  \
         gemv(pieces_##type, y, w, row, rows, x);                                                                       \
     }                                                                                                                  \
-    static void gemv_rows_##type(float *y, size_t ldy, const struct quant_matrix *w, size_t row, size_t rows,            \
+    static void gemv_rows_##type(float *y, size_t ldy, const struct quant_matrix *w, size_t row, size_t rows,          \
                                  struct cpu_q8_rows x, size_t count, void *scratch)                                    \
     {                                                                                                                  \
         gemv_rows(QUANT_##type, pieces_##type, y, ldy, w, row, rows, x, count, scratch);                               \

@@ -113,7 +113,8 @@ struct cpu_kernels {
     /* The same in bf16 (NULL where the ISA has no bf16 product): panel pairs d: panel[d/2][n][d%2], an odd depth padded
      * with 0; x is (rows, depth padded to even), ldx in elements (even). */
     void (*pack_bf16)(uint16_t *panel, const struct quant_matrix *w, size_t row, size_t rows, size_t col, size_t cols);
-    void (*pack_bf16_t)(uint16_t *panel, const struct quant_matrix *w, size_t row, size_t rows, size_t col, size_t cols);
+    void (*pack_bf16_t)(uint16_t *panel, const struct quant_matrix *w, size_t row, size_t rows, size_t col,
+                        size_t cols);
     void (*tile_bf16)(float *y, size_t ldy, const uint16_t *x, size_t ldx, const uint16_t *panel, size_t depth,
                       size_t rows, size_t cols, float scale, bool accumulate);
     /* y (rows, cols) = Σ over the operands, in order; rows <= CPU_STRIP_ROWS. y's columns up to a multiple of tile_cols

@@ -1,14 +1,14 @@
-/* pack.c — see pack.h. A format without kernels of its own is unpacked to f32, a piece of a panel at a time, and packed as
- * an f32 matrix: so its products are those of its exact values. */
+/* pack.c — see pack.h. A format without kernels of its own is unpacked to f32, a piece of a panel at a time, and packed
+ * as an f32 matrix: so its products are those of its exact values. */
 #include "backend/cpu/pack.h"
 
 enum { PIECE_ROWS = 64, PIECE_COLS = 256 }; /* as many as a panel has columns; of depth, even */
 
-typedef void pack_fn(void *panel, const struct cpu_kernels *k, bool transposed, const struct quant_matrix *w, size_t row,
-                     size_t rows, size_t col, size_t cols);
+typedef void pack_fn(void *panel, const struct cpu_kernels *k, bool transposed, const struct quant_matrix *w,
+                     size_t row, size_t rows, size_t col, size_t cols);
 
-static void pack_f32(void *panel, const struct cpu_kernels *k, bool transposed, const struct quant_matrix *w, size_t row,
-                     size_t rows, size_t col, size_t cols)
+static void pack_f32(void *panel, const struct cpu_kernels *k, bool transposed, const struct quant_matrix *w,
+                     size_t row, size_t rows, size_t col, size_t cols)
 {
     (transposed ? k->pack_f32_t : k->pack_f32)(panel, w, row, rows, col, cols);
 }

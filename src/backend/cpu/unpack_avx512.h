@@ -51,7 +51,8 @@ static ALWAYS_INLINE const uint8_t *codes_q4(enum quant_type type, const uint8_t
 }
 
 /* Where element `col` of a row starts; col is a multiple of the block. */
-static ALWAYS_INLINE const uint8_t *weight_at(enum quant_type type, const struct quant_matrix *w, size_t row, size_t col)
+static ALWAYS_INLINE const uint8_t *weight_at(enum quant_type type, const struct quant_matrix *w, size_t row,
+                                              size_t col)
 {
     static const unsigned char bytes32[] = {128, 64, 64, 18, 20, 34}; /* of 32 elements; no k-quants */
     return w->data + row * w->row_bytes + col / BLOCK * bytes32[type] +

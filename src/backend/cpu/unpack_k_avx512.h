@@ -86,8 +86,8 @@ static ALWAYS_INLINE void unpack32_k(enum quant_type type, const uint8_t *super,
 }
 
 /* v[0], v[1] = the n (1..32; 32 for a quantised type) elements from column `col` on, a multiple of 32, then zeros. */
-static ALWAYS_INLINE void unpack_at(enum quant_type type, const struct quant_matrix *w, size_t row, size_t col, size_t n,
-                                    __m512 v[2])
+static ALWAYS_INLINE void unpack_at(enum quant_type type, const struct quant_matrix *w, size_t row, size_t col,
+                                    size_t n, __m512 v[2])
 {
     if (is_k(type))
         unpack32_k(type, super_at(type, w, row, col), col % K_SUPER / BLOCK, v);
