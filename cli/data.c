@@ -14,7 +14,8 @@ int data_check(const struct arguments *a, const struct data *d, bool json)
 /* The split's file in the first form that exists; without any, the name of the JSONL file. */
 void data_path(const struct data *d, const char *split, char *path, size_t size)
 {
-    static const char *const endings[] = {"jsonl", "json", "csv", "jsonl"};
+    static const char *const endings[] = {"jsonl", "json", "csv", "parquet",
+                                          "jsonl"}; /* Parquet is refused with a reason */
     size_t length = strlen(d->folder);
     const char *slash = length && d->folder[length - 1] == '/' ? "" : "/";
     for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) {

@@ -132,6 +132,10 @@ static lorac_status read_row(void *context, json_t *row, size_t place, lorac_err
 
 static lorac_status read_rows(struct reading *r, const struct os_file *file)
 {
+    if (file->size >= 4 && !memcmp(file->data, "PAR1", 4))
+        return fail(r->err, LORAC_UNSUPPORTED, r->path,
+                    "is Parquet, which lorac does not read; make JSONL of it, in Python: "
+                    "pandas.read_parquet(\"train.parquet\").to_json(\"train.jsonl\", orient=\"records\", lines=True)");
     TRY(rows_read(r->memory, r->path, (const char *)file->data, file->size,
                   r->options->max_rows ? r->options->max_rows : SIZE_MAX, read_row, r, r->err));
     return r->out->starts.count > 1 ? LORAC_OK : fail(r->err, LORAC_FORMAT, r->path, "holds no row");

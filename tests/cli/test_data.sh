@@ -31,4 +31,8 @@ expect 2 "no folder given"
 printf '{"text":"a"}\n{"txt":1}\n' >"$data/train.jsonl"
 check
 expect 1 "a bad line" "train.jsonl: line 2"
+rm "$data/train.jsonl"
+printf 'PAR1....PAR1' >"$data/train.parquet"
+check
+expect 1 "Parquet" "pandas.read_parquet"
 finish
