@@ -99,12 +99,13 @@ size_t alphabet_spell(const struct alphabet *a, const char *text, size_t length,
     const uint8_t *low = blocks + (size_t)a->place[0] * BLOCK;
     size_t count = 0;
     while (p < end) {
-        uint32_t code;
+        uint32_t code = 0;
         if (*p < 0x80) {
             out[count++] = low[*p++];
             continue;
         }
-        p += utf8_decode(p, (size_t)(end - p), &code);
+        size_t size = utf8_decode(p, (size_t)(end - p), &code);
+        p += size ? size : 1; /* callers give valid UTF-8 */
         out[count++] = blocks[(size_t)a->place[code / BLOCK] * BLOCK + code % BLOCK];
     }
     return count;

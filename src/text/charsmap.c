@@ -10,6 +10,7 @@
 #include <utf8proc.h>
 #include "text/code_range.h"
 #include "text/unicode_graphemes.h"
+#include "text/utf8.h"
 
 struct charsmap {
     struct memory *memory;
@@ -26,7 +27,8 @@ lorac_status charsmap_make(struct memory *m, const uint8_t *bytes, size_t length
 {
     struct reader r = {.data = bytes, .size = length};
     uint32_t trie = reader_u32(&r);
-    if (r.failed || trie % 4 || !trie || trie > reader_left(&r) || length > MAX_CHARSMAP)
+    bool damaged = r.failed || trie % 4 || !trie || trie > reader_left(&r) || length > MAX_CHARSMAP;
+    if (damaged || !utf8_is_valid((const char *)bytes + 4 + trie, length - 4 - trie))
         return fail(err, LORAC_FORMAT, file, "the precompiled_charsmap is damaged");
     struct charsmap *c = *map = mem_alloc(m, sizeof *c);
     if (!c) return fail_memory(err, "the charsmap", sizeof *c);
@@ -65,7 +67,8 @@ static const char *look_up(const struct charsmap *c, const uint8_t *key, size_t 
         if (node >= c->unit_count) return NULL;
         if (!leaf) continue;
         size_t at = c->units[node] & ~(1u << 31);
-        return at < c->text_size ? c->texts + at : NULL; /* texts ends with a zero byte */
+        bool inside = at < c->text_size && ((uint8_t)c->texts[at] & 0xC0) == 0x80; /* a character */
+        return at < c->text_size && !inside ? c->texts + at : NULL;                /* texts ends with a zero byte */
     }
     return NULL;
 }

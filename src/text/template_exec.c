@@ -350,7 +350,7 @@ static bool render_body(struct render *r, const json_t *variables)
 /* Spans count characters while the template runs: what was captured may have been changed before it was printed. */
 static void spans_to_bytes(struct render *r, size_t first)
 {
-    struct str all = {r->out->data + r->out_start, r->out->length - r->out_start};
+    struct str all = printed(r, r->out->length);
     struct text_span *spans = r->spans->items;
     for (size_t i = first; i < r->spans->count; i++)
         spans[i] = (struct text_span){str_offset(all, spans[i].from), str_offset(all, spans[i].to)};

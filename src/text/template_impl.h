@@ -224,6 +224,11 @@ struct render {
     struct scope *scope;
     struct value input; /* what N_INPUT is */
 };
+/* What this rendering has printed up to a place in out. */
+static inline struct str printed(const struct render *r, size_t to)
+{
+    return (struct str){r->out->data ? r->out->data + r->out_start : "", to - r->out_start};
+}
 enum flow { FLOW_FAILED, FLOW_ON, FLOW_BREAK, FLOW_CONTINUE };
 
 bool work(struct render *r, size_t steps);

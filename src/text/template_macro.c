@@ -132,7 +132,7 @@ bool exec_generation(struct render *r, const struct node *n)
     struct text_span *span = r->spans ? list_add(r->spans) : NULL;
     if (r->spans && !span) return host_fail(&r->host, LORAC_OUT_OF_MEMORY, "no memory for its generation blocks");
     if (span) {
-        span->from = str_characters((struct str){r->out->data + r->out_start, from - r->out_start});
+        span->from = str_characters(printed(r, from));
         span->to = span->from + str_characters(v.text);
     }
     return print_out(r, v.text);
