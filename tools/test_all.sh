@@ -60,11 +60,11 @@ part "tiny models against llama.cpp" "$python" "$here/make_tiny_models.py" "$wor
 part "tiny models of all families against llama.cpp" "$python" "$here/make_families.py" "$work/families" --check
 part "goldens derived again" goldens
 part "tokens and chats derived again" texts
-part "tokens of random texts" "$python" "$here/judge_tokenizer.py" "$exe" "$model"
 part "random chat templates" "$python" "$here/fuzz_templates.py" "$(dirname "$exe")/render_templates" --count 2000
 [ -z "${LORAC_TEMPLATES:-}" ] || part "real chat templates" "$python" "$here/judge_templates.py" "$(dirname "$exe")/render_templates" "$LORAC_TEMPLATES"
 part "tokens of hard texts, the default model" "$python" "$here/judge_tokenizers.py" "$exe" "$model"
 part "tokens of hard texts, other families" tokenizers
+[ -z "${LORAC_VOCABS:-}" ] || part "tokens of hard texts, llama.cpp's vocabularies" "$python" "$here/judge_vocabs.py" "$exe" "$LORAC_VOCABS"
 part "log-probabilities against transformers" "$python" "$here/judge_logits.py" "$exe"
 part "adapters across PEFT, mlx-lm and lorac" "$python" "$here/judge_adapters.py" "$exe"
 part "training against PEFT" "$python" "$here/judge_training.py" "$exe"
