@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Holds lorac's reading of real GGUF vocabularies against transformers' reading of the same file, and against the ids
-that transformers gave some texts when llama.cpp took them down (ggml-vocab-NAME.gguf, .gguf.inp, .gguf.out).
+"""Holds lorac's reading of real GGUF vocabularies against the ids that the models' own tokenizers gave some texts, taken down by
+llama.cpp (ggml-vocab-NAME.gguf, .gguf.inp, .gguf.out); where transformers' reading of the GGUF gives them all, also against that.
 
 usage: judge_vocabs.py LORAC [FOLDER] [--strings 20000]
 FOLDER: default $LORAC_VOCABS, else ~/.cache/lorac-vocabs; llama.cpp's models/ and the source package llama_cpp_python hold
-such files. Where today's transformers contradicts what was taken down, it counts. Exit 1 if anything differs."""
+such files. A text counts if lorac gives neither what was taken down nor what transformers reads today. Exit 1 if one does."""
 import argparse, glob, json, os, subprocess, sys, tempfile
 from transformers.integrations.gguf import convert_gguf_tokenizer, get_gguf_tokenizer
 import tokenizer_corpus
@@ -41,16 +41,16 @@ def main():
     a.add_argument("--strings", type=int, default=20000)
     o = a.parse_args()
     bad, corpus = 0, tokenizer_corpus.Corpus(0)
-    for path in sorted(glob.glob(f"{o.folder}/ggml-vocab-*.gguf")):
+    for path in sorted(glob.glob(f"{o.folder}/ggml-vocab-*.gguf.inp")):
+        path = path[:-len(".inp")]
         name, t = os.path.basename(path)[len("ggml-vocab-"):-len(".gguf")], reference(path)
         encode = lambda texts: [e.ids for e in t.encode_batch(texts, add_special_tokens=False)]
-        if os.path.exists(path + ".inp"):
-            texts = open(path + ".inp", encoding="utf-8", newline="").read().split("\n__ggml_vocab_test__\n")
-            expected = [[int(n) for n in line.split()] for line in open(path + ".out").read().split("\n")][:len(texts)]
-            today = encode(texts) if t else expected
-            if today != expected: print(f"     {name}: transformers now reads {sum(e != n for e, n in zip(expected, today))} of llama.cpp's texts otherwise")
-            bad += compare(name, "llama.cpp's tests", texts, today, ids(o.lorac, path, texts))
-        if t:
+        texts = open(path + ".inp", encoding="utf-8", newline="").read().split("\n__ggml_vocab_test__\n")
+        expected = [[int(n) for n in line.split()] for line in open(path + ".out").read().split("\n")][:len(texts)]
+        today, actual = encode(texts) if t else expected, ids(o.lorac, path, texts)
+        as_today = sum(a == n != e for e, n, a in zip(expected, today, actual))
+        bad += compare(name, f"llama.cpp's tests ({as_today} as transformers reads them today)", texts, [n if a == n else e for e, n, a in zip(expected, today, actual)], actual)
+        if t and today == expected:
             texts = corpus.texts(o.strings, sorted(v.content for v in t.get_added_tokens_decoder().values()))
             bad += compare(name, "the corpus", texts, encode(texts), ids(o.lorac, path, texts))
     sys.exit(bool(bad))
