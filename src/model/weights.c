@@ -1,6 +1,8 @@
 /* weights.c — asking for tensors by name and shape. See weights.h; the list of what there is: weights_list.h. */
 #include "model/weights_quantized.h"
 
+#include "quant/planes.h"
+
 #include <stdio.h>
 #include <string.h>
 

@@ -32,7 +32,7 @@ static void put(int8_t *codes, const int8_t *values, uint16_t vector, int bits, 
     }
 }
 
-void part_iq2_xxs(struct quant_part *p, const uint8_t *block, size_t j)
+static inline void part_iq2_xxs(struct quant_part *p, const uint8_t *block, size_t j)
 {
     const uint8_t *at = block + 2 + j / 2 * 8;
     uint32_t more = part_u32(at + 4);
@@ -44,7 +44,7 @@ void part_iq2_xxs(struct quant_part *p, const uint8_t *block, size_t j)
     }
 }
 
-void part_iq2_xs(struct quant_part *p, const uint8_t *block, size_t j)
+static inline void part_iq2_xs(struct quant_part *p, const uint8_t *block, size_t j)
 {
     enum { SCALES = 66 };
     p->d = part_half(block) * (0.5f + (float)(block[SCALES + j / 2] >> j % 2 * 4 & 15)) * 0.25f;
@@ -55,7 +55,7 @@ void part_iq2_xs(struct quant_part *p, const uint8_t *block, size_t j)
     }
 }
 
-void part_iq2_s(struct quant_part *p, const uint8_t *block, size_t j)
+static inline void part_iq2_s(struct quant_part *p, const uint8_t *block, size_t j)
 {
     enum { LOW = 2, SIGNS = 34, HIGH = 66, SCALES = 74 };
     p->d = part_half(block) * (0.5f + (float)(block[SCALES + j / 2] >> j % 2 * 4 & 15)) * 0.25f;
@@ -66,7 +66,7 @@ void part_iq2_s(struct quant_part *p, const uint8_t *block, size_t j)
     }
 }
 
-void part_iq3_xxs(struct quant_part *p, const uint8_t *block, size_t j)
+static inline void part_iq3_xxs(struct quant_part *p, const uint8_t *block, size_t j)
 {
     enum { MORE = 66 };
     uint32_t more = part_u32(block + MORE + j / 2 * 4);
@@ -78,7 +78,7 @@ void part_iq3_xxs(struct quant_part *p, const uint8_t *block, size_t j)
     }
 }
 
-void part_iq3_s(struct quant_part *p, const uint8_t *block, size_t j)
+static inline void part_iq3_s(struct quant_part *p, const uint8_t *block, size_t j)
 {
     enum { LOW = 2, HIGH = 66, SIGNS = 74, SCALES = 106 };
     p->d = part_half(block) * (float)(1 + 2 * (block[SCALES + j / 4] >> j / 2 % 2 * 4 & 15));
@@ -97,7 +97,7 @@ static void put_iq1(int8_t *codes, size_t index, bool below)
     for (size_t i = 0; i < 8; i++) codes[i] = (int8_t)(8 * codes[i] + (below ? -1 : 1));
 }
 
-void part_iq1_s(struct quant_part *p, const uint8_t *block, size_t j)
+static inline void part_iq1_s(struct quant_part *p, const uint8_t *block, size_t j)
 {
     enum { LOW = 2, HIGH = 34 };
     uint16_t high = part_u16(block + HIGH + j / 2 * 2);
@@ -109,7 +109,7 @@ void part_iq1_s(struct quant_part *p, const uint8_t *block, size_t j)
     }
 }
 
-void part_iq1_m(struct quant_part *p, const uint8_t *block, size_t j)
+static inline void part_iq1_m(struct quant_part *p, const uint8_t *block, size_t j)
 {
     enum { HIGH = 32, SCALES = 48 };
     const uint8_t *s = block + SCALES;
@@ -121,3 +121,11 @@ void part_iq1_m(struct quant_part *p, const uint8_t *block, size_t j)
         put_iq1(p->codes + 8 * l, block[2 * j + l] | (size_t)(high & 7) << 8, high >> 3 & 1);
     }
 }
+
+PARTS(iq1_s, 256, 50)
+PARTS(iq1_m, 256, 56)
+PARTS(iq2_xxs, 256, 66)
+PARTS(iq2_xs, 256, 74)
+PARTS(iq2_s, 256, 82)
+PARTS(iq3_xxs, 256, 98)
+PARTS(iq3_s, 256, 110)

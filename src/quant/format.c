@@ -61,11 +61,13 @@ uint16_t float_to_half(float f)
     return sign | (uint16_t)(bits >> 13);
 }
 
+/* Exponent and mantissa as those of a tiny f32, times 2^120. */
 float e4m3_to_float(uint8_t e)
 {
-    int exponent = e >> 3 & 15, mantissa = e & 7;
-    float f = exponent ? ldexpf((float)(8 + mantissa), exponent - 10) : ldexpf((float)mantissa, -9);
-    if ((e & 0x7F) == 0x7F) f = NAN;
+    uint32_t bits = (uint32_t)(e & 0x7F) << 20;
+    float f;
+    memcpy(&f, &bits, sizeof f);
+    f = bits == 0x7F << 20 ? NAN : f * 0x1p120f;
     return e & 0x80 ? -f : f;
 }
 
@@ -121,32 +123,6 @@ static void dequantize_q8_0(float *y, const void *x, size_t n)
         for (int i = 0; i < 32; i++) y[i] = (float)(int8_t)block[2 + i] * d;
     }
 }
-
-/* A format told by its parts (parts.h). */
-#define PARTS(name, block, bytes)                                                                                      \
-    static void dequantize_##name(float *y, const void *x, size_t n)                                                   \
-    {                                                                                                                  \
-        parts_dequantize(part_##name, block, bytes, y, x, n);                                                          \
-    }
-PARTS(q5_0, 32, 22)
-PARTS(q5_1, 32, 24)
-PARTS(q8_1, 32, 36)
-PARTS(q2_k, 256, 84)
-PARTS(q3_k, 256, 110)
-PARTS(q8_k, 256, 292)
-PARTS(iq1_s, 256, 50)
-PARTS(iq1_m, 256, 56)
-PARTS(iq2_xxs, 256, 66)
-PARTS(iq2_xs, 256, 74)
-PARTS(iq2_s, 256, 82)
-PARTS(iq3_xxs, 256, 98)
-PARTS(iq3_s, 256, 110)
-PARTS(iq4_nl, 32, 18)
-PARTS(iq4_xs, 256, 136)
-PARTS(tq1_0, 256, 54)
-PARTS(tq2_0, 256, 66)
-PARTS(mxfp4, 32, 17)
-PARTS(nvfp4, 64, 36)
 
 const struct quant_format quant_formats[QUANT_TYPES] = {
     [QUANT_F32] = {"F32", 1, 4, 0, dequantize_f32},
@@ -224,6 +200,18 @@ static void dequantize_blocks(float *y, const struct quant_matrix *w, size_t row
         memcpy(y, block + skip, take * sizeof *y);
         y += take, n -= take, skip = 0, data += f->block_bytes;
     }
+}
+
+struct quant_matrix quant_rows_from(struct quant_matrix w, size_t row)
+{
+    struct quant_planes *p = &w.planes;
+    w.data += row * w.row_bytes;
+    w.rows -= row;
+    if (w.type < QUANT_PLANES) return w;
+    size_t bytes = row * w.cols / p->group * scale_bytes(p->scale_type);
+    p->scales += bytes;
+    if (p->mins) p->mins += bytes;
+    return w;
 }
 
 void quant_dequantize(float *y, const struct quant_matrix *w, size_t row, size_t col, size_t n)

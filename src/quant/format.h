@@ -72,9 +72,9 @@ struct quant_matrix {
     size_t rows, cols, row_bytes;
     struct quant_planes planes;
 };
-size_t scale_bytes(enum scale_type type);
-float scale_at(enum scale_type type, const uint8_t *scales, size_t i);
 
+/* The rows from `row` on: planes whose groups cross rows must begin one there. */
+struct quant_matrix quant_rows_from(struct quant_matrix w, size_t row);
 /* y[i] = W[row][col + i], i < n; col may lie inside a block. */
 void quant_dequantize(float *y, const struct quant_matrix *w, size_t row, size_t col, size_t n);
 

@@ -14,16 +14,6 @@
 
 #include <string.h>
 
-void parts_dequantize(quant_part_fn *part, size_t block, size_t block_bytes, float *y, const void *x, size_t n)
-{
-    struct quant_part p;
-    for (const uint8_t *at = x; n; n -= block, at += block_bytes)
-        for (size_t j = 0; j < block / PART; j++, y += PART) {
-            part(&p, at, j);
-            for (size_t i = 0; i < PART; i++) y[i] = p.d * (float)p.codes[i] + p.m;
-        }
-}
-
 /* Nibbles of 16 bytes: part 0 the low ones. */
 static uint8_t nibble(const uint8_t *bytes, size_t j, size_t i)
 {
@@ -37,14 +27,14 @@ static void five_bits(struct quant_part *p, const uint8_t *high, size_t j, int z
         p->codes[i] = (int8_t)((nibble(high + 4, j, i) | (int)(fifth >> i & 1) << 4) - zero);
 }
 
-void part_q5_0(struct quant_part *p, const uint8_t *block, size_t j)
+static inline void part_q5_0(struct quant_part *p, const uint8_t *block, size_t j)
 {
     p->d = part_half(block);
     p->m = NO_MINIMUM;
     five_bits(p, block + 2, j, 16);
 }
 
-void part_q5_1(struct quant_part *p, const uint8_t *block, size_t j)
+static inline void part_q5_1(struct quant_part *p, const uint8_t *block, size_t j)
 {
     p->d = part_half(block);
     p->m = part_half(block + 2);
@@ -59,14 +49,14 @@ static float float_at(const uint8_t *p)
     return f;
 }
 
-void part_q8_1(struct quant_part *p, const uint8_t *block, size_t j)
+static inline void part_q8_1(struct quant_part *p, const uint8_t *block, size_t j)
 {
     p->d = part_half(block);
     p->m = NO_MINIMUM;
     memcpy(p->codes, block + 4 + PART * j, PART);
 }
 
-void part_q8_k(struct quant_part *p, const uint8_t *block, size_t j)
+static inline void part_q8_k(struct quant_part *p, const uint8_t *block, size_t j)
 {
     p->d = float_at(block);
     p->m = NO_MINIMUM;
@@ -81,7 +71,7 @@ static const uint8_t *plane(const uint8_t *codes, size_t j, int *shift)
     return codes + j / 8 * 32 + j % 2 * PART;
 }
 
-void part_q2_k(struct quant_part *p, const uint8_t *block, size_t j)
+static inline void part_q2_k(struct quant_part *p, const uint8_t *block, size_t j)
 {
     enum { CODES = 16, D = 80 };
     int shift;
@@ -98,7 +88,7 @@ static int scale_q3(const uint8_t *scales, size_t j)
     return (low | (scales[8 + j % 4] >> j / 4 * 2 & 3) << 4) - 32;
 }
 
-void part_q3_k(struct quant_part *p, const uint8_t *block, size_t j)
+static inline void part_q3_k(struct quant_part *p, const uint8_t *block, size_t j)
 {
     enum { CODES = 32, SCALES = 96, D = 108 };
     int shift;
@@ -108,7 +98,7 @@ void part_q3_k(struct quant_part *p, const uint8_t *block, size_t j)
     for (size_t i = 0; i < PART; i++) p->codes[i] = (int8_t)((q[i] >> shift & 3) - (high[i] >> j / 2 & 1 ? 0 : 4));
 }
 
-void part_tq2_0(struct quant_part *p, const uint8_t *block, size_t j)
+static inline void part_tq2_0(struct quant_part *p, const uint8_t *block, size_t j)
 {
     enum { D = 64 };
     int shift;
@@ -120,7 +110,7 @@ void part_tq2_0(struct quant_part *p, const uint8_t *block, size_t j)
 
 /* 32 bytes hold 5 × 32 values, 16 bytes 5 × 16, 4 bytes 4 × 4: digit k of a byte is the top of 3 · (byte · 3ᵏ mod
  * 256). */
-void part_tq1_0(struct quant_part *p, const uint8_t *block, size_t j)
+static inline void part_tq1_0(struct quant_part *p, const uint8_t *block, size_t j)
 {
     enum { FIRST = 160, SECOND = 240, HIGH = 48, D = 52 };
     static const uint8_t powers[] = {1, 3, 9, 27, 81};
@@ -144,14 +134,14 @@ static void look_up(struct quant_part *p, const int8_t table[16], const uint8_t 
     for (size_t i = 0; i < PART; i++) p->codes[i] = table[nibble(bytes, j, i)];
 }
 
-void part_iq4_nl(struct quant_part *p, const uint8_t *block, size_t j)
+static inline void part_iq4_nl(struct quant_part *p, const uint8_t *block, size_t j)
 {
     p->d = part_half(block);
     p->m = NO_MINIMUM;
     look_up(p, nonlinear, block + 2, j);
 }
 
-void part_iq4_xs(struct quant_part *p, const uint8_t *block, size_t j)
+static inline void part_iq4_xs(struct quant_part *p, const uint8_t *block, size_t j)
 {
     enum { HIGH = 2, LOW = 4, CODES = 8 };
     size_t b = j / 2;
@@ -161,7 +151,7 @@ void part_iq4_xs(struct quant_part *p, const uint8_t *block, size_t j)
     look_up(p, nonlinear, block + CODES + PART * b, j % 2);
 }
 
-void part_mxfp4(struct quant_part *p, const uint8_t *block, size_t j)
+static inline void part_mxfp4(struct quant_part *p, const uint8_t *block, size_t j)
 {
     /* 2^(e − 128), subnormal for e < 2 */
     uint32_t bits = block[0] < 2 ? (uint32_t)0x00200000 << block[0] : (uint32_t)(block[0] - 1) << 23;
@@ -170,7 +160,7 @@ void part_mxfp4(struct quant_part *p, const uint8_t *block, size_t j)
     look_up(p, e2m1_doubled, block + 1, j);
 }
 
-void part_nvfp4(struct quant_part *p, const uint8_t *block, size_t j)
+static inline void part_nvfp4(struct quant_part *p, const uint8_t *block, size_t j)
 {
     /* Unsigned: the top bit counts for nothing but that 0x7F is 0 and 0xFF 480. */
     uint8_t scale = block[j];
@@ -181,3 +171,16 @@ void part_nvfp4(struct quant_part *p, const uint8_t *block, size_t j)
         p->codes[i] = e2m1_doubled[i < 8 ? byte & 15 : byte >> 4];
     }
 }
+
+PARTS(q5_0, 32, 22)
+PARTS(q5_1, 32, 24)
+PARTS(q8_1, 32, 36)
+PARTS(q2_k, 256, 84)
+PARTS(q3_k, 256, 110)
+PARTS(q8_k, 256, 292)
+PARTS(iq4_nl, 32, 18)
+PARTS(iq4_xs, 256, 136)
+PARTS(tq1_0, 256, 54)
+PARTS(tq2_0, 256, 66)
+PARTS(mxfp4, 32, 17)
+PARTS(nvfp4, 64, 36)

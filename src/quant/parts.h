@@ -16,12 +16,49 @@ struct quant_part {
 /* Part j of a block. */
 typedef void quant_part_fn(struct quant_part *p, const uint8_t *block, size_t j);
 
-/* n values of whole blocks. */
-void parts_dequantize(quant_part_fn *part, size_t block, size_t block_bytes, float *y, const void *x, size_t n);
+/* The scalar loops are compiled for what the CPU has, where the loader can choose: they round alike everywhere. */
+#if defined(__x86_64__) && defined(__GLIBC__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#define FOR_EVERY_CPU __attribute__((target_clones("default", "avx2", "arch=x86-64-v4")))
+#else
+#define FOR_EVERY_CPU
+#endif
 
-quant_part_fn part_q5_0, part_q5_1, part_q8_1, part_q2_k, part_q3_k, part_q8_k, part_iq4_nl, part_iq4_xs, part_tq1_0,
-    part_tq2_0, part_mxfp4, part_nvfp4;
-quant_part_fn part_iq1_s, part_iq1_m, part_iq2_xxs, part_iq2_xs, part_iq2_s, part_iq3_xxs, part_iq3_s;
+/* n values of whole blocks. */
+static inline __attribute__((always_inline)) void parts_dequantize(quant_part_fn *part, size_t block,
+                                                                   size_t block_bytes, float *y, const void *x, size_t n)
+{
+    struct quant_part p;
+    for (const uint8_t *at = (const uint8_t *)x; n; n -= block, at += block_bytes)
+        for (size_t j = 0; j < block / PART; j++, y += PART) {
+            part(&p, at, j);
+            for (size_t i = 0; i < PART; i++) y[i] = p.d * (float)p.codes[i] + p.m;
+        }
+}
+#define PARTS(name, block, bytes)                                                                                      \
+    FOR_EVERY_CPU void dequantize_##name(float *y, const void *x, size_t n)                                            \
+    {                                                                                                                  \
+        parts_dequantize(part_##name, block, bytes, y, x, n);                                                          \
+    }
+
+void dequantize_q5_0(float *y, const void *x, size_t n);
+void dequantize_q5_1(float *y, const void *x, size_t n);
+void dequantize_q8_1(float *y, const void *x, size_t n);
+void dequantize_q2_k(float *y, const void *x, size_t n);
+void dequantize_q3_k(float *y, const void *x, size_t n);
+void dequantize_q8_k(float *y, const void *x, size_t n);
+void dequantize_iq1_s(float *y, const void *x, size_t n);
+void dequantize_iq1_m(float *y, const void *x, size_t n);
+void dequantize_iq2_xxs(float *y, const void *x, size_t n);
+void dequantize_iq2_xs(float *y, const void *x, size_t n);
+void dequantize_iq2_s(float *y, const void *x, size_t n);
+void dequantize_iq3_xxs(float *y, const void *x, size_t n);
+void dequantize_iq3_s(float *y, const void *x, size_t n);
+void dequantize_iq4_nl(float *y, const void *x, size_t n);
+void dequantize_iq4_xs(float *y, const void *x, size_t n);
+void dequantize_tq1_0(float *y, const void *x, size_t n);
+void dequantize_tq2_0(float *y, const void *x, size_t n);
+void dequantize_mxfp4(float *y, const void *x, size_t n);
+void dequantize_nvfp4(float *y, const void *x, size_t n);
 
 static inline uint16_t part_u16(const uint8_t *p)
 {

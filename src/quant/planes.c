@@ -4,42 +4,7 @@
 #include <math.h>
 #include <string.h>
 
-/* ---- scales --------------------------------------------------------------------------------- */
-
-size_t scale_bytes(enum scale_type type)
-{
-    static const size_t bytes[] = {
-        [SCALE_F32] = 4, [SCALE_F16] = 2, [SCALE_BF16] = 2, [SCALE_E8M0] = 1, [SCALE_E4M3] = 1};
-    return bytes[type];
-}
-
-float scale_at(enum scale_type type, const uint8_t *scales, size_t i)
-{
-    const uint8_t *p = scales + i * scale_bytes(type);
-    uint16_t half;
-    float f;
-    switch (type) {
-    case SCALE_F32:
-        return memcpy(&f, p, sizeof f), f;
-    case SCALE_F16:
-        return memcpy(&half, p, sizeof half), half_to_float(half);
-    case SCALE_BF16:
-        return memcpy(&half, p, sizeof half), bf16_to_float(half);
-    case SCALE_E8M0:
-        return *p == 255 ? NAN : ldexpf(1, *p - 127);
-    case SCALE_E4M3:
-        return e4m3_to_float(*p);
-    }
-    return 0;
-}
-
 /* ---- codes ---------------------------------------------------------------------------------- */
-
-int planes_bits(enum quant_type type)
-{
-    static const int bits[] = {2, 3, 4, 5, 6, 8};
-    return bits[type - QUANT_AFFINE2];
-}
 
 /* Codes of up to 8 bits lie in two bytes; the second is read only where the code reaches it. */
 static uint32_t code_at(const uint8_t *row, size_t i, int bits)
@@ -70,6 +35,11 @@ static const float nf4[16] = {-1.0f,
 static const float fp4[16] = {
     0, 0.0052083334885537624f,  0.6666666865348816f,  1,  0.3333333432674408f,  0.5f,  0.1666666716337204f,  0.25f,
     0, -0.0052083334885537624f, -0.6666666865348816f, -1, -0.3333333432674408f, -0.5f, -0.1666666716337204f, -0.25f};
+
+const float *planes_table(enum quant_type type)
+{
+    return type == QUANT_NF4 ? nf4 : type == QUANT_FP4 ? fp4 : e2m1;
+}
 
 /* The number that a code stands for, without its scale. */
 static float number_of(enum quant_type type, const uint8_t *row, size_t i)

@@ -11,8 +11,37 @@
 
 #include "quant/format.h"
 
+#include <string.h>
+
+static inline size_t scale_bytes(enum scale_type type)
+{
+    return type == SCALE_F32 ? 4 : type == SCALE_F16 || type == SCALE_BF16 ? 2 : 1;
+}
+static inline float scale_at(enum scale_type type, const uint8_t *scales, size_t i)
+{
+    const uint8_t *p = scales + i * scale_bytes(type);
+    uint16_t half = 0;
+    uint32_t bits;
+    float f;
+    if (type == SCALE_E4M3) return e4m3_to_float(*p);
+    if (type == SCALE_F16 || type == SCALE_BF16) memcpy(&half, p, sizeof half);
+    if (type == SCALE_F16) return half_to_float(half);
+    if (type == SCALE_BF16) return bf16_to_float(half);
+    if (type == SCALE_F32)
+        memcpy(&bits, p, sizeof bits);
+    else /* 2^(e − 127); 255 is NaN */
+        bits = *p == 255 ? 0x7FC00000 : *p ? (uint32_t)*p << 23 : 0x00400000;
+    memcpy(&f, &bits, sizeof f);
+    return f;
+}
+
 void planes_dequantize(float *y, const struct quant_matrix *w, size_t row, size_t col, size_t n);
 /* Bits of a code of an affine format. */
-int planes_bits(enum quant_type type);
+static inline int planes_bits(enum quant_type type)
+{
+    return type == QUANT_AFFINE8 ? 8 : 2 + (int)(type - QUANT_AFFINE2);
+}
+/* The 16 numbers that the codes of mxfp4, nvfp4, NF4 and FP4 stand for. */
+const float *planes_table(enum quant_type type);
 
 #endif

@@ -26,6 +26,7 @@ void gemv_avxvnni(struct cpu_kernels *t);
 void gemm_q8_avx512(struct cpu_kernels *t);
 void gemm_q8_k_avx512(struct cpu_kernels *t); /* over gemm_q8_avx512 */
 void gemv_avx512(struct cpu_kernels *t);
+void unpack_planes_avx512(struct cpu_kernels *t); /* unpack, of planes */
 void gemv_q8_avx512(struct cpu_kernels *t);
 void gemv_k_avx512(struct cpu_kernels *t);
 void rows_avx512(struct cpu_kernels *t);

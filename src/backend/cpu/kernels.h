@@ -170,6 +170,8 @@ struct cpu_kernels {
 
     /* ---- rows ---------------------------------------------------------------------------------------------- */
     void (*dequantize)(float *y, const struct quant_matrix *w, size_t row); /* one whole row */
+    /* quant_dequantize for formats without kernels of their own; NULL: that itself. */
+    void (*unpack[QUANT_TYPES])(float *y, const struct quant_matrix *w, size_t row, size_t col, size_t n);
     /* y = x · r, r = 1 / sqrt(mean(x²) + eps), which goes to scale[row]. y may be x. */
     void (*normalize)(float *y, float *scale, const float *x, size_t rows, size_t width, float eps);
     /* y = x − mean(x), the mean in double. y may be x. */

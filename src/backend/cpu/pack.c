@@ -2,6 +2,12 @@
  * as an f32 matrix: so its products are those of its exact values. */
 #include "backend/cpu/pack.h"
 
+static void unpack(const struct cpu_kernels *k, float *y, const struct quant_matrix *w, size_t row, size_t col,
+                   size_t n)
+{
+    (k->unpack[w->type] ? k->unpack[w->type] : quant_dequantize)(y, w, row, col, n);
+}
+
 enum { PIECE_ROWS = 64, PIECE_COLS = 256 }; /* as many as a panel has columns; of depth, even */
 
 typedef void pack_fn(void *panel, const struct cpu_kernels *k, bool transposed, const struct quant_matrix *w,
@@ -30,7 +36,7 @@ static void pack_pieces(const struct cpu_kernels *k, char *panel, bool bf16, boo
         size_t high = transposed ? n : rows, wide = transposed ? cols : n;
         struct quant_matrix f32 = {QUANT_F32, (const uint8_t *)piece, high, wide, wide * sizeof *piece, {0}};
         for (size_t i = 0; i < high; i++)
-            quant_dequantize(piece + i * wide, w, row + (transposed ? d : 0) + i, col + (transposed ? 0 : d), wide);
+            unpack(k, piece + i * wide, w, row + (transposed ? d : 0) + i, col + (transposed ? 0 : d), wide);
         (bf16 ? pack_bf16 : pack_f32)(panel, k, transposed, &f32, 0, high, 0, wide);
     }
 }
@@ -49,7 +55,7 @@ void cpu_dequantize(const struct cpu_kernels *k, float *y, const struct quant_ma
     if (w->type < QUANT_OWN_KERNELS)
         k->dequantize(y, w, row);
     else
-        quant_dequantize(y, w, row, 0, w->cols);
+        unpack(k, y, w, row, 0, w->cols);
 }
 
 void cpu_gemv_f32(const struct cpu_kernels *k, float *y, const struct quant_matrix *w, size_t row, size_t rows,
@@ -61,7 +67,7 @@ void cpu_gemv_f32(const struct cpu_kernels *k, float *y, const struct quant_matr
     }
     struct quant_matrix one = {QUANT_F32, (const uint8_t *)spare, 1, w->cols, w->cols * sizeof *spare, {0}};
     for (size_t i = 0; i < rows; i++) {
-        quant_dequantize(spare, w, row + i, 0, w->cols);
+        unpack(k, spare, w, row + i, 0, w->cols);
         k->gemv_f32[QUANT_F32](y + i, &one, 0, 1, x);
     }
 }

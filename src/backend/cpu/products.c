@@ -326,8 +326,8 @@ static struct product part(const struct stream *s, const struct matmul_back *a, 
                               cpu_matrix_of(in->w),
                               true,
                               a->scale};
-        o->w.data += first * o->w.row_bytes;
-        o->w.rows = size_min(rows, o->w.rows - first);
+        o->w = quant_rows_from(o->w, first);
+        o->w.rows = size_min(rows, o->w.rows);
     }
     return p;
 }
