@@ -44,9 +44,9 @@ TENSORS = {"f32": ("F32", (3, 5)), "f16": ("F16", (2, 4)), "q4_0": ("Q4_0", (2, 
            "q8_0": ("Q8_0", (2, 96)), "vector": ("F32", (7,)), "four": ("F32", (2, 1, 3, 4))}
 
 
-def make_gguf(path, alignment=None):
+def make_gguf(path, alignment=None, tensors_per_part=0):
     rng = np.random.default_rng(1)
-    writer = gguf.GGUFWriter(path, "test")
+    writer = gguf.GGUFWriter(path, "test", split_max_tensors=tensors_per_part)
     if alignment:
         writer.add_custom_alignment(alignment)
     for key, (kind, value) in SCALARS.items():
@@ -145,6 +145,8 @@ def make_all_gguf():
                 "arrays": {**ARRAYS, **{key: v for key, (_, _, v) in TYPED_ARRAYS.items()}}}
     (GOLDEN / "types.gguf.json").write_text(json.dumps(expected, indent=1) + "\n")
     write("gguf", "good_types", (GOLDEN / "types.gguf").read_bytes())
+    if make_gguf(GOLDEN / "split.gguf", tensors_per_part=3) != described:  # split-00001-of-00003.gguf ...
+        raise SystemExit("the parts hold other tensors than the one file")
     aligned = CORPUS / "gguf" / "good_alignment_64"
     make_gguf(aligned, alignment=64)
     for name, data in {**HOSTILE_GGUF, **GOOD_GGUF}.items():

@@ -1,8 +1,8 @@
-/* gguf.c — opening GGUF files: every count, length and offset checked against the bytes there are. See gguf.h.
+/* gguf.c — opening one GGUF file: every count, length and offset checked against the bytes there are. See gguf.h.
  *
  * Format: the GGUF specification in ggml's docs. Version 2 differs from 3 only in saying nothing about byte order.
  * Owns: the walk over header, metadata and tensor table. Refuses: version 1, big-endian files, arrays of arrays.
- * Access to what was found is gguf_get.c. */
+ * Access to what was found is gguf_get.c, models of several files are gguf_split.c. */
 #include "file/gguf_value.h"
 #include "base/reader.h"
 
@@ -192,19 +192,25 @@ static int compare_strings(const void *a, const void *b)
 }
 
 /* `names` are `count` gguf_strings, one every `stride` bytes. */
-static lorac_status check_unique(struct parse *p, const void *names, size_t count, size_t stride, const char *what)
+static lorac_status check_unique(const struct gguf *g, const void *names, size_t count, size_t stride, const char *what,
+                                 lorac_error *err)
 {
-    struct memory *m = p->g->memory;
+    struct memory *m = g->memory;
     struct gguf_string *sorted = mem_array(m, count, sizeof *sorted);
-    if (!sorted) return fail_memory(p->err, "a table of names", count * sizeof *sorted);
+    if (!sorted) return fail_memory(err, "a table of names", count * sizeof *sorted);
     for (size_t i = 0; i < count; i++) memcpy(&sorted[i], (const char *)names + i * stride, sizeof *sorted);
     qsort(sorted, count, sizeof *sorted, compare_strings);
     lorac_status status = LORAC_OK;
     for (size_t i = 1; i < count && status == LORAC_OK; i++)
         if (compare_strings(&sorted[i - 1], &sorted[i]) == 0)
-            status = fail(p->err, LORAC_FORMAT, p->path, "%s \"%.*s\" stands there twice", what, SHOW(sorted[i]));
+            status = fail(err, LORAC_FORMAT, g->path, "%s \"%.*s\" stands there twice", what, SHOW(sorted[i]));
     mem_free(m, sorted);
     return status;
+}
+
+lorac_status gguf_unique_tensors(const struct gguf *g, lorac_error *err)
+{
+    return check_unique(g, &g->tensors[0].name, g->tensor_count, sizeof *g->tensors, "tensor", err);
 }
 
 static int compare_places(const void *a, const void *b)
@@ -270,9 +276,9 @@ static lorac_status read_all(struct parse *p)
     TRY(read_version(p));
     TRY(read_counts(p));
     for (size_t i = 0; i < g->value_count; i++) TRY(read_value(p, &g->values[i]));
-    TRY(check_unique(p, &g->values[0].key, g->value_count, sizeof *g->values, "metadata key"));
+    TRY(check_unique(g, &g->values[0].key, g->value_count, sizeof *g->values, "metadata key", p->err));
     TRY(read_tensors(p));
-    TRY(check_unique(p, &g->tensors[0].name, g->tensor_count, sizeof *g->tensors, "tensor"));
+    TRY(gguf_unique_tensors(g, p->err));
     return check_overlap(p);
 }
 
@@ -285,13 +291,21 @@ lorac_status gguf_open_bytes(struct memory *m, const uint8_t *bytes, size_t size
     return status;
 }
 
-lorac_status gguf_open(struct memory *m, const char *path, bool map, struct gguf *g, lorac_error *err)
+static lorac_status open_file(struct gguf *g, const char *path, bool map, lorac_error *err)
 {
-    *g = (struct gguf){.memory = m, .file.memory = m};
-    TRY(os_file_open(m, path, map, &g->file, err));
-    g->path = mem_text(m, path, strlen(path));
-    struct parse p = {.g = g, .r = {.data = g->file.data, .size = g->file.size}, .path = path, .err = err};
-    lorac_status status = g->path ? read_all(&p) : fail_memory(err, "a path", strlen(path));
+    g->path = mem_text(g->memory, path, strlen(path));
+    g->files = mem_array(g->memory, 1, sizeof *g->files);
+    if (!g->path || !g->files) return fail_memory(err, "a path", strlen(path));
+    TRY(os_file_open(g->memory, path, map, g->files, err));
+    g->file_count = 1;
+    struct parse p = {.g = g, .r = {.data = g->files->data, .size = g->files->size}, .path = path, .err = err};
+    return read_all(&p);
+}
+
+lorac_status gguf_open_part(struct memory *m, const char *path, bool map, struct gguf *g, lorac_error *err)
+{
+    *g = (struct gguf){.memory = m};
+    lorac_status status = open_file(g, path, map, err);
     if (status != LORAC_OK) gguf_close(g);
     return status;
 }
@@ -301,7 +315,8 @@ void gguf_close(struct gguf *g)
     mem_free(g->memory, g->tensors);
     mem_free(g->memory, g->values);
     mem_free(g->memory, (char *)g->path);
-    if (g->file.data) os_file_close(&g->file);
+    for (size_t i = 0; i < g->file_count; i++) os_file_close(&g->files[i]);
+    mem_free(g->memory, g->files);
     *g = (struct gguf){.memory = g->memory};
 }
 

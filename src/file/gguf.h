@@ -1,4 +1,4 @@
-/* gguf.h — GGUF versions 2 and 3: metadata and tensor table as views of the mapped file.
+/* gguf.h — GGUF versions 2 and 3: metadata and tensor table as views of the mapped file, or of a model's files.
  *
  * Everything is checked on opening: counts against the bytes there are, names unique and UTF-8, alignment a
  * power of two from 8, every tensor inside the file, none overlapping. Nothing is copied but the tables. */
@@ -49,10 +49,12 @@ struct gguf_tensor {
     size_t shape[4]; /* as in the file: shape[0] is the fastest, a matrix's columns */
     const uint8_t *data;
     size_t bytes;
+    size_t file; /* the part that holds it */
 };
 struct gguf {
-    struct os_file file;
-    const char *path; /* owned */
+    struct os_file *files; /* the parts of the model in order, mostly one; none of gguf_open_bytes */
+    size_t file_count;
+    const char *path; /* owned; of a split model that of the first part, whose metadata these are */
     struct gguf_value *values;
     size_t value_count;
     struct gguf_tensor *tensors;
@@ -64,6 +66,7 @@ struct gguf {
  * Known here: the size of every type up to number 39, so that any real file's table can be checked. */
 bool gguf_type_size(uint32_t type, size_t *block_elements, size_t *block_bytes, const char **name);
 
+/* Of a split model (NAME-00001-of-00003.gguf) any part opens all; they lie in one folder. */
 lorac_status gguf_open(struct memory *m, const char *path, bool map, struct gguf *g, lorac_error *err);
 lorac_status gguf_open_bytes(struct memory *m, const uint8_t *bytes, size_t size, struct gguf *g, lorac_error *err);
 void gguf_close(struct gguf *g);

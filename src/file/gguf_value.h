@@ -1,4 +1,4 @@
-/* gguf_value.h — metadata values as they lie in the file; shared by gguf.c and gguf_get.c only. */
+/* gguf_value.h — metadata values as they lie in the file, and one file of a model; shared by gguf*.c only. */
 #ifndef FILE_GGUF_VALUE_H
 #define FILE_GGUF_VALUE_H
 
@@ -8,5 +8,9 @@
 size_t gguf_value_size(enum gguf_type type);
 int64_t gguf_read_integer(enum gguf_type type, const uint8_t *bytes); /* integers and bools; u64 wraps */
 double gguf_read_real(enum gguf_type type, const uint8_t *bytes);     /* f32, f64 */
+
+/* One file, whether or not it is all of the model. On failure nothing stays open. */
+lorac_status gguf_open_part(struct memory *m, const char *path, bool map, struct gguf *g, lorac_error *err);
+lorac_status gguf_unique_tensors(const struct gguf *g, lorac_error *err); /* no two of one name */
 
 #endif

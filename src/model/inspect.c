@@ -60,7 +60,7 @@ void tally_gguf(struct tally *t, const struct gguf *g)
         for (size_t d = 0; d < tensor->dims; d++) elements *= tensor->shape[d];
         tally_add(t, name, elements, tensor->bytes);
     }
-    t->files += g->file.size;
+    for (size_t i = 0; i < g->file_count; i++) t->files += g->files[i].size;
 }
 
 void tally_safetensors(struct tally *t, const struct safetensors *s)

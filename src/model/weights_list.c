@@ -71,14 +71,16 @@ static lorac_status room(struct weights *w, size_t tensors, size_t files, lorac_
 static lorac_status list_gguf(struct weights *w, lorac_error *err)
 {
     const struct gguf *g = &w->model->gguf;
-    struct buffer *buffer;
-    TRY(room(w, g->tensor_count, 1, err));
-    TRY(wrap(w, &g->file, &buffer, err));
+    struct buffer *unused, *const *files;
+    TRY(room(w, g->tensor_count, g->file_count, err));
+    files = w->model->buffers + w->model->buffer_count;
+    for (size_t i = 0; i < g->file_count; i++) TRY(wrap(w, &g->files[i], &unused, err));
     for (; w->count < g->tensor_count; w->count++) {
         struct source *s = &w->sources[w->count];
+        size_t file = g->tensors[w->count].file;
         *s = from_gguf(&g->tensors[w->count]);
-        s->buffer = buffer;
-        s->offset = (size_t)(s->data - g->file.data);
+        s->buffer = files[file];
+        s->offset = (size_t)(s->data - g->files[file].data);
     }
     return LORAC_OK;
 }

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "corpus.h"
 
@@ -53,20 +54,30 @@ static void check_tensor(const struct gguf *g, const char *name, const json_t *e
     assert_string_equal(text, json_string_value(json_object_get(expected, "sha256")));
 }
 
-static void test_tensors(void **state)
+static void check_tensors(const char *path, bool map, size_t files)
 {
     json_t *expected = read_expected(), *tensors = json_object_get(expected, "tensors"), *entry;
     const char *name;
-    for (int map = 0; map < 2; map++) {
-        struct gguf g;
-        open_golden(&g, map);
-        assert_int_equal(g.file.mapped, map);
-        assert_int_equal(g.tensor_count, json_object_size(tensors));
-        json_object_foreach(tensors, name, entry) check_tensor(&g, name, entry);
-        assert_null(gguf_find_tensor(&g, "none"));
-        gguf_close(&g);
+    struct gguf g;
+    if (gguf_open(&memory, path, map, &g, &err) != LORAC_OK) fail_msg("%s", err.message);
+    assert_int_equal(g.file_count, files);
+    for (size_t i = 0; i < files; i++) assert_int_equal(g.files[i].mapped, map);
+    assert_int_equal(g.tensor_count, json_object_size(tensors));
+    json_object_foreach(tensors, name, entry) check_tensor(&g, name, entry);
+    for (size_t i = 0; i < g.tensor_count; i++) {
+        const struct gguf_tensor *t = &g.tensors[i];
+        const struct os_file *file = &g.files[t->file];
+        assert_true(t->data >= file->data && t->data + t->bytes <= file->data + file->size);
     }
+    assert_null(gguf_find_tensor(&g, "none"));
+    gguf_close(&g);
     json_decref(expected);
+}
+
+static void test_tensors(void **state)
+{
+    check_tensors(GOLDEN, false, 1);
+    check_tensors(GOLDEN, true, 1);
 }
 
 static void check_scalar(const struct gguf *g, const char *key, const json_t *expected)
@@ -266,6 +277,133 @@ static void test_missing_and_foreign_files(void **state)
     assert_false(gguf_is(TEST_DATA));
 }
 
+/* ---- models in several files ------------------------------------------------------------- */
+
+#define PARTS TEST_DATA "/file/split"
+enum { SPLIT = 3, STEM = 256, PATH = STEM + 64 };
+
+static void part_path(const char *stem, size_t part, char path[PATH])
+{
+    snprintf(path, PATH, "%s-%05zu-of-%05d.gguf", stem, part, SPLIT);
+}
+
+static void test_parts(void **state)
+{
+    char path[PATH];
+    for (size_t part = 1; part <= SPLIT; part++) {
+        struct gguf g;
+        char *text;
+        part_path(PARTS, part, path);
+        check_tensors(path, part & 1, SPLIT);
+        assert_int_equal(gguf_open(&memory, path, true, &g, &err), LORAC_OK);
+        assert_int_equal(gguf_get_text(&g, "t.string", &text, &err), LORAC_OK); /* the first part's */
+        assert_non_null(text);
+        mem_free(&memory, text);
+        gguf_close(&g);
+    }
+}
+
+static char *in_folder(const char *name, char stem[STEM])
+{
+    const char *base = getenv("TMPDIR");
+    snprintf(stem, STEM, "%s/lorac-parts-%ld%s%s", base ? base : "/tmp", (long)getpid(), *name ? "/" : "", name);
+    return stem;
+}
+
+/* `key`'s number, two bytes in the file, gets `value`. */
+static void change(char *bytes, size_t size, const char *key, uint8_t value)
+{
+    size_t length = strlen(key);
+    for (size_t i = 0; i + length + 6 <= size; i++)
+        if (memcmp(bytes + i, key, length) == 0) bytes[i + length + 4] = (char)value;
+}
+
+/* Copies the parts beside one another; part i + 1 is made from part from[i], 0: left out; `key` of the last changed. */
+static void copy_parts(const size_t from[SPLIT], const char *key, uint8_t value)
+{
+    char path[PATH], stem[STEM], *bytes;
+    size_t size;
+    os_remove_tree(&memory, in_folder("", path), NULL);
+    assert_int_equal(os_make_folder(path, &err), LORAC_OK);
+    for (size_t i = 0; i < SPLIT; i++) {
+        if (!from[i]) continue;
+        part_path(PARTS, from[i], path);
+        assert_int_equal(os_read(&memory, path, 1 << 20, &bytes, &size, &err), LORAC_OK);
+        if (key && i + 1 == SPLIT) change(bytes, size, key, value);
+        part_path(in_folder("m", stem), i + 1, path);
+        assert_int_equal(os_write_whole(&memory, path, bytes, size, &err), LORAC_OK);
+        mem_free(&memory, bytes);
+    }
+}
+
+static void check_refused(size_t part, lorac_status status, const char *why)
+{
+    struct gguf g;
+    char path[PATH], stem[STEM];
+    part_path(in_folder("m", stem), part, path);
+    assert_int_equal(gguf_open(&memory, path, true, &g, &err), status);
+    if (!strstr(err.message, why)) fail_msg("%s", err.message);
+    assert_int_equal(memory.used, 0);
+}
+
+static void test_wrong_parts(void **state)
+{
+    static const struct {
+        size_t from[SPLIT];
+        const char *key;
+        uint8_t value;
+        size_t part;
+        lorac_status status;
+        const char *why;
+    } cases[] = {
+        {{1, 2, 0}, NULL, 0, 1, LORAC_NOT_FOUND, "m-00003-of-00003.gguf: is missing: the model needs all of its 3"},
+        {{0, 2, 3}, NULL, 0, 3, LORAC_NOT_FOUND, "m-00001-of-00003.gguf: is missing"},
+        {{1, 3, 2}, NULL, 0, 1, LORAC_FORMAT, "is part 3 of 3 with 7 tensors in all, expected part 2 of 3 with 7"},
+        {{1, 3, 2}, NULL, 0, 3, LORAC_FORMAT, "should end in \"-00002-of-00003.gguf\"; was it renamed?"},
+        {{1, 2, 3}, "split.count", 4, 1, LORAC_FORMAT, "is part 3 of 4"},
+        {{1, 2, 3}, "split.count", 2, 1, LORAC_FORMAT, "claims to be part 3 of 2"},
+        {{1, 2, 3}, "split.no", 3, 3, LORAC_FORMAT, "claims to be part 4 of 3"},
+        {{1, 2, 3}, "split.tensors.count", 8, 2, LORAC_FORMAT, "parts of two models?"},
+        {{1, 2, 2}, "split.no", 2, 1, LORAC_FORMAT, "and the other parts hold 9 tensors, expected 7"},
+    };
+    char path[PATH];
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        copy_parts(cases[i].from, cases[i].key, cases[i].value);
+        check_refused(cases[i].part, cases[i].status, cases[i].why);
+    }
+    os_remove_tree(&memory, in_folder("", path), NULL);
+}
+
+/* A tensor's name may stand in one part only. */
+static void test_tensor_in_two_parts(void **state)
+{
+    char path[PATH], stem[STEM], *bytes;
+    size_t size, all[SPLIT] = {1, 2, 3};
+    copy_parts(all, NULL, 0);
+    part_path(in_folder("m", stem), 3, path);
+    assert_int_equal(os_read(&memory, path, 1 << 20, &bytes, &size, &err), LORAC_OK);
+    for (size_t i = 0; i + 4 <= size; i++)
+        if (memcmp(bytes + i, "four", 4) == 0) memcpy(bytes + i, "q4_0", 4);
+    assert_int_equal(os_write_whole(&memory, path, bytes, size, &err), LORAC_OK);
+    mem_free(&memory, bytes);
+    check_refused(1, LORAC_FORMAT, "tensor \"q4_0\" stands there twice");
+    os_remove_tree(&memory, in_folder("", path), NULL);
+}
+
+static void test_parts_without_memory(void **state)
+{
+    struct gguf g;
+    struct memory small = {.limit = 256};
+    char path[PATH];
+    for (part_path(PARTS, 2, path); gguf_open(&small, path, true, &g, &err) != LORAC_OK; small.limit += 64) {
+        assert_int_equal(err.status, LORAC_OUT_OF_MEMORY);
+        assert_int_equal(small.used, 0);
+        assert_true(small.limit < 1 << 20);
+    }
+    gguf_close(&g);
+    assert_int_equal(small.used, 0);
+}
+
 /* ---- the default model ------------------------------------------------------------------- */
 
 static void test_default_model(void **state)
@@ -295,10 +433,18 @@ static void test_default_model(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        balanced(test_tensors),       balanced(test_metadata),
-        balanced(test_typed_access),  balanced(test_type_sizes),
-        balanced(test_hostile_files), balanced(test_truncated_everywhere),
-        balanced(test_no_memory),     balanced(test_missing_and_foreign_files),
+        balanced(test_tensors),
+        balanced(test_metadata),
+        balanced(test_typed_access),
+        balanced(test_type_sizes),
+        balanced(test_hostile_files),
+        balanced(test_truncated_everywhere),
+        balanced(test_no_memory),
+        balanced(test_missing_and_foreign_files),
+        balanced(test_parts),
+        balanced(test_wrong_parts),
+        balanced(test_tensor_in_two_parts),
+        balanced(test_parts_without_memory),
         balanced(test_default_model),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
