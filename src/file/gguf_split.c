@@ -107,8 +107,7 @@ static lorac_status join(struct gguf *whole, struct gguf *parts, const struct sp
                     s->tensors);
     whole->files = mem_array(whole->memory, s->count, sizeof *whole->files);
     whole->tensors = mem_array(whole->memory, tensors, sizeof *whole->tensors);
-    if (!whole->files || !whole->tensors)
-        return fail_memory(err, "a tensor table", tensors * sizeof *whole->tensors);
+    if (!whole->files || !whole->tensors) return fail_memory(err, "a tensor table", tensors * sizeof *whole->tensors);
     for (size_t i = 0; i < s->count; i++) move_part(whole, &parts[i], i);
     whole->path = first->path;
     whole->values = first->values;

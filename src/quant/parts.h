@@ -24,8 +24,8 @@ typedef void quant_part_fn(struct quant_part *p, const uint8_t *block, size_t j)
 #endif
 
 /* n values of whole blocks. */
-static inline __attribute__((always_inline)) void parts_dequantize(quant_part_fn *part, size_t block,
-                                                                   size_t block_bytes, float *y, const void *x, size_t n)
+static inline __attribute__((always_inline)) void
+parts_dequantize(quant_part_fn *part, size_t block, size_t block_bytes, float *y, const void *x, size_t n)
 {
     struct quant_part p;
     for (const uint8_t *at = (const uint8_t *)x; n; n -= block, at += block_bytes)

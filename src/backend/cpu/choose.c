@@ -49,6 +49,7 @@ void cpu_kernels_avx512(struct cpu_kernels *t)
     gemm_avx512(t);
     gemv_avx512(t);
     unpack_planes_avx512(t);
+    unpack_parts_avx512(t);
     gemv_q8_avx512(t);
     gemm_q8_avx512(t);
     gemm_q8_k_avx512(t);

@@ -26,7 +26,8 @@ void gemv_avxvnni(struct cpu_kernels *t);
 void gemm_q8_avx512(struct cpu_kernels *t);
 void gemm_q8_k_avx512(struct cpu_kernels *t); /* over gemm_q8_avx512 */
 void gemv_avx512(struct cpu_kernels *t);
-void unpack_planes_avx512(struct cpu_kernels *t); /* unpack, of planes */
+void unpack_planes_avx512(struct cpu_kernels *t); /* unpack and gemv_f32, of planes */
+void unpack_parts_avx512(struct cpu_kernels *t);  /* the same, of other formats without kernels of their own */
 void gemv_q8_avx512(struct cpu_kernels *t);
 void gemv_k_avx512(struct cpu_kernels *t);
 void rows_avx512(struct cpu_kernels *t);

@@ -1,7 +1,7 @@
 /* unpack_planes_avx512.c — rows of the formats in planes (quant/planes.h) to f32, 16 at a time, the scalar's bits.
  *
- * Codes of 2 to 6 bits: each lies in the two bytes that a shuffle brings to its lane, and is shifted down there. Up to 4
- * bits a group has 16 values at most: they are computed once and looked up. */
+ * Codes of 2 to 6 bits: each lies in the two bytes that a shuffle brings to its lane, and is shifted down there. Up to
+ * 4 bits a group has 16 values at most: they are computed once and looked up. */
 #include "backend/cpu/families.h"
 #include "quant/planes.h"
 
@@ -16,7 +16,7 @@ struct lane_codes {
     uint8_t bytes[2 * LANES];
     uint16_t shift[LANES];
 };
-#define BYTES(b, i) (i) * (b) / 8, (i) * (b) / 8 < 2 * (b) - 1 ? (i) * (b) / 8 + 1 : 2 * (b) - 1
+#define BYTES(b, i) (i) * (b) / 8, (i) * (b) / 8 < 2 * (b)-1 ? (i) * (b) / 8 + 1 : 2 * (b)-1
 #define SHIFT(b, i) (i) * (b) % 8
 #define IN_ORDER(f, b)                                                                                                 \
     f(b, 0), f(b, 1), f(b, 2), f(b, 3), f(b, 4), f(b, 5), f(b, 6), f(b, 7), f(b, 8), f(b, 9), f(b, 10), f(b, 11),      \
@@ -24,10 +24,16 @@ struct lane_codes {
 #define SWAPPED(f, b)                                                                                                  \
     f(b, 1), f(b, 0), f(b, 3), f(b, 2), f(b, 5), f(b, 4), f(b, 7), f(b, 6), f(b, 9), f(b, 8), f(b, 11), f(b, 10),      \
         f(b, 13), f(b, 12), f(b, 15), f(b, 14)
-#define CODES(b) {b, {IN_ORDER(BYTES, b)}, {IN_ORDER(SHIFT, b)}}
+#define CODES(b)                                                                                                       \
+    {                                                                                                                  \
+        b, {IN_ORDER(BYTES, b)},                                                                                       \
+        {                                                                                                              \
+            IN_ORDER(SHIFT, b)                                                                                         \
+        }                                                                                                              \
+    }
 
-static const struct lane_codes lane_codes[] = {[2] = CODES(2), [3] = CODES(3), [4] = CODES(4),
-                                               [5] = CODES(5), [6] = CODES(6), [8] = {.bits = 8}};
+static const struct lane_codes lane_codes[] = {
+    [2] = CODES(2), [3] = CODES(3), [4] = CODES(4), [5] = CODES(5), [6] = CODES(6), [8] = {.bits = 8}};
 static const struct lane_codes high_first = {4, {SWAPPED(BYTES, 4)}, {SWAPPED(SHIFT, 4)}};
 
 static inline int code_bits(enum quant_type type)
@@ -62,7 +68,8 @@ static inline __attribute__((always_inline)) __m512i codes_at(const struct lane_
 {
     if (l->bits == 8) return _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)p));
     __m128i x = load_words(p, lane_bytes(l));
-    __m256i bytes = _mm256_loadu_si256((const __m256i *)l->bytes), shift = _mm256_loadu_si256((const __m256i *)l->shift);
+    __m256i bytes = _mm256_loadu_si256((const __m256i *)l->bytes),
+            shift = _mm256_loadu_si256((const __m256i *)l->shift);
     __m256i words = _mm256_srlv_epi16(_mm256_shuffle_epi8(_mm256_broadcastsi128_si256(x), bytes), shift);
     return _mm512_cvtepu16_epi32(_mm256_and_si256(words, _mm256_set1_epi16((short)((1 << l->bits) - 1))));
 }
@@ -71,8 +78,7 @@ static inline __attribute__((always_inline)) __m512i codes_at(const struct lane_
 
 static inline __attribute__((always_inline)) __m512 rounded(enum scale_type type, __m512 x)
 {
-    if (type == SCALE_F16)
-        return _mm512_cvtph_ps(_mm512_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+    if (type == SCALE_F16) return _mm512_cvtph_ps(_mm512_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
     if (type != SCALE_BF16) return x;
     __m512i bits = _mm512_castps_si512(x), odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
     __m512i up = _mm512_add_epi32(bits, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7FFF)));
@@ -80,7 +86,8 @@ static inline __attribute__((always_inline)) __m512 rounded(enum scale_type type
     return _mm512_mask_mov_ps(_mm512_castsi512_ps(up), _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q), x);
 }
 
-static inline __attribute__((always_inline)) __m512 affine(enum scale_type type, __m512 codes, float scale, float minimum)
+static inline __attribute__((always_inline)) __m512 affine(enum scale_type type, __m512 codes, float scale,
+                                                           float minimum)
 {
     /* The rounding is named so that the compiler fuses nothing. */
     __m512 times = _mm512_mul_round_ps(codes, _mm512_set1_ps(scale), _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
@@ -91,10 +98,12 @@ static inline __attribute__((always_inline)) __m512 affine(enum scale_type type,
 /* E4M3: the exponent and mantissa as those of a tiny f32, times 2^120. */
 static inline __m512 e4m3(__m512i codes)
 {
-    __m512i size = _mm512_and_si512(codes, _mm512_set1_epi32(0x7F)), sign = _mm512_slli_epi32(_mm512_srli_epi32(codes, 7), 31);
+    __m512i size = _mm512_and_si512(codes, _mm512_set1_epi32(0x7F)),
+            sign = _mm512_slli_epi32(_mm512_srli_epi32(codes, 7), 31);
     __m512 x = _mm512_mul_ps(_mm512_castsi512_ps(_mm512_slli_epi32(size, 20)), _mm512_set1_ps(0x1p120f));
     x = _mm512_or_ps(x, _mm512_castsi512_ps(sign));
-    return _mm512_mask_mov_ps(x, _mm512_cmpeq_epi32_mask(size, _mm512_set1_epi32(0x7F)), _mm512_set1_ps(__builtin_nanf("")));
+    return _mm512_mask_mov_ps(x, _mm512_cmpeq_epi32_mask(size, _mm512_set1_epi32(0x7F)),
+                              _mm512_set1_ps(__builtin_nanf("")));
 }
 
 /* What an unscaled code of 8 bits is worth. */
@@ -118,7 +127,8 @@ static inline __attribute__((always_inline)) float scale_of(enum scale_type type
     return type == SCALE_F16 ? _cvtsh_ss(half) : _mm_cvtss_f32(_mm_castsi128_ps(_mm_cvtsi32_si128(half << 16)));
 }
 
-static inline __attribute__((always_inline)) struct group group_of(const struct quant_matrix *w, const struct lane_codes *l, size_t i)
+static inline __attribute__((always_inline)) struct group group_of(const struct quant_matrix *w,
+                                                                   const struct lane_codes *l, size_t i)
 {
     const struct quant_planes *p = &w->planes;
     const __m512 count = _mm512_setr_ps(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
@@ -128,13 +138,13 @@ static inline __attribute__((always_inline)) struct group group_of(const struct 
     if (w->type < QUANT_MXFP4)
         g.table = affine(p->scale_type, count, g.scale, g.minimum);
     else
-        g.table = _mm512_mul_ps(
-            _mm512_mul_ps(_mm512_loadu_ps(planes_table(w->type)), _mm512_set1_ps(g.scale)), _mm512_set1_ps(p->factor));
+        g.table = _mm512_mul_ps(_mm512_mul_ps(_mm512_loadu_ps(planes_table(w->type)), _mm512_set1_ps(g.scale)),
+                                _mm512_set1_ps(p->factor));
     return g;
 }
 
-static inline __attribute__((always_inline)) __m512 values(const struct quant_matrix *w, const struct lane_codes *l, const struct group *g,
-                            const uint8_t *p)
+static inline __attribute__((always_inline)) __m512 values(const struct quant_matrix *w, const struct lane_codes *l,
+                                                           const struct group *g, const uint8_t *p)
 {
     __m512i codes = codes_at(l, p);
     if (l->bits <= 4) return _mm512_permutexvar_ps(codes, g->table);
@@ -168,7 +178,8 @@ static void unpack(float *y, const struct quant_matrix *w, size_t row, size_t co
 }
 
 /* One row; two chains of sums, one of even and one of odd lanes of columns. */
-static inline __attribute__((always_inline)) float dot(const struct quant_matrix *w, const struct lane_codes *l, size_t row, const float *x)
+static inline __attribute__((always_inline)) float dot(const struct quant_matrix *w, const struct lane_codes *l,
+                                                       size_t row, const float *x)
 {
     size_t group = w->planes.group, flat = row * w->cols, n = w->cols;
     const uint8_t *p = w->data + row * w->row_bytes;

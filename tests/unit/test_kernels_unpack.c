@@ -1,0 +1,167 @@
+/* test_kernels_unpack.c — formats without kernels of their own: rows unpacked by every instruction set have the
+ * scalar's bits, products with one row of activations are those of the values, and panels are those of the values as
+ * f32. */
+#include "kernel_test.h"
+
+#include "backend/cpu/pack.h"
+#include "quant/planes.h"
+
+static const double BOUND = 1e-5;
+enum { ROWS = 3, MOST_COLS = 768, TILE = 64 };
+
+static void unpack_scalar(struct cpu_kernels *t)
+{
+    gemv_scalar(t);
+    gemm_scalar(t);
+}
+#if LORAC_X86
+static void unpack_avx2(struct cpu_kernels *t)
+{
+    gemv_avx2(t);
+    gemm_avx2(t);
+}
+static void unpack_avx512(struct cpu_kernels *t)
+{
+    gemv_avx512(t);
+    gemm_avx512(t);
+    unpack_planes_avx512(t);
+    unpack_parts_avx512(t);
+}
+#endif
+static const struct level levels[] = LEVELS(unpack);
+
+/* ---- matrices of random bytes ------------------------------------------------------------------ */
+
+struct made {
+    struct quant_matrix w;
+    float *block[3]; /* codes, scales, minimums; end where their block ends */
+    size_t floats[3];
+};
+
+static const uint8_t *bytes_of(struct made *m, int i, size_t bytes, uint64_t *state)
+{
+    m->floats[i] = (bytes + 3) / 4;
+    m->block[i] = buffer(m->floats[i], state);
+    uint8_t *p = (uint8_t *)(m->block[i] + m->floats[i]) - bytes;
+    for (size_t k = 0; k < bytes; k++) p[k] = (uint8_t)draw(state);
+    return p;
+}
+
+static struct made make(enum quant_type type, size_t cols, size_t group, enum scale_type scales, uint64_t seed)
+{
+    struct made m = {.w = {.type = type, .rows = ROWS, .cols = cols}};
+    uint64_t state = seed;
+    assert_true(quant_row_bytes(type, cols, &m.w.row_bytes));
+    m.w.data = bytes_of(&m, 0, ROWS * m.w.row_bytes, &state);
+    if (type < QUANT_PLANES) return m;
+    size_t bytes = ROWS * cols / group * scale_bytes(scales);
+    m.w.planes = (struct quant_planes){.group = group, .scale_type = scales, .factor = 0.75f};
+    m.w.planes.scales = bytes_of(&m, 1, bytes, &state);
+    if (type < QUANT_MXFP4) m.w.planes.mins = bytes_of(&m, 2, bytes, &state);
+    return m;
+}
+
+static void drop(struct made *m)
+{
+    for (int i = 0; i < 3; i++)
+        if (m->block[i]) release(m->block[i], m->floats[i]);
+}
+
+/* ---- checks ------------------------------------------------------------------------------------ */
+
+static size_t differing(const float *x, const float *y, size_t n)
+{
+    size_t differ = 0;
+    for (size_t i = 0; i < n; i++) differ += memcmp(x + i, y + i, 4) && !(isnan(x[i]) && isnan(y[i]));
+    return differ;
+}
+
+/* Whole rows, and pieces that begin and end anywhere. */
+static size_t check_rows(const struct cpu_kernels *t, const struct quant_matrix *w)
+{
+    static float want[MOST_COLS], have[MOST_COLS];
+    size_t differ = 0, piece = 0;
+    if (!t->unpack[w->type]) return 0;
+    for (size_t r = 0; r < ROWS; r++)
+        for (size_t c = 0, n; c < w->cols; c += n) {
+            n = r ? 1 + piece++ * 53 % (w->cols - c) : w->cols;
+            quant_dequantize(want, w, r, c, n);
+            t->unpack[w->type](have, w, r, c, n);
+            differ += differing(have, want, n);
+        }
+    return differ;
+}
+
+/* Rows that hold an infinity or NaN are left out. */
+static void check_product(const struct cpu_kernels *t, const struct quant_matrix *w, double *worst)
+{
+    static float values[MOST_COLS], spare[MOST_COLS], x[MOST_COLS];
+    uint64_t state = w->cols;
+    float y[ROWS];
+    for (size_t i = 0; i < w->cols; i++) x[i] = draw_float(&state);
+    cpu_gemv_f32(t, y, w, 0, ROWS, x, spare);
+    for (size_t r = 0; r < ROWS; r++) {
+        double sum = 0, size = 0;
+        quant_dequantize(values, w, r, 0, w->cols);
+        for (size_t i = 0; i < w->cols; i++) {
+            sum += (double)values[i] * (double)x[i];
+            size += fabs((double)values[i] * (double)x[i]);
+        }
+        if (size < 1e30 && size > 1e-30) *worst = fmax(*worst, fabs((double)y[r] - sum) / size);
+    }
+}
+
+static size_t check_panels(const struct cpu_kernels *t, const struct quant_matrix *w)
+{
+    static float values[ROWS * MOST_COLS], want[MOST_COLS * TILE], have[MOST_COLS * TILE];
+    struct quant_matrix f32 = {QUANT_F32, (const uint8_t *)values, ROWS, w->cols, w->cols * sizeof *values, {0}};
+    size_t differ = 0, tile = t->tile_cols, col = w->cols > 32 ? 32 : 0;
+    for (size_t r = 0; r < ROWS; r++) quant_dequantize(values + r * w->cols, w, r, 0, w->cols);
+    cpu_pack(t, have, false, false, w, 1, ROWS - 1, col, w->cols - col);
+    t->pack_f32(want, &f32, 1, ROWS - 1, col, w->cols - col);
+    differ += differing(have, want, (w->cols - col) * tile);
+    cpu_pack(t, have, false, true, w, 0, ROWS, col, w->cols - col < tile ? w->cols - col : tile);
+    t->pack_f32_t(want, &f32, 0, ROWS, col, w->cols - col < tile ? w->cols - col : tile);
+    return differ + differing(have, want, ROWS * tile);
+}
+
+static void check_matrix(const char *level, const struct cpu_kernels *t, struct made m, double *worst)
+{
+    size_t rows = check_rows(t, &m.w), panels = check_panels(t, &m.w);
+    check_product(t, &m.w, worst);
+    if (rows || panels)
+        fail_msg("%s, %s, %zu columns, group %zu: %zu values and %zu of panels differ", level,
+                 quant_formats[m.w.type].name, m.w.cols, m.w.planes.group, rows, panels);
+    drop(&m);
+}
+
+static void check_type(const char *level, const struct cpu_kernels *t, enum quant_type type)
+{
+    static const size_t groups[] = {16, 32, 64, 128, 24}; /* 24: no whole lanes */
+    double worst = 0;
+    size_t block = quant_formats[type].block;
+    if (type < QUANT_PLANES)
+        for (size_t n = 1; n * block <= MOST_COLS; n++) check_matrix(level, t, make(type, n * block, 0, 0, n), &worst);
+    for (size_t g = 0; type >= QUANT_PLANES && g < sizeof groups / sizeof *groups; g++)
+        for (int s = SCALE_F32; s <= SCALE_E4M3; s++) {
+            if (type < QUANT_MXFP4 && s > SCALE_BF16) continue;
+            for (size_t n = 1; n <= 3; n++)
+                check_matrix(level, t, make(type, n * groups[g], groups[g], (enum scale_type)s, n), &worst);
+        }
+    report(level, quant_formats[type].name, worst, BOUND);
+}
+
+static void test_levels(void **unused)
+{
+    for (size_t l = 0; l < sizeof levels / sizeof *levels; l++) {
+        struct cpu_kernels t;
+        if (!open_level(&t, levels[l])) continue;
+        for (enum quant_type type = QUANT_OWN_KERNELS; type < QUANT_TYPES; type++) check_type(levels[l].name, &t, type);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_levels)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
