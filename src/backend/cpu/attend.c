@@ -243,7 +243,9 @@ void cpu_attention(struct stream *s, const struct attention *a)
 static bool all_at_once(const struct attend *t)
 {
     const struct attention *a = t->a;
-    double rows = (double)longest(a), flops = 5 * rows * rows * (double)(a->heads / a->kv_heads * a->head_dim);
+    double rows = (double)longest(a), beyond = a->window && rows > (double)a->window ? rows - (double)a->window : 0;
+    double pairs = (rows * rows - beyond * beyond) / 2; /* of a query and a key that it sees */
+    double flops = 10 * pairs * (double)(a->heads / a->kv_heads * a->head_dim);
     return t->k->back && fits(t, t->k, longest(a)) && flops <= 160 * t->c->task_flops &&
            a->segment_count * a->kv_heads >= (size_t)t->c->threads;
 }
