@@ -52,10 +52,19 @@ struct lorac_adapter_set {
     size_t rank; /* of all terms of a linear together, at most */
 };
 
+/* How the names of a base's linears start, and what the formats write for that: where a model also sees, its language
+ * model's "model." is "model.language_model." to PEFT. */
+struct module_names {
+    const char *own, *peft, *mlx;
+};
 struct linear_list {
     const struct linear *items;
     size_t count;
+    struct module_names names;
 };
+enum { MODULE_NAME = 256 };
+/* The module's name with another start. */
+void module_spell(const struct module_names *names, const char *start, const char *module, char text[MODULE_NAME]);
 
 /* Places for `count` modules whose linear, rank and scale are set: fills a, b and floats. */
 lorac_status layout_place(struct adapter_layout *layout, lorac_error *err);
@@ -87,6 +96,7 @@ struct adapter_description {
     size_t first_layer, layers; /* adapted: first_layer .. layers − 1 */
     const char *targets;        /* "all-linear" or a list, as given */
     bool peft, mlx;             /* formats to write */
+    struct module_names names;
 };
 /* Writes config and weights into the folder (created), each file whole or not at all. */
 lorac_status adapter_write(struct memory *m, const char *folder, const struct adapter_layout *layout,

@@ -27,12 +27,17 @@ static const struct dialect peft = {"base_model.model.",
                                     false};
 static const struct dialect mlx = {"", {".lora_a", ".lora_a"}, {".lora_b", ".lora_b"}, true};
 
-static const struct st_tensor *find(const struct safetensors *file, const struct dialect *d, const char *module,
-                                    const char *const suffix[2])
+/* A module's A or B, under any of the names that programs gave it: a language model's adapter is the same whether it
+ * was trained with the rest of a model that also sees or without. */
+static const struct st_tensor *find(const struct safetensors *file, const struct dialect *d,
+                                    const struct module_names *names, const char *module, const char *const suffix[2])
 {
-    char name[512];
-    for (int i = 0; i < 2; i++) {
-        snprintf(name, sizeof name, "%s%s%s", d->prefix, module, suffix[i]);
+    const char *const starts[] = {names->own, names->peft, names->mlx, "model.language_model.",
+                                  "language_model.model."};
+    char name[2 * MODULE_NAME], spelled[MODULE_NAME];
+    for (size_t i = 0; i < 2 * sizeof starts / sizeof *starts; i++) {
+        module_spell(names, starts[i / 2], module, spelled);
+        snprintf(name, sizeof name, "%s%s%s", d->prefix, spelled, suffix[i % 2]);
         const struct st_tensor *t = safetensors_find(file, name);
         if (t) return t;
     }
@@ -190,7 +195,8 @@ static lorac_status collect(const struct safetensors *file, const struct dialect
     for (size_t i = 0; i < linears.count; i++) {
         const struct linear *l = &linears.items[i];
         if (l->part) continue;
-        const struct st_tensor *a = find(file, d, l->name, d->a), *b = find(file, d, l->name, d->b);
+        const struct st_tensor *a = find(file, d, &linears.names, l->name, d->a),
+                               *b = find(file, d, &linears.names, l->name, d->b);
         if (!a && !b) continue;
         if (!a || !b)
             return fail(err, LORAC_MISMATCH, file->path, "half a pair: \"%s\" has no lora_%s", l->name, a ? "B" : "A");
@@ -202,25 +208,26 @@ static lorac_status collect(const struct safetensors *file, const struct dialect
     return layout_place(layout, err);
 }
 
-static bool matched(const struct safetensors *file, const struct dialect *d, const struct adapter_layout *layout,
-                    const struct st_tensor *t)
+static bool matched(const struct safetensors *file, const struct dialect *d, const struct module_names *names,
+                    const struct adapter_layout *layout, const struct st_tensor *t)
 {
     for (size_t i = 0; i < layout->count; i++) {
         const char *module = layout->modules[i].linear->name;
-        if (t == find(file, d, module, d->a) || t == find(file, d, module, d->b)) return true;
+        if (t == find(file, d, names, module, d->a) || t == find(file, d, names, module, d->b)) return true;
     }
     return false;
 }
 
 /* Every tensor must have found its matrix. */
 static lorac_status check_all_used(struct memory *memory, const struct safetensors *file, const struct dialect *d,
-                                   const struct adapter_layout *layout, lorac_error *err)
+                                   const struct module_names *names, const struct adapter_layout *layout,
+                                   lorac_error *err)
 {
     struct text list = {.memory = memory};
     size_t unmatched = 0;
     if (layout->count * 2 == file->count && layout->count) return LORAC_OK;
     for (size_t i = 0; i < file->count; i++) {
-        if (matched(file, d, layout, &file->tensors[i])) continue;
+        if (matched(file, d, names, layout, &file->tensors[i])) continue;
         if (unmatched++ >= MAX_LISTED) continue;
         if (list.length) text_puts(&list, ", ");
         text_puts(&list, file->tensors[i].name);
@@ -247,12 +254,13 @@ lorac_status adapter_read_tensors(struct memory *memory, const struct safetensor
     layout->modules = mem_array(memory, linears.count, sizeof *layout->modules);
     if (!layout->modules) return fail_memory(err, "an adapter", linears.count * sizeof *layout->modules);
     TRY(collect(file, d, &s, linears, layout, err));
-    TRY(check_all_used(memory, file, d, layout, err));
+    TRY(check_all_used(memory, file, d, &linears.names, layout, err));
     *floats = mem_array(memory, layout->floats, sizeof **floats);
     if (!*floats) return fail_memory(err, "an adapter", layout->floats * sizeof **floats);
     for (size_t i = 0; i < layout->count; i++) {
         const struct adapter_module *m = &layout->modules[i];
-        copy_pair(d, m, find(file, d, m->linear->name, d->a), find(file, d, m->linear->name, d->b), *floats);
+        const char *name = m->linear->name;
+        copy_pair(d, m, find(file, d, &linears.names, name, d->a), find(file, d, &linears.names, name, d->b), *floats);
     }
     return LORAC_OK;
 }

@@ -8,8 +8,20 @@
 
 /* ---- config --------------------------------------------------------------------------------- */
 
+/* Each module by its whole name: a model that also sees has others of the same last names. */
+static json_t *whole_names(const struct adapter_layout *layout, const struct module_names *names)
+{
+    json_t *list = json_array();
+    char name[MODULE_NAME];
+    for (size_t i = 0; i < layout->count; i++) {
+        module_spell(names, names->peft, layout->modules[i].linear->name, name);
+        json_array_append_new(list, json_string(name));
+    }
+    return list;
+}
+
 /* The last name of each adapted module, once each: what PEFT's target_modules matches by its end. */
-static json_t *target_modules(const struct adapter_layout *layout)
+static json_t *last_names(const struct adapter_layout *layout)
 {
     json_t *list = json_array();
     for (size_t i = 0; i < layout->count; i++) {
@@ -21,6 +33,33 @@ static json_t *target_modules(const struct adapter_layout *layout)
         if (!there) json_array_append_new(list, json_string(name));
     }
     return list;
+}
+
+/* ".3." in the name of a module of layer 3, or NULL. */
+static const char *layer_in(const struct linear *l)
+{
+    char number[32];
+    snprintf(number, sizeof number, ".%zu.", l->layer);
+    return strstr(l->name, number);
+}
+
+/* What the layers' list is called: "layers", or GPT-2's "h". */
+static json_t *layers_pattern(const struct linear *l)
+{
+    const char *end = layer_in(l), *begin = end;
+    while (begin && begin > l->name && begin[-1] != '.') begin--;
+    return begin ? json_stringn(begin, (size_t)(end - begin)) : json_null();
+}
+
+static void add_targets(json_t *c, const struct adapter_layout *layout, const struct adapter_description *d)
+{
+    bool whole = strcmp(d->names.own, d->names.peft) != 0;
+    json_object_set_new(c, "target_modules", whole ? whole_names(layout, &d->names) : last_names(layout));
+    if (whole || !d->first_layer || !layout->count) return;
+    json_t *layers = json_array();
+    for (size_t i = d->first_layer; i < d->layers; i++) json_array_append_new(layers, json_integer((json_int_t)i));
+    json_object_set_new(c, "layers_to_transform", layers);
+    json_object_set_new(c, "layers_pattern", layers_pattern(layout->modules[0].linear));
 }
 
 static void add_peft(json_t *c, const struct adapter_layout *layout, const struct adapter_description *d)
@@ -39,12 +78,7 @@ static void add_peft(json_t *c, const struct adapter_layout *layout, const struc
     json_object_set_new(c, "inference_mode", json_true());
     json_object_set_new(c, "init_lora_weights", json_true());
     json_object_set_new(c, "modules_to_save", json_null());
-    json_object_set_new(c, "target_modules", target_modules(layout));
-    if (!d->first_layer) return;
-    json_t *layers = json_array();
-    for (size_t i = d->first_layer; i < d->layers; i++) json_array_append_new(layers, json_integer((json_int_t)i));
-    json_object_set_new(c, "layers_to_transform", layers);
-    json_object_set_new(c, "layers_pattern", json_string("layers"));
+    add_targets(c, layout, d);
 }
 
 /* The module names below a layer, where not all of its linears are adapted. */
@@ -53,8 +87,8 @@ static void add_mlx_keys(json_t *parameters, const struct adapter_layout *layout
     json_t *keys = json_array();
     for (size_t i = 0; i < layout->count; i++) {
         if (layout->modules[i].linear->layer != layout->modules[0].linear->layer) continue;
-        const char *name = strstr(layout->modules[i].linear->name, ".layers.");
-        name = name ? strchr(name + 8, '.') : NULL;
+        const char *name = layer_in(layout->modules[i].linear);
+        name = name ? strchr(name + 1, '.') : NULL;
         if (name) json_array_append_new(keys, json_string(name + 1));
     }
     json_object_set_new(parameters, "keys", keys);
@@ -98,16 +132,18 @@ struct writing {
     const struct adapter_layout *layout;
     const float *floats;
     bool mlx;
+    struct module_names names;
     struct st_tensor *tensors;
     float *data; /* in file order */
-    char *names;
+    char *text;  /* the tensors' names */
 };
-enum { NAME = 256 };
+enum { NAME = MODULE_NAME + 32 };
 
 static void describe(struct writing *w, size_t i, const char *suffix, size_t rows, size_t cols, float *data)
 {
-    char *name = w->names + i * NAME;
-    snprintf(name, NAME, "%s%s%s", w->mlx ? "" : "base_model.model.", w->layout->modules[i / 2].linear->name, suffix);
+    char *name = w->text + i * NAME, module[MODULE_NAME];
+    module_spell(&w->names, w->mlx ? w->names.mlx : w->names.peft, w->layout->modules[i / 2].linear->name, module);
+    snprintf(name, NAME, "%s%s%s", w->mlx ? "" : "base_model.model.", module, suffix);
     w->tensors[i] = (struct st_tensor){.name = name,
                                        .dtype = ST_F32,
                                        .dims = 2,
@@ -131,16 +167,16 @@ static void place_module(struct writing *w, size_t i)
 }
 
 static lorac_status write_weights(struct memory *m, const char *folder, const struct adapter_layout *layout,
-                                  const float *floats, bool mlx, lorac_error *err)
+                                  const float *floats, struct module_names names, bool mlx, lorac_error *err)
 {
-    struct writing w = {m, layout, floats, mlx, NULL, NULL, NULL};
+    struct writing w = {m, layout, floats, mlx, names, NULL, NULL, NULL};
     const char *const metadata[] = {"format", mlx ? "mlx" : "pt"};
     char *path = os_join(m, folder, mlx ? "adapters.safetensors" : "adapter_model.safetensors");
     w.tensors = mem_array(m, layout->count * 2, sizeof *w.tensors);
     w.data = mem_array(m, layout->floats, sizeof *w.data);
-    w.names = mem_array(m, layout->count * 2, NAME);
+    w.text = mem_array(m, layout->count * 2, NAME);
     lorac_status status =
-        path && w.tensors && w.data && w.names ? LORAC_OK : fail_memory(err, "an adapter's copy", layout->floats * 4);
+        path && w.tensors && w.data && w.text ? LORAC_OK : fail_memory(err, "an adapter's copy", layout->floats * 4);
     if (status == LORAC_OK) {
         for (size_t i = 0; i < layout->count; i++) place_module(&w, i);
         status = safetensors_write(m, path, w.tensors, layout->count * 2, metadata, 1, err);
@@ -148,7 +184,7 @@ static lorac_status write_weights(struct memory *m, const char *folder, const st
     mem_free(m, path);
     mem_free(m, w.tensors);
     mem_free(m, w.data);
-    mem_free(m, w.names);
+    mem_free(m, w.text);
     return status;
 }
 
@@ -156,7 +192,7 @@ lorac_status adapter_write(struct memory *m, const char *folder, const struct ad
                            const float *floats, const struct adapter_description *d, lorac_error *err)
 {
     TRY(os_make_folder(folder, err));
-    if (d->peft) TRY(write_weights(m, folder, layout, floats, false, err));
-    if (d->mlx) TRY(write_weights(m, folder, layout, floats, true, err));
+    if (d->peft) TRY(write_weights(m, folder, layout, floats, d->names, false, err));
+    if (d->mlx) TRY(write_weights(m, folder, layout, floats, d->names, true, err));
     return write_config(m, folder, layout, d, err);
 }

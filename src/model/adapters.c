@@ -2,12 +2,21 @@
 #include "adapter/adapter.h"
 #include "model/model.h"
 
+struct linear_list model_linears(const struct lorac_model *m)
+{
+    const char *const *mlx = m->family->mlx;
+    struct module_names names = {"model.", "model.", "model."};
+    if (mlx) names = (struct module_names){mlx[0], mlx[0], mlx[1]};
+    if (m->sees) names = (struct module_names){"model.", "model.language_model.", "language_model.model."};
+    return (struct linear_list){m->linears, m->linear_count, names};
+}
+
 lorac_status lorac_adapter_open(lorac_model *model, const char *path, lorac_adapter **adapter, lorac_error *err)
 {
     struct memory *m = &model->runtime->memory;
     struct adapter_layout layout;
     float *floats;
-    TRY(adapter_read(m, path, (struct linear_list){model->linears, model->linear_count}, &layout, &floats, err));
+    TRY(adapter_read(m, path, model_linears(model), &layout, &floats, err));
     lorac_status status =
         adapter_create(model->runtime, model, model->linear_count, &layout, floats, path, adapter, err);
     mem_free(m, floats);

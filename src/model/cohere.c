@@ -83,5 +83,5 @@ static const struct config_key keys2[] = {
 static const char *const types[] = {"cohere", NULL}, *const architectures[] = {"command-r", NULL},
                          *const names2[] = {"cohere2", NULL};
 
-const struct family family_cohere = {"cohere", types, architectures, fixed, keys, NULL, from_json, from_gguf};
-const struct family family_cohere2 = {"cohere2", names2, names2, fixed2, keys2, NULL, from_json2, from_gguf2};
+const struct family family_cohere = {"cohere", types, architectures, fixed, keys, NULL, from_json, from_gguf, NULL};
+const struct family family_cohere2 = {"cohere2", names2, names2, fixed2, keys2, NULL, from_json2, from_gguf2, NULL};

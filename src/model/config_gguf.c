@@ -237,6 +237,13 @@ static lorac_status read_config(const struct metadata *m, const struct family *f
     return read_windows(m, c, err);
 }
 
+/* llama.cpp's "granite" is two of Hugging Face's families, whose modules differ: only one's files have the key. */
+static const struct family *find_family(const struct gguf *g, const char *architecture)
+{
+    bool hybrid = !strcmp(architecture, "granite") && gguf_find(g, "granite.rope.scaling.finetuned");
+    return hybrid ? family_of_model_type("granitemoehybrid") : family_of_architecture(architecture);
+}
+
 lorac_status config_from_gguf(const struct gguf *g, const struct family **family, struct model_config *c,
                               lorac_error *err)
 {
@@ -244,7 +251,7 @@ lorac_status config_from_gguf(const struct gguf *g, const struct family **family
     *c = (struct model_config){0};
     TRY(gguf_get_text(g, "general.architecture", &architecture, err));
     const char *name = architecture ? architecture : "";
-    *family = family_of_architecture(name);
+    *family = find_family(g, name);
     struct metadata m = {g, name};
     lorac_status status =
         *family ? read_config(&m, *family, c, err) : family_unknown(g->path, "architecture", name, true, err);

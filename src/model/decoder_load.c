@@ -87,20 +87,27 @@ struct bundle {
     const size_t *rows;
 };
 
+/* mlx-lm gives some modules the names that Llama's have. */
+static struct weight_name tensor_of(const struct loading *l, enum part part)
+{
+    struct weight_name name = name_of(l, part);
+    bool usual = !weights_has(l->w, name, l->layer) && weights_has(l->w, usual_names[part], l->layer);
+    return usual ? usual_names[part] : name;
+}
+
 static lorac_status load_bundle(const struct loading *l, const struct bundle *b, lorac_error *err)
 {
     const struct model_config *c = &l->m->config;
     bool gguf = weights_are_gguf(l->w);
-    bool one = gguf ? weights_has(l->w, name_of(l, b->fused), l->layer) &&
-                          !weights_has(l->w, name_of(l, b->parts[0]), l->layer)
-                    : b->module;
+    bool one = (gguf ? weights_has(l->w, name_of(l, b->fused), l->layer) : b->module) &&
+               !weights_has(l->w, name_of(l, b->parts[0]), l->layer);
     size_t all = 0, first = 0;
     for (size_t i = 0; i < b->count; i++) all += b->rows[i];
     for (size_t i = 0; i < b->count; first += b->rows[i++]) {
         struct linear *linear = &b->linears[i];
         struct weight_name own = name_of(l, b->parts[i]), fused = name_of(l, b->fused);
         struct linear_source s = {.module = b->module ? fused.hf : own.hf,
-                                  .tensor = one ? fused : own,
+                                  .tensor = one ? fused : tensor_of(l, b->parts[i]),
                                   .rows = one ? all : b->rows[i],
                                   .first = one ? first : 0,
                                   .gathered = one && !gguf && linear->order.head_dim,
@@ -183,7 +190,13 @@ static lorac_status load_mlp(const struct loading *l, struct decoder_layer *laye
 
 static lorac_status load_layer(struct loading *l, size_t i, lorac_error *err)
 {
-    static const struct weight_name inverse = {"model.layers.%zu.self_attn.rotary_emb.inv_freq", NULL};
+    /* Buffers that older programs saved among the weights. */
+    static const char *const buffers[] = {"model.layers.%zu.self_attn.rotary_emb.inv_freq",
+                                          "transformer.h.%zu.attn.bias",
+                                          "transformer.h.%zu.attn.masked_bias",
+                                          "gpt_neox.layers.%zu.attention.bias",
+                                          "gpt_neox.layers.%zu.attention.masked_bias",
+                                          "gpt_neox.layers.%zu.attention.rotary_emb.inv_freq"};
     struct lorac_model *m = l->m;
     size_t attention = 4, per_layer = m->linear_count / m->config.layers;
     struct linear *at = m->linears + i * per_layer;
@@ -192,7 +205,8 @@ static lorac_status load_layer(struct loading *l, size_t i, lorac_error *err)
     TRY(load_norms(l, &m->layers[i], err));
     TRY(load_attention(l, &m->layers[i], at, err));
     TRY(load_mlp(l, &m->layers[i], at + attention, err));
-    weights_ignore(l->w, inverse, i);
+    for (size_t k = 0; k < sizeof buffers / sizeof *buffers; k++)
+        weights_ignore(l->w, (struct weight_name){buffers[k], NULL}, i);
     return LORAC_OK;
 }
 

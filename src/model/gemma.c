@@ -142,9 +142,9 @@ static const char *const gemma_names[] = {"gemma", NULL}, *const gemma2_names[] 
                          *const gemma3_types[] = {"gemma3_text", "gemma3", NULL},
                          *const gemma3_architectures[] = {"gemma3", NULL};
 
-const struct family family_gemma = {"gemma",    gemma_names, gemma_names,     gemma_fixed,
-                                    gemma_keys, NULL,        gemma_from_json, gemma_from_gguf};
-const struct family family_gemma2 = {"gemma2",     gemma2_names, gemma2_names,     gemma2_fixed,
-                                     windows_keys, sandwich,     gemma2_from_json, gemma2_from_gguf};
-const struct family family_gemma3 = {"gemma3",     gemma3_types, gemma3_architectures, gemma3_fixed,
-                                     windows_keys, sandwich,     gemma3_from_json,     gemma3_from_gguf};
+const struct family family_gemma = {"gemma", gemma_names,     gemma_names,     gemma_fixed, gemma_keys,
+                                    NULL,    gemma_from_json, gemma_from_gguf, NULL};
+const struct family family_gemma2 = {"gemma2", gemma2_names,     gemma2_names,     gemma2_fixed, windows_keys,
+                                     sandwich, gemma2_from_json, gemma2_from_gguf, NULL};
+const struct family family_gemma3 = {"gemma3", gemma3_types,     gemma3_architectures, gemma3_fixed, windows_keys,
+                                     sandwich, gemma3_from_json, gemma3_from_gguf,     NULL};

@@ -32,5 +32,5 @@ static const struct weight_name parts4[PARTS] = {
 static const char *const types[] = {"glm", NULL}, *const architectures[] = {"chatglm", NULL},
                          *const names4[] = {"glm4", NULL};
 
-const struct family family_glm = {"glm", types, architectures, fixed, keys, NULL, NULL, NULL};
-const struct family family_glm4 = {"glm4", names4, names4, fixed4, keys, parts4, NULL, NULL};
+const struct family family_glm = {"glm", types, architectures, fixed, keys, NULL, NULL, NULL, NULL};
+const struct family family_glm4 = {"glm4", names4, names4, fixed4, keys, parts4, NULL, NULL, NULL};

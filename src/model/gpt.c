@@ -98,9 +98,11 @@ static const struct weight_name neox_parts[PARTS] = {
     [PART_DOWN] = {"gpt_neox.layers.%zu.mlp.dense_4h_to_h", NULL},
 };
 static const char *const gpt2_names[] = {"gpt2", NULL}, *const neox_types[] = {"gpt_neox", NULL},
-                         *const neox_architectures[] = {"gptneox", NULL};
+                         *const neox_architectures[] = {"gptneox", NULL},
+                         *const gpt2_mlx[] = {"transformer.", "model."},
+                         *const neox_mlx[] = {"gpt_neox.layers.", "model.h."};
 
-const struct family family_gpt2 = {"gpt2",    gpt2_names, gpt2_names,     gpt2_fixed,
-                                   gpt2_keys, gpt2_parts, gpt2_from_json, gpt2_from_gguf};
-const struct family family_gpt_neox = {"gpt_neox", neox_types, neox_architectures, neox_fixed,
-                                       neox_keys,  neox_parts, neox_from_json,     neox_from_gguf};
+const struct family family_gpt2 = {"gpt2",     gpt2_names,     gpt2_names,     gpt2_fixed, gpt2_keys,
+                                   gpt2_parts, gpt2_from_json, gpt2_from_gguf, gpt2_mlx};
+const struct family family_gpt_neox = {"gpt_neox", neox_types,     neox_architectures, neox_fixed, neox_keys,
+                                       neox_parts, neox_from_json, neox_from_gguf,     neox_mlx};

@@ -17,6 +17,11 @@ static lorac_status divide_logits(const char *file, struct model_config *c, lora
     return LORAC_OK;
 }
 
+static void without_positions(struct model_config *c)
+{
+    for (size_t i = 0; i < MAX_LAYERS; i++) c->kind[i] |= LAYER_NO_ROPE;
+}
+
 static lorac_status from_json(const json_t *config, const char *file, struct model_config *c, lorac_error *err)
 {
     (void)config;
@@ -46,8 +51,16 @@ static lorac_status hybrid_from_json(const json_t *config, const char *file, str
                         type ? type : "mamba");
     }
     TRY(json_get_text(config, "position_embedding_type", "nope", &positions, file, err));
-    for (size_t i = 0; strcmp(positions, "rope") && i < MAX_LAYERS; i++) c->kind[i] |= LAYER_NO_ROPE;
+    if (strcmp(positions, "rope")) without_positions(c);
     return from_json(config, file, c, err);
+}
+
+static lorac_status hybrid_from_gguf(const struct gguf *g, struct model_config *c, lorac_error *err)
+{
+    bool positions;
+    TRY(gguf_get_bool(g, "granite.rope.scaling.finetuned", true, &positions, err)); /* llama.cpp's switch for them */
+    if (!positions) without_positions(c);
+    return from_gguf(g, c, err);
 }
 
 static void hybrid_fixed(struct model_config *c)
@@ -103,6 +116,7 @@ static const struct weight_name hybrid_parts[PARTS] = {
 static const char *const names[] = {"granite", NULL}, *const hybrid_types[] = {"granitemoehybrid", NULL},
                          *const none[] = {NULL};
 
-const struct family family_granite = {"granite", names, names, fixed, keys, NULL, from_json, from_gguf};
-const struct family family_granite_hybrid = {"granitemoehybrid", hybrid_types,     none, hybrid_fixed, hybrid_keys,
-                                             hybrid_parts,       hybrid_from_json, NULL};
+const struct family family_granite = {"granite", names, names, fixed, keys, NULL, from_json, from_gguf, NULL};
+const struct family family_granite_hybrid = {"granitemoehybrid", hybrid_types,     none,
+                                             hybrid_fixed,       hybrid_keys,      hybrid_parts,
+                                             hybrid_from_json,   hybrid_from_gguf, NULL};

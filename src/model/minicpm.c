@@ -38,4 +38,4 @@ static const struct config_key keys[] = {
 };
 static const char *const names[] = {"minicpm", NULL};
 
-const struct family family_minicpm = {"minicpm", names, names, fixed, keys, NULL, from_json, from_gguf};
+const struct family family_minicpm = {"minicpm", names, names, fixed, keys, NULL, from_json, from_gguf, NULL};

@@ -27,6 +27,7 @@ struct lorac_model {
     const struct family *family;
     struct model_config config;
     char *path;
+    bool sees;               /* the folder's model also sees: lorac computes its language model */
     uint8_t fingerprint[32]; /* SHA-256 of the tensors' names, shapes, types and a sample of their bytes */
 
     /* files and what was made of them; see weights.c */
@@ -49,5 +50,8 @@ struct lorac_model {
     struct linear *linears;
     size_t linear_count;
 };
+
+struct linear_list;
+struct linear_list model_linears(const struct lorac_model *m); /* what adapters are read against (adapter.h) */
 
 #endif

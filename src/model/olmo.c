@@ -78,8 +78,9 @@ static const struct config_key olmo3_keys[] = {
 static const char *const olmo_names[] = {"olmo", NULL}, *const olmo2_names[] = {"olmo2", NULL},
                          *const olmo3_types[] = {"olmo3", NULL}, *const none[] = {NULL};
 
-const struct family family_olmo = {"olmo",    olmo_names, olmo_names,     olmo_fixed,
-                                   olmo_keys, NULL,       olmo_from_json, olmo_from_gguf};
-const struct family family_olmo2 = {"olmo2",    olmo2_names, olmo2_names,    olmo2_fixed,
-                                    olmo2_keys, NULL,        olmo_from_json, olmo2_from_gguf};
-const struct family family_olmo3 = {"olmo3", olmo3_types, none, olmo3_fixed, olmo3_keys, NULL, olmo3_from_json, NULL};
+const struct family family_olmo = {"olmo", olmo_names,     olmo_names,     olmo_fixed, olmo_keys,
+                                   NULL,   olmo_from_json, olmo_from_gguf, NULL};
+const struct family family_olmo2 = {"olmo2", olmo2_names,    olmo2_names,     olmo2_fixed, olmo2_keys,
+                                    NULL,    olmo_from_json, olmo2_from_gguf, NULL};
+const struct family family_olmo3 = {"olmo3", olmo3_types,     none, olmo3_fixed, olmo3_keys,
+                                    NULL,    olmo3_from_json, NULL, NULL};

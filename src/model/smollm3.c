@@ -56,4 +56,4 @@ static const struct config_key keys[] = {
 };
 static const char *const names[] = {"smollm3", NULL};
 
-const struct family family_smollm3 = {"smollm3", names, names, fixed, keys, NULL, from_json, from_gguf};
+const struct family family_smollm3 = {"smollm3", names, names, fixed, keys, NULL, from_json, from_gguf, NULL};

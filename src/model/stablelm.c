@@ -42,4 +42,4 @@ static const struct weight_name parts[PARTS] = {
 };
 static const char *const names[] = {"stablelm", NULL};
 
-const struct family family_stablelm = {"stablelm", names, names, fixed, keys, parts, from_json, from_gguf};
+const struct family family_stablelm = {"stablelm", names, names, fixed, keys, parts, from_json, from_gguf, NULL};

@@ -41,4 +41,4 @@ static const struct weight_name parts[PARTS] = {
 };
 static const char *const names[] = {"starcoder2", NULL};
 
-const struct family family_starcoder2 = {"starcoder2", names, names, fixed, keys, parts, from_json, from_gguf};
+const struct family family_starcoder2 = {"starcoder2", names, names, fixed, keys, parts, from_json, from_gguf, NULL};

@@ -20,8 +20,8 @@ static void spell_pattern(const char *pattern, size_t layer, const char *suffix,
         snprintf(text, WEIGHT_NAME, "%s%s", pattern ? pattern : "", pattern ? suffix : "");
 }
 
-static void spell(const struct weights *w, struct weight_name name, size_t layer, const char *suffix,
-                  char text[WEIGHT_NAME])
+void weights_spell(const struct weights *w, struct weight_name name, size_t layer, const char *suffix,
+                   char text[WEIGHT_NAME])
 {
     spell_pattern(w->gguf ? name.gguf : name.hf, layer, suffix, text);
 }
@@ -29,7 +29,7 @@ static void spell(const struct weights *w, struct weight_name name, size_t layer
 bool weights_has(const struct weights *w, struct weight_name name, size_t layer)
 {
     char text[WEIGHT_NAME];
-    spell(w, name, layer, ".weight", text);
+    weights_spell(w, name, layer, ".weight", text);
     return weights_find(w, text) != NULL;
 }
 
@@ -41,7 +41,7 @@ bool weights_are_gguf(const struct weights *w)
 void weights_ignore(struct weights *w, struct weight_name name, size_t layer)
 {
     char text[WEIGHT_NAME];
-    spell(w, name, layer, "", text);
+    weights_spell(w, name, layer, "", text);
     struct source *s = weights_find(w, text);
     if (s) s->used = true;
 }
@@ -104,7 +104,7 @@ lorac_status weights_matrix(struct weights *w, struct weight_name name, size_t l
                             struct qmatrix *m, lorac_error *err)
 {
     char text[WEIGHT_NAME];
-    spell(w, name, layer, ".weight", text);
+    weights_spell(w, name, layer, ".weight", text);
     return take_matrix(w, text, rows, cols, m, err);
 }
 
@@ -153,7 +153,7 @@ lorac_status weights_vector(struct weights *w, const struct vector_source *sourc
                             struct buf *v, lorac_error *err)
 {
     char text[WEIGHT_NAME];
-    spell(w, source->name, layer, source->suffix, text);
+    weights_spell(w, source->name, layer, source->suffix, text);
     *v = (struct buf){0};
     if (source->optional && !weights_find(w, text)) return LORAC_OK;
     return read_vector(w, text, size, NULL, NULL, size, source->add, v, err);
@@ -168,7 +168,7 @@ lorac_status weights_head_vectors(struct weights *w, struct weight_name name, si
     for (size_t h = 0; status == LORAC_OK && h < heads; h++) {
         struct source *s = NULL;
         snprintf(suffix, sizeof suffix, ".norms.%zu.weight", h);
-        spell(w, name, layer, suffix, text);
+        weights_spell(w, name, layer, suffix, text);
         status = take(w, text, &s, err);
         if (status == LORAC_OK && (s->rows * s->cols != size || quant_formats[s->type].block != 1))
             status = fail(err, LORAC_FORMAT, w->path, "tensor \"%s\" is no vector of %zu numbers", text, size);
@@ -247,10 +247,10 @@ lorac_status weights_linear(struct weights *w, const struct linear_source *s, si
     text_add(&w->names, module, strlen(module) + 1); /* in the order of the linears */
     l->layer = layer;
     l->weight.rows = rows;
-    spell(w, s->tensor, layer, ".weight", name);
+    weights_spell(w, s->tensor, layer, ".weight", name);
     TRY(read_matrix(w, s, name, rows, cols, l, err));
     /* A GGUF says by the tensor alone whether there is a bias. */
-    spell(w, s->tensor, layer, ".bias", name);
+    weights_spell(w, s->tensor, layer, ".bias", name);
     bool biased = w->gguf ? weights_find(w, name) != NULL : s->bias;
     if (!biased) return LORAC_OK;
     return read_vector(w, name, s->rows, l, s, rows, 0, &l->bias, err);
@@ -261,7 +261,7 @@ lorac_status weights_linear(struct weights *w, const struct linear_source *s, si
 static bool of_other_senses(const struct weights *w, const struct source *s)
 {
     size_t length = strlen(w->prefix);
-    return w->sees && (s->name_length < length || memcmp(s->name, w->prefix, length));
+    return w->model->sees && (s->name_length < length || memcmp(s->name, w->prefix, length));
 }
 
 static lorac_status name_surplus(const struct weights *w, lorac_error *err)

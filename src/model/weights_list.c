@@ -133,21 +133,49 @@ static lorac_status find_prefix(struct weights *w, lorac_error *err)
 
 /* The family's own name for the inside ("model.", "transformer.") gives way to the folder's; a head outside may stand
  * behind the first part of the folder's ("language_model.lm_head"). */
-struct source *weights_find(const struct weights *w, const char *name)
+static struct source *behind_prefix(const struct weights *w, const char *name)
 {
     char text[2 * WEIGHT_NAME];
-    const char *inside = w->gguf ? "" : family_name(w->model->family, PART_EMBEDDING).hf;
-    size_t length = w->gguf ? 0 : (size_t)(strchr(inside, '.') + 1 - inside);
-    if (!length) return exactly(w, name);
+    const char *inside = family_name(w->model->family, PART_EMBEDDING).hf;
+    size_t length = (size_t)(strchr(inside, '.') + 1 - inside), outer = strlen(w->prefix);
     if (!strncmp(name, inside, length)) {
         snprintf(text, sizeof text, "%s%s", w->prefix, name + length);
         return exactly(w, text);
     }
+    if (outer <= length || strncmp(w->prefix + outer - length, inside, length)) return exactly(w, name);
     struct source *s = exactly(w, name);
-    size_t outer = strlen(w->prefix);
-    if (s || outer <= length || strcmp(w->prefix + outer - length, inside)) return s;
+    if (s) return s;
     snprintf(text, sizeof text, "%.*s%s", (int)(outer - length), w->prefix, name);
     return exactly(w, text);
+}
+
+/* mlx-lm names some families' layers otherwise, and has their heads behind the prefix. */
+static struct source *as_in_mlx(const struct weights *w, const char *name)
+{
+    char text[2 * WEIGHT_NAME];
+    const char *const *mlx = w->model->family->mlx;
+    size_t length = mlx ? strlen(mlx[0]) : 0;
+    if (!mlx) return NULL;
+    bool layer = !strncmp(name, mlx[0], length);
+    snprintf(text, sizeof text, "%s%s", layer ? mlx[1] : w->prefix, layer ? name + length : name);
+    return exactly(w, text);
+}
+
+struct source *weights_find(const struct weights *w, const char *name)
+{
+    if (w->gguf) return exactly(w, name);
+    struct source *s = behind_prefix(w, name);
+    return s ? s : as_in_mlx(w, name);
+}
+
+/* A family whose matrices are (in, out) has them (out, in) in mlx-lm's folders: q, k and v together tell which. */
+static void tell_transposed(struct weights *w)
+{
+    struct model_config *c = &w->model->config;
+    char name[WEIGHT_NAME];
+    weights_spell(w, family_name(w->model->family, PART_QKV), 0, ".weight", name);
+    const struct source *s = c->conv1d ? weights_find(w, name) : NULL;
+    if (s && s->rows == c->heads * c->head_dim * 3) c->conv1d = false;
 }
 
 /* ---- opening -------------------------------------------------------------------------------- */
@@ -160,7 +188,8 @@ static lorac_status open_folder(struct weights *w, const char *path, lorac_error
     lorac_status status = file ? json_read_file(w->memory, file, 1 << 24, &config, err) : fail_memory(err, "a path", 0);
     if (status == LORAC_OK) status = config_from_json(config, file, &m->family, &m->config, err);
     if (status == LORAC_OK) w->quantization = json_incref(config_quantization(config));
-    if (status == LORAC_OK) w->sees = json_is_object(json_object_get(config, "text_config"));
+    if (status == LORAC_OK) m->sees = json_is_object(json_object_get(config, "text_config"));
+    if (status == LORAC_OK) w->may_tie = m->sees && json_is_true(json_object_get(config, "tie_word_embeddings"));
     if (status == LORAC_OK) status = st_folder_open(w->memory, path, m->runtime->map_files, &m->folder, err);
     json_decref(config);
     mem_free(w->memory, file);
@@ -187,7 +216,11 @@ lorac_status weights_open(struct lorac_model *model, const char *path, struct we
     TRY(os_is_folder(path) ? open_folder(w, path, err) : open_gguf(w, path, err));
     qsort(w->sources, w->count, sizeof *w->sources, by_name);
     TRY(config_check(&model->config, path, err));
-    return w->gguf ? LORAC_OK : find_prefix(w, err);
+    if (w->gguf) return LORAC_OK;
+    TRY(find_prefix(w, err));
+    tell_transposed(w);
+    if (w->may_tie) model->config.tied_head = !weights_has(w, family_name(model->family, PART_HEAD), SIZE_MAX);
+    return LORAC_OK;
 }
 
 void weights_close(struct weights *w)

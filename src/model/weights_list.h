@@ -27,7 +27,8 @@ struct weights {
     struct memory *memory;
     const char *path;
     bool gguf;
-    bool sees;                /* the folder's model also sees: its other tensors are not looked at */
+    bool may_tie; /* the model that also sees ties the head, unless there is one: the language model's config may differ
+                   */
     char prefix[WEIGHT_NAME]; /* what stands in the folder for the "model." of names; "model." itself where it does */
     struct source *sources;   /* sorted by name */
     size_t count;
@@ -42,5 +43,9 @@ struct source *weights_find(const struct weights *w, const char *name);
 void weights_use(struct weights *w, struct source *s);
 /* Bytes of the model's own. */
 lorac_status weights_keep(struct weights *w, const void *bytes, size_t size, struct buf *b, lorac_error *err);
+
+/* The tensor's name in the files' format: %zu replaced by the layer, and the suffix. */
+void weights_spell(const struct weights *w, struct weight_name name, size_t layer, const char *suffix,
+                   char text[WEIGHT_NAME]);
 
 #endif

@@ -45,7 +45,8 @@ static lorac_status write_adapter(struct lorac_trainer *t, const char *folder, l
                                     .layers = t->model->config.layers,
                                     .targets = t->targets,
                                     .peft = o->format & LORAC_FORMAT_PEFT,
-                                    .mlx = o->format & LORAC_FORMAT_MLX};
+                                    .mlx = o->format & LORAC_FORMAT_MLX,
+                                    .names = model_linears(t->model).names};
     return adapter_write(&t->runtime->memory, folder, &t->layout, trainer_floats(t, STATE_WEIGHTS), &d, err);
 }
 

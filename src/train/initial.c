@@ -57,8 +57,7 @@ lorac_status checkpoint_initial(struct lorac_trainer *t, lorac_error *err)
     struct adapter_layout given;
     float *floats;
     if (!t->initial) return draw(t, err);
-    TRY(adapter_read(m, t->initial, (struct linear_list){t->model->linears, t->model->linear_count}, &given, &floats,
-                     err));
+    TRY(adapter_read(m, t->initial, model_linears(t->model), &given, &floats, err));
     lorac_status status = copy(t, &given, floats, err);
     mem_free(m, given.modules);
     mem_free(m, floats);

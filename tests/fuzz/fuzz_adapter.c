@@ -34,8 +34,7 @@ static void read_tensors(struct memory *m, const json_t *config, const uint8_t *
     float *floats = NULL;
     lorac_error err;
     if (safetensors_open_bytes(m, bytes, size, &file, &err) != LORAC_OK) return;
-    adapter_read_tensors(m, &file, config, "adapter_config.json",
-                         (struct linear_list){model->linears, model->linear_count}, &layout, &floats, &err);
+    adapter_read_tensors(m, &file, config, "adapter_config.json", model_linears(model), &layout, &floats, &err);
     mem_free(m, layout.modules);
     mem_free(m, floats);
     safetensors_close(&file);

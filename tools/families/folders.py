@@ -3,7 +3,6 @@ import json, math, os, zlib
 import numpy as np, torch
 import transformers
 from safetensors.torch import load_file, save_file
-from transformers import AutoModelForCausalLM
 import tiny_llama
 from families import remote
 from families.table import FAMILIES, settings
@@ -47,6 +46,7 @@ def older_spelling(folder):
     if "partial_rotary_factor" in rope: c["partial_rotary_factor"] = rope.pop("partial_rotary_factor")
     if rope: c["rope_scaling"] = rope = rope if rope["rope_type"] != "default" else None
     if c["model_type"] == "gpt_neox": c["rotary_emb_base"], c["rotary_pct"] = c.pop("rope_theta"), c.pop("partial_rotary_factor", 1.0)
+    if c["model_type"] == "granitemoehybrid": c["layer_types"] = ["attention"] * c["num_hidden_layers"]
     if c["model_type"] == "gpt2": rename_tensors(folder, lambda k: k.removeprefix("transformer."))
     if c["model_type"] == "phi3" and rope: rope["type"] = rope.pop("rope_type"); rope.pop("original_max_position_embeddings", None)
     if c["model_type"] == "gemma3_text": c["rope_local_base_freq"], c["sliding_window_pattern"] = local["rope_theta"], 6
@@ -84,7 +84,7 @@ def load(folder):
     """The reference: transformers' or ours, f32, on the folder's weights."""
     c = json.load(open(os.path.join(folder, "config.json")))
     if c["model_type"] not in remote.BUILDERS:
-        return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
+        return getattr(transformers, c["architectures"][0]).from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
     model = remote.BUILDERS[c["model_type"]](c)
     missing, unexpected = model.load_state_dict({k: v.float() for k, v in load_file(os.path.join(folder, "model.safetensors")).items()}, strict=False)
     assert not unexpected and all("inv_freq" in m or m == "lm_head.weight" for m in missing), (missing, unexpected)

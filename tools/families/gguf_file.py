@@ -10,7 +10,7 @@ import gguf_llama
 from families import folders, remote
 from families.table import FAMILIES
 
-PERMUTED = {"llama", "mistral", "olmo", "minicpm", "internlm2", "internlm3", "smollm3", "granite"}
+PERMUTED = {"llama", "mistral", "olmo", "minicpm", "internlm2", "internlm3", "smollm3", "granite", "granitemoehybrid"}
 PLUS_ONE = {"gemma", "gemma2", "gemma3"}
 FILE_TYPE = {"F32": "ALL_F32"}
 
@@ -38,7 +38,7 @@ class Config:
         self.hidden, self.layers, self.heads = get("hidden_size", "n_embd"), get("num_hidden_layers", "n_layer"), get("num_attention_heads", "n_head")
         self.kv_heads = get("num_key_value_heads") or self.heads
         self.head_dim = get("head_dim") or self.hidden // self.heads
-        self.intermediate = get("intermediate_size", "n_inner") or 4 * self.hidden
+        self.intermediate = get("shared_intermediate_size", "intermediate_size", "n_inner") or 4 * self.hidden
         self.context, self.vocab = get("max_position_embeddings", "n_positions"), c["vocab_size"]
         self.eps = get("rms_norm_eps", "layer_norm_eps", "layer_norm_epsilon", "norm_epsilon") or 1e-5
         self.rope = rope_of(c) if self.family != "gpt2" else None
@@ -72,9 +72,10 @@ def write_rope(w, c):
 def write_scales(w, c):
     """The keys that one family or a few have."""
     f, get = c.family, c.get
-    if f == "granite":
+    if f in ("granite", "granitemoehybrid"):
         w.add_embedding_scale(get("embedding_multiplier")); w.add_residual_scale(get("residual_multiplier"))
         w.add_attention_scale(get("attention_multiplier")); w.add_logit_scale(get("logits_scaling"))
+    if f == "granitemoehybrid": w.add_rope_scaling_finetuned(get("position_embedding_type") == "rope")  # llama.cpp's switch for positions
     if f == "minicpm":
         w.add_embedding_scale(get("scale_emb")); w.add_residual_scale(get("scale_depth") / c.layers ** 0.5)
         w.add_logit_scale(c.hidden / get("dim_model_base"))
@@ -112,6 +113,9 @@ def renamed(key, x, c):
     """(name that the gguf package maps, values) of one tensor of the folder."""
     if c.family == "internlm2" and "wqkv" in key:
         for part, y in zip("qkv", fused_groups(x, c.heads, c.kv_heads, c.head_dim)): yield key.replace("attention.wqkv", f"self_attn.{part}_proj"), y
+    elif "shared_mlp.input_linear" in key:
+        for part, y in zip(("gate", "up"), np.split(x, 2)): yield key.replace("shared_mlp.input_linear", f"mlp.{part}_proj"), y
+    elif "shared_mlp.output_linear" in key: yield key.replace("shared_mlp.output_linear", "mlp.down_proj"), x
     elif c.family == "gpt_neox" and "query_key_value" in key:
         yield key, x.reshape(c.heads, 3, c.head_dim, *x.shape[1:]).swapaxes(0, 1).reshape(x.shape)
     elif c.family == "gpt2" and key.endswith("weight") and x.ndim == 2 and ".h." in key: yield key, x.T

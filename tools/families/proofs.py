@@ -30,6 +30,18 @@ class Place:
     def dynamic(self): return self.variant.gguf == table.NO_DYNAMIC
 
     def model(self): return folders.load(self.folder)
+    def language_model(self):
+        """Of a model that also sees, its language model alone, which is what a GGUF holds."""
+        whole = self.model()
+        if not self.family.text: return whole
+        text = self.family.text(whole.config.text_config).eval()
+        text.model, text.lm_head = whole.model.language_model, whole.lm_head
+        return text
+
+    def in_language_model(self):
+        """The targets for PEFT: what sees has modules of the same names."""
+        return rf".*language_model.*\.({'|'.join(self.targets)})" if self.family.text else self.targets
+
     def new(self): return tempfile.mkdtemp(dir=self.root)
 
     def forms(self):
@@ -78,7 +90,7 @@ def with_adapter(place, seed):
     """PEFT on the reference, A and B drawn by name, B not zero."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        model = get_peft_model(place.model(), LoraConfig(r=RANK, lora_alpha=SCALE * RANK, target_modules=place.targets))
+        model = get_peft_model(place.model(), LoraConfig(r=RANK, lora_alpha=SCALE * RANK, target_modules=place.in_language_model()))
     for name, p in golden_training.trained(model).items():
         g = golden_training.draw(seed + name)
         p.data = torch.from_numpy(g.uniform(-1, 1, tuple(p.shape)) / math.sqrt(p.shape[1]) if "lora_A" in name else 0.05 * g.standard_normal(tuple(p.shape))).float()
@@ -196,8 +208,8 @@ def forms(report, exe, place):
         if form != "folder": report.check(f"{place.name}: logits of {len(place.ids)} tokens on the {form}", relative(one_pass(exe, path, place.ids), expected), LOGITS)
 
 
-def in_peft(place, adapter):
-    base = place.model()
+def in_peft(place, adapter, form):
+    base = place.language_model() if form == "GGUF" else place.model()
     model = PeftModel(base, PeftConfig.from_pretrained(adapter)).eval()
     result = model.load_adapter(adapter, "default")
     return folders.logits(model, place.ids), result.missing_keys, result.unexpected_keys
@@ -207,7 +219,7 @@ def adapters(report, exe, place):
     start = saved(place, with_adapter(place, "adapters"))
     for form, path in place.forms().items():
         _, adapter = train(exe, place, start, path, steps=5, lr=2e-2)
-        expected, missing, unexpected = in_peft(place, adapter)
+        expected, missing, unexpected = in_peft(place, adapter, form)
         report.holds(f"{place.name}: PEFT loads what was trained on the {form}, no key missing or unexpected", not missing and not unexpected, (missing, unexpected))
         for other, where in place.forms().items():
             report.check(f"{place.name}: trained on the {form}, run on the {other}, against PEFT", relative(one_pass(exe, where, place.ids, "--adapter-path", adapter), expected), LOGITS)

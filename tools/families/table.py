@@ -33,6 +33,7 @@ class Family:
     targets: list = field(default_factory=lambda: LLAMA)
     options: dict = field(default_factory=dict)
     arch: str = ""       # of the GGUF
+    text: object = None  # of a model that also sees: transformers' class of its language model alone
     norm: float = 1.0    # what norm weights lie around
     spread: float = 0.2
     without: tuple = () # keys of BASE that its config has not
@@ -61,6 +62,18 @@ def wrapped(**text):
                 vocab_size=VOCAB, boi_token_index=285, eoi_token_index=286, image_token_index=287)
 
 
+def seeing_mistral(**text):
+    text = BASE | dict(model_type="mistral", head_dim=16, sliding_window=None) | text
+    return dict(text_config=text, tie_word_embeddings=text["tie_word_embeddings"], vision_config=VISION | dict(model_type="pixtral", head_dim=8), image_token_index=287)
+
+
+def dense_hybrid(**more):
+    """Granite 4 without experts and Mamba layers; the Mamba keys must make sense all the same."""
+    o = dict(num_local_experts=0, num_experts_per_tok=0, shared_intermediate_size=64, mamba_n_heads=8, position_embedding_type="rope", num_hidden_layers=2,
+             embedding_multiplier=3.0, logits_scaling=2.0, residual_multiplier=0.5, attention_multiplier=0.2) | more
+    return o | dict(layer_types=["attention"] * o["num_hidden_layers"])
+
+
 FAMILIES = {
     "llama": F("Llama 2, 3, 3.1–3.3, Falcon 3, SmolLM 2, DeepSeek-R1 distilled", transformers.LlamaForCausalLM, {
         "plain": V(dict(tie_word_embeddings=True)),
@@ -74,6 +87,10 @@ FAMILIES = {
         "window": N(dict(sliding_window=24), gguf=NO_WINDOW),
         "tied": V(dict(sliding_window=None, num_key_value_heads=1, tie_word_embeddings=True, num_hidden_layers=3), "float16"),
     }, arch="llama"),
+    "mistral3": F("Mistral Small 3.1, 3.2 (the text of multimodal checkpoints)", transformers.Mistral3ForConditionalGeneration, {
+        "plain": N(seeing_mistral(), "bfloat16"), "tied": N(seeing_mistral(num_key_value_heads=1, num_hidden_layers=3, tie_word_embeddings=True), "float16"),
+        "window": N(seeing_mistral(sliding_window=24), gguf=NO_WINDOW),
+    }, arch="llama", without=tuple(BASE), text=transformers.MistralForCausalLM),
     "qwen2": F("Qwen 2, 2.5, Coder, QwQ, DeepSeek-R1 distilled", transformers.Qwen2ForCausalLM, {
         "plain": V(rope(theta=1e6), "bfloat16"),
         "tied": V(dict(tie_word_embeddings=True, num_key_value_heads=1, num_hidden_layers=3), "float16"),
@@ -115,7 +132,7 @@ FAMILIES = {
     "gemma3_multimodal": F("Gemma 3 (the text of multimodal checkpoints)", transformers.Gemma3ForConditionalGeneration, {
         "plain": N(wrapped(sliding_window=24, num_hidden_layers=6), "bfloat16"), "one": N(wrapped(sliding_window=17, num_hidden_layers=7, num_key_value_heads=1), "float16"),
         "mixed": N(wrapped(sliding_window=20, **WINDOWS("w", "f", "w", "f"))),
-    }, ["o_proj", "gate_proj", "up_proj", "down_proj"], arch="gemma3", norm=0.0, without=tuple(BASE)),  # modules that the vision tower has not
+    }, arch="gemma3", norm=0.0, without=tuple(BASE), text=transformers.Gemma3ForCausalLM),
     "olmo": F("OLMo", transformers.OlmoForCausalLM, {
         "plain": V(dict(num_key_value_heads=4), "float16", mlx=NO_OLMO), "clip": N(dict(clip_qkv=0.8), mlx=NO_OLMO), "tied": V(dict(tie_word_embeddings=True, num_hidden_layers=3), "bfloat16", mlx=NO_OLMO),
     }, arch="olmo", options={}),
@@ -135,11 +152,16 @@ FAMILIES = {
         "untied": V(dict(num_hidden_layers=5, num_key_value_heads=1), "float16"),
         "mixed": N(dict(no_rope_layers=[1, 0, 1], num_hidden_layers=3, attention_bias=True), gguf="llama.cpp knows every fourth layer alone"),
     }, arch="smollm3"),
-    "granite": F("Granite 3, 4 (dense)", transformers.GraniteForCausalLM, {
+    "granite": F("Granite 3", transformers.GraniteForCausalLM, {
         "plain": V(dict(embedding_multiplier=3.0, logits_scaling=2.0, residual_multiplier=0.5, attention_multiplier=0.2, tie_word_embeddings=True), "bfloat16"),
         "untied": V(dict(embedding_multiplier=1.5, logits_scaling=1.25, residual_multiplier=0.7, attention_multiplier=0.5, num_hidden_layers=3, num_key_value_heads=4), "float16"),
         "bias": V(dict(attention_bias=True, mlp_bias=True, embedding_multiplier=2.0, logits_scaling=3.0, residual_multiplier=0.22, attention_multiplier=0.35)),
     }, arch="granite"),
+    "granitemoehybrid": F("Granite 4 (hybrids without Mamba layers and experts)", transformers.GraniteMoeHybridForCausalLM, {
+        "plain": V(dense_hybrid(tie_word_embeddings=True), "bfloat16"),
+        "nope": V(dense_hybrid(position_embedding_type="nope", num_hidden_layers=3, num_key_value_heads=1, logits_scaling=1.25), "float16"),
+        "bias": N(dense_hybrid(attention_bias=True, num_key_value_heads=4, embedding_multiplier=2.0, attention_multiplier=0.35), mlx="mlx-lm knows no layer type full_attention"),
+    }, ["q_proj", "k_proj", "v_proj", "o_proj", "input_linear", "output_linear"], arch="granite"),
     "cohere": F("Command R", transformers.CohereForCausalLM, {
         "plain": V(dict(logit_scale=0.5), "float16"), "qknorm": N(dict(use_qk_norm=True, logit_scale=0.25, num_hidden_layers=3), "bfloat16", gguf="llama.cpp has norms of q and k from 64 layers on"),
         "one": V(dict(num_key_value_heads=1, logit_scale=0.3, num_hidden_layers=3), "bfloat16"),
@@ -172,7 +194,7 @@ FAMILIES = {
         "nobias": V(dict(attention_bias=False) | rope(partial_rotary_factor=0.5), gguf="llama.cpp wants the biases", mlx="mlx-lm wants the biases"),
     }, ["query_key_value", "dense", "dense_h_to_4h", "dense_4h_to_h"], arch="gptneox", options=dict(intermediate_size=128), without=("num_key_value_heads",)),
     "gpt2": F("GPT-2", transformers.GPT2LMHeadModel, {
-        "plain": V({}, "float16"), "inner": V(dict(n_inner=48, n_layer=3), "bfloat16", mlx="mlx-lm knows four times the width alone"), "heads": N(dict(n_head=8, n_embd=64, n_positions=128, n_ctx=128), mlx="mlx-lm wants names without transformer."),
+        "plain": V({}, "float16"), "inner": V(dict(n_inner=48, n_layer=3), "bfloat16", mlx="mlx-lm knows four times the width alone"), "heads": N(dict(n_head=8, n_embd=64, n_positions=128, n_ctx=128)),
     }, ["c_attn", "c_proj", "c_fc"], arch="gpt2", without=tuple(k for k in BASE if not k.endswith("_id") and k != "vocab_size"),
         options=dict(n_ctx=256, n_embd=32, n_layer=2, n_head=4, n_positions=256, resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0, tie_word_embeddings=True)),
     "internlm2": F("InternLM 2, 2.5", remote.internlm2, {
