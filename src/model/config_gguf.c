@@ -47,7 +47,7 @@ static const struct config_key common[] = {
     {"rope.scaling.attn_factor", KEY_KNOWN, 0},
     {"rope.scaling.yarn_log_multiplier", KEY_KNOWN, 0},
     {"rope.scaling.yarn_ext_factor", KEY_KNOWN, 0},
-    {"rope.scaling.yarn_attn_factor", KEY_KNOWN, 0},
+    {"rope.scaling.yarn_attn_factor", KEY_KNOWN, 0}, /* llama.cpp reads it and computes without it */
     {"rope.scaling.yarn_beta_fast", KEY_KNOWN, 0},
     {"rope.scaling.yarn_beta_slow", KEY_KNOWN, 0},
     {"expert_count", KEY_KNOWN, 0},
@@ -105,6 +105,8 @@ static lorac_status read_common(const struct metadata *m, struct model_config *c
 
 /* ---- rope ----------------------------------------------------------------------------------- */
 
+/* As llama.cpp: attn_factor is one more factor beside 0.1 ln s + 1, also where a converter wrote the model's whole one.
+ */
 static lorac_status read_yarn(const struct metadata *m, struct rope_config *r, lorac_error *err)
 {
     double log_multiplier = 0.1, ext = 1, attn = 1;
@@ -115,7 +117,6 @@ static lorac_status read_yarn(const struct metadata *m, struct rope_config *r, l
     TRY(get_float(m, "rope.scaling.yarn_log_multiplier", &log_multiplier, err));
     TRY(get_float(m, "rope.scaling.yarn_ext_factor", &ext, err));
     TRY(get_float(m, "rope.scaling.attn_factor", &attn, err));
-    TRY(get_float(m, "rope.scaling.yarn_attn_factor", &attn, err));
     if (ext != 1 || log_multiplier != 0.1)
         return fail(err, LORAC_UNSUPPORTED, m->g->path,
                     "yarn_ext_factor and yarn_log_multiplier are known only as 1 and 0.1");
