@@ -44,7 +44,7 @@ static void fill_cache(lorac_runtime *r, struct place place, uint64_t seed, stru
 }
 
 /* out (ROWS, WIDTH) and lse (ROWS, HEADS) of the places, of those in `together` in one call. */
-static float *forward(int threads, enum precision precision, bool parts, bool together)
+static float *forward(int threads, enum precision precision, size_t window, bool parts, bool together)
 {
     lorac_runtime *r = runtime_of(NULL, threads);
     struct stream s = {.backend = r->backend};
@@ -64,6 +64,7 @@ static float *forward(int threads, enum precision precision, bool parts, bool to
                           .kv_heads = KV_HEADS,
                           .head_dim = DIM,
                           .scale = 0.4f,
+                          .window = window,
                           .segments = segments,
                           .segment_count = SEGMENTS};
     if (parts) a.parts = (struct buf){scratch, 0};
@@ -85,19 +86,25 @@ static float *forward(int threads, enum precision precision, bool parts, bool to
     return result;
 }
 
+static void check_chunks(enum precision precision, size_t window)
+{
+    float *want = forward(1, precision, window, false, true);
+    for (size_t i = 0; i < ROWS * (WIDTH + HEADS); i++) assert_true(isfinite(want[i]));
+    for (int threads = 1; threads <= 3; threads += 2)
+        for (int together = 0; together < 2; together++) {
+            float *have = forward(threads, precision, window, true, together);
+            assert_memory_equal(have, want, ROWS * (WIDTH + HEADS) * sizeof *have);
+            free(have);
+        }
+    free(want);
+}
+
+/* Windows that begin within a chunk, and at one; more keys than a chunk holds. */
 static void chunks_change_no_bit(void **state)
 {
-    for (enum precision precision = PRECISION_FAST; precision <= PRECISION_EXACT; precision++) {
-        float *want = forward(1, precision, false, true);
-        for (size_t i = 0; i < ROWS * (WIDTH + HEADS); i++) assert_true(isfinite(want[i]));
-        for (int threads = 1; threads <= 3; threads += 2)
-            for (int together = 0; together < 2; together++) {
-                float *have = forward(threads, precision, true, together);
-                assert_memory_equal(have, want, ROWS * (WIDTH + HEADS) * sizeof *have);
-                free(have);
-            }
-        free(want);
-    }
+    static const size_t lengths[] = {0, 1500, 4096};
+    for (enum precision precision = PRECISION_FAST; precision <= PRECISION_EXACT; precision++)
+        for (size_t i = 0; i < 3; i++) check_chunks(precision, lengths[i]);
 }
 
 /* dq, dk, dv of two sequences. On few threads a sequence is one task, on many it is cut. */
