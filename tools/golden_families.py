@@ -14,19 +14,19 @@ import golden_logits, golden_training, reference
 from families import folders, table
 
 PACKAGES = ["torch", "transformers", "peft", "safetensors", "numpy"]
-SMALL = dict(vocab_size=64, hidden_size=16, intermediate_size=16, num_hidden_layers=2, num_attention_heads=2, num_key_value_heads=1, head_dim=8,
+SMALL = dict(vocab_size=64, hidden_size=16, intermediate_size=16, num_hidden_layers=2, num_attention_heads=2, num_key_value_heads=1, head_dim=8, shared_intermediate_size=16, mamba_n_heads=4,
              sliding_window=6, max_position_embeddings=64, n_embd=16, n_layer=2, n_head=2, n_positions=64, n_ctx=64, n_inner=24, query_pre_attn_scalar=8)
 VARIANTS = {"llama": "bias", "mistral": "window", "qwen2": "plain", "qwen3": "plain", "phi": "plain", "phi3": "plain", "gemma": "plain", "gemma2": "plain",
-            "gemma3": "mixed", "olmo": "plain", "olmo2": "groups", "olmo3": "mixed", "smollm3": "mixed", "granite": "plain", "cohere": "qknorm", "cohere2": "mixed",
+            "gemma3": "mixed", "olmo": "plain", "olmo2": "groups", "olmo3": "mixed", "smollm3": "mixed", "granite": "plain", "granitemoehybrid": "plain", "mistral3": "plain", "gemma3_multimodal": "mixed", "cohere": "qknorm", "cohere2": "mixed",
             "starcoder2": "plain", "stablelm": "parallel", "glm": "plain", "glm4": "bias", "gpt_neox": "plain", "gpt2": "inner", "internlm2": "plain",
             "internlm3": "bias", "minicpm": "plain"}
 LENGTHS, RANK, SCALE = [9, 5, 14], 1, 2.0
 
 
-def options(family):
-    """The variant's options at width 16; layer types keep their first two."""
-    o = table.settings(family, VARIANTS[family])
+def smaller(o):
+    """The options at width 16; layer types keep their first two."""
     small = {k: SMALL[k] if v is not None else v for k, v in o.items() if k in SMALL}
+    if "text_config" in o: small["text_config"] = smaller(o["text_config"])
     return o | small | ({"layer_types": o["layer_types"][:2]} if "layer_types" in o else {}) | ({"no_rope_layers": o["no_rope_layers"][:2]} if "no_rope_layers" in o else {})
 
 
@@ -41,7 +41,7 @@ def write_training(family, folder, out):
     targets = sorted(table.FAMILIES[family].targets)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        model = get_peft_model(folders.load(folder), LoraConfig(r=RANK, lora_alpha=SCALE * RANK, target_modules=targets, base_model_name_or_path=family)).eval()
+        model = get_peft_model(folders.load(folder), LoraConfig(r=RANK, lora_alpha=SCALE * RANK, target_modules=table.FAMILIES[family].peft_targets(), base_model_name_or_path=family)).eval()
         for name, p in golden_training.trained(model).items():
             p.data = torch.from_numpy((0.25 if "lora_A" in name else 0.1) * golden_training.draw(family + name).standard_normal(tuple(p.shape))).float()
         c = model.peft_config["default"]
@@ -59,7 +59,7 @@ def write_training(family, folder, out):
 def make(family, out):
     folder = os.path.join(out, family)
     for path in (folder, folder + ".training"): shutil.rmtree(path, ignore_errors=True)
-    folders.save_model(family, table.FAMILIES[family].variants[VARIANTS[family]], options(family), folder, "bfloat16")
+    folders.save_model(family, table.FAMILIES[family].variants[VARIANTS[family]], smaller(table.settings(family, VARIANTS[family])), folder, "bfloat16")
     generation = os.path.join(folder, "generation_config.json")
     if os.path.exists(generation): os.remove(generation)
     write_logits(family, folder, out)

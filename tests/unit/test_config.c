@@ -1,9 +1,12 @@
-/* test_config.c — config.json and GGUF metadata of Llamas: the rotary frequencies against transformers
+/* test_config.c — config.json and GGUF metadata: the rotary frequencies against transformers
  * (tests/golden/rope, tools/golden_rope.py), and every value that would change numbers and is not known, refused by
- * name. */
+ * name; every family's golden folder with a key or a tensor more, less or of another shape. */
 #include "engine.h"
 
+#include "file/safetensors.h"
 #include "model/config.h"
+
+#include <dirent.h>
 
 static void frequencies_are_those_of_transformers(void **state)
 {
@@ -125,9 +128,99 @@ static void misfits_are_named(void **state)
     runtime_end(r);
 }
 
+/* ---- every family ----------------------------------------------------------------------------- */
+
+#define FAMILIES TEST_DATA "/families/"
+enum { MOST_TENSORS = 64 };
+
+/* The family's golden folder with this config and these tensors is refused in these words. */
+static void refused(const char *family, const json_t *config, const struct st_tensor *tensors, size_t count,
+                    const char *words)
+{
+    struct memory memory = {0};
+    lorac_runtime *r = runtime_of(NULL, 1);
+    lorac_model *m;
+    lorac_error error = {0};
+    char folder[256], path[300], *text = json_dumps(config, 0);
+    folder_make(folder);
+    snprintf(path, sizeof path, "%s/model.safetensors", folder);
+    OK(safetensors_write(&memory, path, tensors, count, NULL, 0, err));
+    file_write(folder, "config.json", text);
+    if (lorac_model_open(r, folder, &m, &error) == LORAC_OK || !strstr(error.message, words))
+        fail_msg("%s: expected \"%s\", got: %s", family, words, error.message);
+    free(text);
+    folder_remove(folder);
+    runtime_end(r);
+}
+
+/* What a model that also sees has beside its language model is not looked at. */
+static bool of_language(const struct st_tensor *t)
+{
+    return !strstr(t->name, "vision") && !strstr(t->name, "projector");
+}
+
+/* A tensor of layer 0 that nobody knows. */
+static struct st_tensor surplus(const struct safetensors *file, char name[300])
+{
+    size_t i = 0;
+    while (!of_language(&file->tensors[i]) || !strstr(file->tensors[i].name, ".0.")) assert_true(++i < file->count);
+    struct st_tensor t = file->tensors[i];
+    snprintf(name, 300, "%.*s.0.wobble.weight", (int)(strstr(t.name, ".0.") - t.name), t.name);
+    t.name = name;
+    return t;
+}
+
+/* One key more, one tensor less, one more, one with a row less: each is an error that names it. */
+static void check_family(const char *family)
+{
+    struct memory memory = {0};
+    struct safetensors file;
+    struct st_tensor changed[MOST_TENSORS + 1];
+    char path[300], words[300];
+    snprintf(path, sizeof path, FAMILIES "%s/config.json", family);
+    json_t *config = json_of(path), *unknown = json_deep_copy(config), *text = json_object_get(unknown, "text_config");
+    snprintf(path, sizeof path, FAMILIES "%s/model.safetensors", family);
+    OK(safetensors_open(&memory, path, true, &file, err));
+    assert_true(file.count > 4 && file.count <= MOST_TENSORS);
+    json_object_set_new(text ? text : unknown, "wobble_factor", json_real(1.5));
+    refused(family, unknown, file.tensors, file.count, "\"wobble_factor\"");
+    for (size_t i = 0; i < file.count; i++) {
+        if (!of_language(&file.tensors[i])) continue;
+        const char *name = strrchr(file.tensors[i].name, '.');
+        memcpy(changed, file.tensors, file.count * sizeof *changed);
+        changed[i] = changed[file.count - 1];
+        size_t length = 0;
+        while (name > file.tensors[i].name && name[-1] != '.') name--, length++;
+        snprintf(words, sizeof words, "%.*s", (int)length, name); /* the module, whatever stands before */
+        refused(family, config, changed, file.count - 1, words);
+        changed[i] = file.tensors[i];
+        changed[i].shape[0]--;
+        changed[i].bytes = changed[i].bytes / file.tensors[i].shape[0] * changed[i].shape[0];
+        refused(family, config, changed, file.count, words);
+    }
+    memcpy(changed, file.tensors, file.count * sizeof *changed);
+    changed[file.count] = surplus(&file, path);
+    refused(family, config, changed, file.count + 1, "wobble.weight");
+    safetensors_close(&file);
+    json_decref(config), json_decref(unknown);
+}
+
+static void every_family_refuses_by_name(void **state)
+{
+    DIR *folder = opendir(FAMILIES);
+    size_t count = 0;
+    assert_non_null(folder);
+    for (struct dirent *e; (e = readdir(folder));)
+        if (!strchr(e->d_name, '.')) check_family(e->d_name), count++;
+    closedir(folder);
+    print_message("%zu families\n", count);
+    assert_true(count >= 28);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(frequencies_are_those_of_transformers),
-                                       cmocka_unit_test(unknown_values_are_named), cmocka_unit_test(misfits_are_named)};
+                                       cmocka_unit_test(unknown_values_are_named), cmocka_unit_test(misfits_are_named),
+                                       cmocka_unit_test(every_family_refuses_by_name)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

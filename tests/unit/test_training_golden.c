@@ -107,7 +107,7 @@ static float *host_of(struct golden *g, struct buffer *buffer)
 static double compare(const struct safetensors *file, const char *module, const char *suffix, const float *floats,
                       double factor, size_t rows, size_t cols, const struct adapter_module *b)
 {
-    char name[256];
+    char name[2 * MODULE_NAME];
     snprintf(name, sizeof name, "base_model.model.%s.%s.weight", module, suffix);
     const struct st_tensor *t = safetensors_find(file, name);
     if (!t || t->shape[0] != rows || t->shape[1] != cols) fail_msg("%s: missing or misshapen", name);
@@ -135,7 +135,9 @@ static double compare_all(struct golden *g, struct buffer *buffer, double factor
     assert_int_equal(file.count, layout->count * 2);
     for (size_t i = 0; i < layout->count; i++) {
         const struct adapter_module *m = &layout->modules[i];
-        const char *module = m->linear->name;
+        const struct module_names names = model_linears(g->trainer->model).names;
+        char module[MODULE_NAME];
+        module_spell(&names, names.peft, m->linear->name, module);
         worst =
             fmax(worst, compare(&file, module, "lora_A", host + m->a, factor, m->rank, m->linear->weight.cols, NULL));
         worst = fmax(worst, compare(&file, module, "lora_B", host + m->b, factor, module_rows(m), m->rank, m));

@@ -38,10 +38,6 @@ class Place:
         text.model, text.lm_head = whole.model.language_model, whole.lm_head
         return text
 
-    def in_language_model(self):
-        """The targets for PEFT: what sees has modules of the same names."""
-        return rf".*language_model.*\.({'|'.join(self.targets)})" if self.family.text else self.targets
-
     def new(self): return tempfile.mkdtemp(dir=self.root)
 
     def forms(self):
@@ -90,7 +86,7 @@ def with_adapter(place, seed):
     """PEFT on the reference, A and B drawn by name, B not zero."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        model = get_peft_model(place.model(), LoraConfig(r=RANK, lora_alpha=SCALE * RANK, target_modules=place.in_language_model()))
+        model = get_peft_model(place.model(), LoraConfig(r=RANK, lora_alpha=SCALE * RANK, target_modules=place.family.peft_targets()))
     for name, p in golden_training.trained(model).items():
         g = golden_training.draw(seed + name)
         p.data = torch.from_numpy(g.uniform(-1, 1, tuple(p.shape)) / math.sqrt(p.shape[1]) if "lora_A" in name else 0.05 * g.standard_normal(tuple(p.shape))).float()

@@ -38,6 +38,10 @@ class Family:
     spread: float = 0.2
     without: tuple = () # keys of BASE that its config has not
 
+    def peft_targets(self):
+        """A list, or an expression where what sees has modules of the same names."""
+        return rf".*language_model.*\.({'|'.join(self.targets)})" if self.text else self.targets
+
 
 def rope(kind="default", theta=10000.0, **more):
     return dict(rope_parameters=dict(rope_type=kind, rope_theta=theta, **more))
