@@ -468,6 +468,63 @@ static void sets_refuse(void **state)
     lorac_model_release(other);
 }
 
+/* The golden adapter of a family, read, written in both formats, and read again from each. */
+static void check_names(const char *family, const char *peft, const char *mlx)
+{
+    lorac_runtime *r = runtime_of(NULL, 1);
+    struct memory *memory = &r->memory;
+    lorac_model *m;
+    char folder[256], path[400], name[300];
+    snprintf(path, sizeof path, TEST_DATA "/families/%s", family);
+    OK(lorac_model_open(r, path, &m, err));
+    struct linear_list linears = model_linears(m);
+    struct adapter_layout layout, again;
+    float *numbers, *same;
+    snprintf(path, sizeof path, TEST_DATA "/families/%s.training", family);
+    OK(adapter_read(memory, path, linears, &layout, &numbers, err));
+    folder_make(folder);
+    struct adapter_description d = {.base = "base",
+                                    .rank = layout.modules[0].rank,
+                                    .scale = layout.modules[0].scale,
+                                    .layers = m->config.layers,
+                                    .targets = "all-linear",
+                                    .peft = true,
+                                    .mlx = true,
+                                    .names = linears.names};
+    OK(adapter_write(memory, folder, &layout, numbers, &d, err));
+    for (int i = 0; i < 2; i++) {
+        struct safetensors file;
+        snprintf(path, sizeof path, "%s/%s", folder, i ? "adapters.safetensors" : "adapter_model.safetensors");
+        OK(safetensors_open(memory, path, true, &file, err));
+        snprintf(name, sizeof name, i ? "%s.lora_a" : "base_model.model.%s.lora_A.weight", i ? mlx : peft);
+        if (!safetensors_find(&file, name)) fail_msg("%s: no %s in %s", family, name, path);
+        safetensors_close(&file);
+        OK(adapter_read(memory, path, linears, &again, &same, err));
+        assert_int_equal(again.count, layout.count);
+        for (size_t k = 0; k < layout.count; k++) {
+            size_t size = layout.modules[k].rank * layout.modules[k].linear->weight.cols;
+            assert_memory_equal(same + again.modules[k].a, numbers + layout.modules[k].a, size * sizeof *same);
+        }
+        mem_free(memory, again.modules), mem_free(memory, same);
+    }
+    mem_free(memory, layout.modules), mem_free(memory, numbers);
+    folder_remove(folder);
+    lorac_model_release(m);
+    runtime_end(r);
+}
+
+/* What PEFT and mlx-lm call the modules of models that also see, and of GPT-2 and GPT-NeoX. */
+static void names_are_those_of_each_program(void **state)
+{
+    check_names("gemma3_multimodal", "model.language_model.layers.0.self_attn.q_proj",
+                "language_model.model.layers.0.self_attn.q_proj");
+    check_names("mistral3", "model.language_model.layers.1.mlp.down_proj",
+                "language_model.model.layers.1.mlp.down_proj");
+    check_names("gpt2", "transformer.h.0.attn.c_attn", "model.h.0.attn.c_attn");
+    check_names("gpt_neox", "gpt_neox.layers.1.mlp.dense_h_to_4h", "model.h.1.mlp.dense_h_to_4h");
+    check_names("llama", "model.layers.0.self_attn.q_proj", "model.layers.0.self_attn.q_proj");
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, open_fixture, close_fixture)
 int main(void)
 {
@@ -480,6 +537,7 @@ int main(void)
         TEST(mlx_settings_are_named),
         TEST(missing_files_are_named),
         TEST(sets_refuse),
+        cmocka_unit_test(names_are_those_of_each_program),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
