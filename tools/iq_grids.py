@@ -9,7 +9,8 @@ import reference
 
 GRIDS = {"iq2_xxs": (quants.IQ2_XXS, 2), "iq2_xs": (quants.IQ2_XS, 2), "iq2_s": (quants.IQ2_S, 2),
          "iq3_xxs": (quants.IQ3_XXS, 3), "iq3_s": (quants.IQ3_S, 3), "iq1": (quants.IQ1_S, 2)}
-HEAD = """/* codebook_grids.h — the vectors that an index of ggml's IQ1, IQ2 and IQ3 formats stands for, written by tools/iq_grids.py.
+HEAD = """/* codebook_grids.h — the vectors that an index of ggml's IQ1, IQ2 and IQ3 formats stands for, written by
+ * tools/iq_grids.py.
  *
  * A word is one vector, element j in its bits b·j .. b·j + b: an index into the few values that the format's elements
  * have (codebook_quants.c). */
