@@ -124,7 +124,7 @@ static inline __attribute__((always_inline)) float scale_of(enum scale_type type
     uint16_t half;
     if (type != SCALE_F16 && type != SCALE_BF16) return scale_at(type, scales, i);
     memcpy(&half, scales + 2 * i, sizeof half);
-    return type == SCALE_F16 ? _cvtsh_ss(half) : _mm_cvtss_f32(_mm_castsi128_ps(_mm_cvtsi32_si128(half << 16)));
+    return type == SCALE_F16 ? _cvtsh_ss(half) : bf16_to_float(half);
 }
 
 static inline __attribute__((always_inline)) struct group group_of(const struct quant_matrix *w,
