@@ -37,6 +37,8 @@ enum quant_type {
     QUANT_TQ2_0,
     QUANT_GGML_MXFP4,
     QUANT_GGML_NVFP4,
+    QUANT_Q1_0,
+    QUANT_Q2_0,
     QUANT_PLANES, /* from here on scales lie apart from the codes: planes.h */
     QUANT_AFFINE2 = QUANT_PLANES,
     QUANT_AFFINE3,

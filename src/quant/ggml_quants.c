@@ -9,6 +9,7 @@
  * Q8_K {f32 d; 256 i8; 16 sums i16}: d q.
  * IQ4_NL {f16 d; nibbles}, IQ4_XS {f16 d; 8 scales of 6 bits; nibbles}: d (s − 32) table[q].
  * TQ1_0: ternary digits, five to a byte; TQ2_0: 2 bits each: d (q − 1).
+ * Q1_0 {f16 d; 128 bits}: d or −d. Q2_0 {f16 d; 64 × 2 bits}: d (q − 1). In both the low bits come first.
  * MXFP4 {e8m0; nibbles} and NVFP4 {4 × e4m3; 4 × 8 bytes of nibbles}: E2M1 numbers, doubled, times half the scale. */
 #include "quant/parts.h"
 
@@ -172,6 +173,24 @@ static inline void part_nvfp4(struct quant_part *p, const uint8_t *block, size_t
     }
 }
 
+/* ---- one bit, two bits -------------------------------------------------------------------- */
+
+static inline void part_q1_0(struct quant_part *p, const uint8_t *block, size_t j)
+{
+    uint16_t bits = part_u16(block + 2 + 2 * j);
+    p->d = part_half(block);
+    p->m = NO_MINIMUM;
+    for (size_t i = 0; i < PART; i++) p->codes[i] = bits >> i & 1 ? 1 : -1;
+}
+
+static inline void part_q2_0(struct quant_part *p, const uint8_t *block, size_t j)
+{
+    uint32_t codes = part_u32(block + 2 + 4 * j);
+    p->d = part_half(block);
+    p->m = NO_MINIMUM;
+    for (size_t i = 0; i < PART; i++) p->codes[i] = (int8_t)((int)(codes >> 2 * i & 3) - 1);
+}
+
 PARTS(q5_0, 32, 22)
 PARTS(q5_1, 32, 24)
 PARTS(q8_1, 32, 36)
@@ -184,3 +203,5 @@ PARTS(tq1_0, 256, 54)
 PARTS(tq2_0, 256, 66)
 PARTS(mxfp4, 32, 17)
 PARTS(nvfp4, 64, 36)
+PARTS(q1_0, 128, 18)
+PARTS(q2_0, 64, 18)

@@ -57,6 +57,8 @@ void dequantize_iq4_nl(float *y, const void *x, size_t n);
 void dequantize_iq4_xs(float *y, const void *x, size_t n);
 void dequantize_tq1_0(float *y, const void *x, size_t n);
 void dequantize_tq2_0(float *y, const void *x, size_t n);
+void dequantize_q1_0(float *y, const void *x, size_t n);
+void dequantize_q2_0(float *y, const void *x, size_t n);
 void dequantize_mxfp4(float *y, const void *x, size_t n);
 void dequantize_nvfp4(float *y, const void *x, size_t n);
 
