@@ -6,21 +6,18 @@
 #include <string.h>
 
 /* The JSON text that says how the tensor was quantised; its name ends with the kind. */
-static json_t *quant_state(const struct module *m, enum quant_type *type, lorac_error *err)
+static lorac_status quant_state(const struct module *m, enum quant_type *type, json_t **state, lorac_error *err)
 {
     static const char *const names[] = {".weight.quant_state.bitsandbytes__nf4",
                                         ".weight.quant_state.bitsandbytes__fp4"};
-    json_t *state = NULL;
     for (int i = 0; i < 2; i++) {
         struct source *s = module_tensor(m, names[i]);
         if (!s || s->dtype != ST_U8) continue;
         *type = i ? QUANT_FP4 : QUANT_NF4;
         weights_use(m->w, s);
-        if (json_read(m->w->memory, (const char *)s->data, s->bytes, names[i], &state, err) != LORAC_OK) return NULL;
-        return state;
+        return json_read(m->w->memory, (const char *)s->data, s->bytes, names[i], state, err);
     }
-    module_fail(m, "there is no quant_state of NF4 or FP4", err);
-    return NULL;
+    return module_fail(m, "there is no quant_state of NF4 or FP4", err);
 }
 
 /* Double quantisation: code[absmax] · nested absmax + offset. */
@@ -75,13 +72,9 @@ static lorac_status read_4bit(const struct module *m, const json_t *state, enum 
 
 lorac_status scheme_bnb4(const struct module *m, struct qmatrix *out, lorac_error *err)
 {
-    enum quant_type type = QUANT_NF4;
-    lorac_error why = {0};
-    json_t *state = quant_state(m, &type, &why);
-    if (!state) {
-        if (err) *err = why;
-        return why.status;
-    }
+    enum quant_type type;
+    json_t *state;
+    TRY(quant_state(m, &type, &state, err));
     lorac_status status = read_4bit(m, state, type, out, err);
     json_decref(state);
     return status;

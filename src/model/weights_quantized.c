@@ -1,6 +1,7 @@
 /* weights_quantized.c — which scheme a module is stored in, and MLX's modes. See weights_quantized.h. */
 #include "model/weights_quantized.h"
 
+#include "quant/parts.h"
 #include "quant/planes.h"
 
 #include <stdio.h>
@@ -49,6 +50,11 @@ float source_float(const struct source *s, size_t i)
     enum scale_type type;
     scale_type_of(s->dtype, &type);
     return scale_at(type, s->data, i);
+}
+
+uint32_t source_word(const struct source *s, size_t i)
+{
+    return part_u32(s->data + 4 * i);
 }
 
 lorac_status weights_planes(struct weights *w, const struct qplanes *planes, struct qplanes **kept, lorac_error *err)

@@ -34,6 +34,8 @@ struct buf source_buf(const struct source *s);
 bool scale_type_of(enum st_dtype dtype, enum scale_type *type); /* F32, F16, BF16 */
 /* Element i of an F32, F16 or BF16 tensor. */
 float source_float(const struct source *s, size_t i);
+/* Word i of an I32 tensor, little-endian. */
+uint32_t source_word(const struct source *s, size_t i);
 
 /* Each fills *out, when the module has its tensors. */
 typedef lorac_status scheme_fn(const struct module *m, struct qmatrix *out, lorac_error *err);

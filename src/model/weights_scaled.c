@@ -8,8 +8,6 @@
  *   (weight_scale_inv) of each block of 128 × 128. */
 #include "model/weights_quantized.h"
 
-#include <string.h>
-
 /* What no product needs of a module. */
 static void use_rest(const struct module *m)
 {
@@ -19,12 +17,6 @@ static void use_rest(const struct module *m)
         struct source *s = module_tensor(m, endings[i]);
         if (s) weights_use(m->w, s);
     }
-}
-
-static uint32_t word_at(const struct source *s, size_t i)
-{
-    const uint8_t *p = s->data + 4 * i;
-    return p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
 }
 
 /* ---- int4 and int8, packed ------------------------------------------------------------------ */
@@ -42,7 +34,8 @@ static lorac_status packed_groups(const struct module *m, const struct source *s
     for (size_t i = 0; i < count; i++) {
         size_t row = i / groups, g = i % groups;
         uint32_t zero = 1u << (bits - 1);
-        if (zeros) zero = word_at(zeros, row / per_word * groups + g) >> bits * (row % per_word) & ((1u << bits) - 1);
+        if (zeros)
+            zero = source_word(zeros, row / per_word * groups + g) >> bits * (row % per_word) & ((1u << bits) - 1);
         values[i] = source_float(scales, i);
         values[count + i] = -(values[i] * (float)zero);
     }

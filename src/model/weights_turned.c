@@ -19,18 +19,12 @@ struct turned {
     enum quant_type type;
 };
 
-static uint32_t word_at(const struct source *s, size_t i)
-{
-    const uint8_t *p = s->data + 4 * i;
-    return p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
-}
-
 /* Code i of a stream whose word k is words[first + k · stride]. */
 static uint32_t stream_code(const struct source *s, size_t first, size_t stride, size_t i, size_t bits)
 {
     size_t bit = i * bits, k = bit / 32, shift = bit % 32;
-    uint64_t pair = word_at(s, first + k * stride);
-    if (shift + bits > 32) pair |= (uint64_t)word_at(s, first + (k + 1) * stride) << 32;
+    uint64_t pair = source_word(s, first + k * stride);
+    if (shift + bits > 32) pair |= (uint64_t)source_word(s, first + (k + 1) * stride) << 32;
     return (uint32_t)(pair >> shift) & ((1u << bits) - 1);
 }
 
@@ -108,7 +102,7 @@ static lorac_status read_order(struct turned *t, lorac_error *err)
     t->order = mem_array(m->w->memory, m->cols, sizeof *t->order);
     if (!t->order) return fail_memory(err, "a list", m->cols * sizeof *t->order);
     for (size_t i = 0; i < m->cols; i++) {
-        t->order[i] = (int32_t)word_at(index, i);
+        t->order[i] = (int32_t)source_word(index, i);
         if (t->order[i] < 0 || (size_t)t->order[i] >= t->groups) return module_fail(m, "g_idx names no group", err);
         in_order &= (size_t)t->order[i] == i / (m->cols / t->groups);
     }
@@ -152,7 +146,7 @@ lorac_status scheme_gptq(const struct module *m, struct qmatrix *out, lorac_erro
 static uint32_t awq_code(const struct source *s, size_t first, size_t row)
 {
     static const uint8_t place[8] = {0, 4, 1, 5, 2, 6, 3, 7}; /* of outputs 0 .. 7 */
-    return word_at(s, first + row / 8) >> 4 * place[row % 8] & 15;
+    return source_word(s, first + row / 8) >> 4 * place[row % 8] & 15;
 }
 
 static lorac_status read_awq(struct turned *t, lorac_error *err)

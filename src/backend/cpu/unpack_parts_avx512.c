@@ -2,12 +2,11 @@
  * with one row of activations: quant/ggml_quants.c says what a part is. d · code is exact, so that a fused d · code + m
  * rounds as the scalar does. */
 #include "backend/cpu/families.h"
+#include "quant/parts.h"
 
 #include <immintrin.h>
-#include <string.h>
 
 #define ALWAYS_INLINE inline __attribute__((always_inline))
-enum { PART = 16 };
 
 struct part {
     __m128i codes; /* i8 */
@@ -16,15 +15,7 @@ struct part {
 
 static ALWAYS_INLINE float half_at(const uint8_t *p)
 {
-    uint16_t h;
-    memcpy(&h, p, sizeof h);
-    return _cvtsh_ss(h);
-}
-static ALWAYS_INLINE uint16_t u16_at(const uint8_t *p)
-{
-    uint16_t h;
-    memcpy(&h, p, sizeof h);
-    return h;
+    return _cvtsh_ss(part_u16(p));
 }
 static ALWAYS_INLINE __m128i load16(const uint8_t *p)
 {
@@ -43,12 +34,13 @@ static ALWAYS_INLINE __m128i crumbs(const uint8_t *p, size_t shift)
 static ALWAYS_INLINE struct part part_q5_0(const uint8_t *b, size_t j)
 {
     __m128i q = nibbles(b + 6, j), sixteen = _mm_set1_epi8(16);
-    return (struct part){_mm_mask_sub_epi8(q, (__mmask16)~u16_at(b + 2 + 2 * j), q, sixteen), half_at(b), -0.0f};
+    return (struct part){_mm_mask_sub_epi8(q, (__mmask16)~part_u16(b + 2 + 2 * j), q, sixteen), half_at(b), NO_MINIMUM};
 }
 static ALWAYS_INLINE struct part part_q5_1(const uint8_t *b, size_t j)
 {
     __m128i q = nibbles(b + 8, j);
-    return (struct part){_mm_mask_add_epi8(q, u16_at(b + 4 + 2 * j), q, _mm_set1_epi8(16)), half_at(b), half_at(b + 2)};
+    return (struct part){_mm_mask_add_epi8(q, part_u16(b + 4 + 2 * j), q, _mm_set1_epi8(16)), half_at(b),
+                         half_at(b + 2)};
 }
 static ALWAYS_INLINE struct part part_q2_k(const uint8_t *b, size_t j)
 {
@@ -62,7 +54,7 @@ static ALWAYS_INLINE struct part part_q3_k(const uint8_t *b, size_t j)
     __m128i q = crumbs(b + 32 + j / 8 * 32 + j % 2 * PART, j / 2 % 4 * 2);
     __mmask16 high = _mm_test_epi8_mask(load16(b + j % 2 * PART), _mm_set1_epi8((char)(1 << j / 2)));
     return (struct part){_mm_mask_sub_epi8(q, (__mmask16)~high, q, _mm_set1_epi8(4)),
-                         half_at(b + 108) * (float)(scale - 32), -0.0f};
+                         half_at(b + 108) * (float)(scale - 32), NO_MINIMUM};
 }
 static ALWAYS_INLINE __m128i nonlinear(__m128i q)
 {
@@ -70,25 +62,25 @@ static ALWAYS_INLINE __m128i nonlinear(__m128i q)
 }
 static ALWAYS_INLINE struct part part_iq4_nl(const uint8_t *b, size_t j)
 {
-    return (struct part){nonlinear(nibbles(b + 2, j)), half_at(b), -0.0f};
+    return (struct part){nonlinear(nibbles(b + 2, j)), half_at(b), NO_MINIMUM};
 }
 static ALWAYS_INLINE struct part part_iq4_xs(const uint8_t *b, size_t j)
 {
     size_t k = j / 2;
-    int scale = (b[4 + k / 2] >> k % 2 * 4 & 15) | (u16_at(b + 2) >> 2 * k & 3) << 4;
-    return (struct part){nonlinear(nibbles(b + 8 + PART * k, j % 2)), half_at(b) * (float)(scale - 32), -0.0f};
+    int scale = (b[4 + k / 2] >> k % 2 * 4 & 15) | (part_u16(b + 2) >> 2 * k & 3) << 4;
+    return (struct part){nonlinear(nibbles(b + 8 + PART * k, j % 2)), half_at(b) * (float)(scale - 32), NO_MINIMUM};
 }
 static ALWAYS_INLINE struct part part_mxfp4(const uint8_t *b, size_t j)
 {
     uint32_t bits = b[0] < 2 ? 0x00200000u << b[0] : (uint32_t)(b[0] - 1) << 23;
     const __m128i table = _mm_setr_epi8(0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12);
     return (struct part){_mm_shuffle_epi8(table, nibbles(b + 1, j)),
-                         _mm_cvtss_f32(_mm_castsi128_ps(_mm_cvtsi32_si128((int)bits))), -0.0f};
+                         _mm_cvtss_f32(_mm_castsi128_ps(_mm_cvtsi32_si128((int)bits))), NO_MINIMUM};
 }
 static ALWAYS_INLINE struct part part_tq2_0(const uint8_t *b, size_t j)
 {
     __m128i q = crumbs(b + j / 8 * 32 + j % 2 * PART, j / 2 % 4 * 2);
-    return (struct part){_mm_sub_epi8(q, _mm_set1_epi8(1)), half_at(b + 64), -0.0f};
+    return (struct part){_mm_sub_epi8(q, _mm_set1_epi8(1)), half_at(b + 64), NO_MINIMUM};
 }
 
 static ALWAYS_INLINE __m512 values(struct part p)
