@@ -83,5 +83,21 @@ static const struct config_key keys2[] = {
 static const char *const types[] = {"cohere", NULL}, *const architectures[] = {"command-r", NULL},
                          *const names2[] = {"cohere2", NULL};
 
-const struct family family_cohere = {"cohere", types, architectures, fixed, keys, NULL, from_json, from_gguf, NULL};
-const struct family family_cohere2 = {"cohere2", names2, names2, fixed2, keys2, NULL, from_json2, from_gguf2, NULL};
+const struct family family_cohere = {
+    .name = "cohere",
+    .model_types = types,
+    .architectures = architectures,
+    .fixed = fixed,
+    .keys = keys,
+    .from_json = from_json,
+    .from_gguf = from_gguf,
+};
+const struct family family_cohere2 = {
+    .name = "cohere2",
+    .model_types = names2,
+    .architectures = names2,
+    .fixed = fixed2,
+    .keys = keys2,
+    .from_json = from_json2,
+    .from_gguf = from_gguf2,
+};

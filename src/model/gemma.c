@@ -142,9 +142,32 @@ static const char *const gemma_names[] = {"gemma", NULL}, *const gemma2_names[] 
                          *const gemma3_types[] = {"gemma3_text", "gemma3", NULL},
                          *const gemma3_architectures[] = {"gemma3", NULL};
 
-const struct family family_gemma = {"gemma", gemma_names,     gemma_names,     gemma_fixed, gemma_keys,
-                                    NULL,    gemma_from_json, gemma_from_gguf, NULL};
-const struct family family_gemma2 = {"gemma2", gemma2_names,     gemma2_names,     gemma2_fixed, windows_keys,
-                                     sandwich, gemma2_from_json, gemma2_from_gguf, NULL};
-const struct family family_gemma3 = {"gemma3", gemma3_types,     gemma3_architectures, gemma3_fixed, windows_keys,
-                                     sandwich, gemma3_from_json, gemma3_from_gguf,     NULL};
+const struct family family_gemma = {
+    .name = "gemma",
+    .model_types = gemma_names,
+    .architectures = gemma_names,
+    .fixed = gemma_fixed,
+    .keys = gemma_keys,
+    .from_json = gemma_from_json,
+    .from_gguf = gemma_from_gguf,
+};
+const struct family family_gemma2 = {
+    .name = "gemma2",
+    .model_types = gemma2_names,
+    .architectures = gemma2_names,
+    .fixed = gemma2_fixed,
+    .keys = windows_keys,
+    .names = sandwich,
+    .from_json = gemma2_from_json,
+    .from_gguf = gemma2_from_gguf,
+};
+const struct family family_gemma3 = {
+    .name = "gemma3",
+    .model_types = gemma3_types,
+    .architectures = gemma3_architectures,
+    .fixed = gemma3_fixed,
+    .keys = windows_keys,
+    .names = sandwich,
+    .from_json = gemma3_from_json,
+    .from_gguf = gemma3_from_gguf,
+};

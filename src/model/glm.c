@@ -32,5 +32,18 @@ static const struct weight_name parts4[PARTS] = {
 static const char *const types[] = {"glm", NULL}, *const architectures[] = {"chatglm", NULL},
                          *const names4[] = {"glm4", NULL};
 
-const struct family family_glm = {"glm", types, architectures, fixed, keys, NULL, NULL, NULL, NULL};
-const struct family family_glm4 = {"glm4", names4, names4, fixed4, keys, parts4, NULL, NULL, NULL};
+const struct family family_glm = {
+    .name = "glm",
+    .model_types = types,
+    .architectures = architectures,
+    .fixed = fixed,
+    .keys = keys,
+};
+const struct family family_glm4 = {
+    .name = "glm4",
+    .model_types = names4,
+    .architectures = names4,
+    .fixed = fixed4,
+    .keys = keys,
+    .names = parts4,
+};

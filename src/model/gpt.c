@@ -102,7 +102,25 @@ static const char *const gpt2_names[] = {"gpt2", NULL}, *const neox_types[] = {"
                          *const gpt2_mlx[] = {"transformer.", "model."},
                          *const neox_mlx[] = {"gpt_neox.layers.", "model.h."};
 
-const struct family family_gpt2 = {"gpt2",     gpt2_names,     gpt2_names,     gpt2_fixed, gpt2_keys,
-                                   gpt2_parts, gpt2_from_json, gpt2_from_gguf, gpt2_mlx};
-const struct family family_gpt_neox = {"gpt_neox", neox_types,     neox_architectures, neox_fixed, neox_keys,
-                                       neox_parts, neox_from_json, neox_from_gguf,     neox_mlx};
+const struct family family_gpt2 = {
+    .name = "gpt2",
+    .model_types = gpt2_names,
+    .architectures = gpt2_names,
+    .fixed = gpt2_fixed,
+    .keys = gpt2_keys,
+    .names = gpt2_parts,
+    .from_json = gpt2_from_json,
+    .from_gguf = gpt2_from_gguf,
+    .mlx = gpt2_mlx,
+};
+const struct family family_gpt_neox = {
+    .name = "gpt_neox",
+    .model_types = neox_types,
+    .architectures = neox_architectures,
+    .fixed = neox_fixed,
+    .keys = neox_keys,
+    .names = neox_parts,
+    .from_json = neox_from_json,
+    .from_gguf = neox_from_gguf,
+    .mlx = neox_mlx,
+};

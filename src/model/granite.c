@@ -116,7 +116,22 @@ static const struct weight_name hybrid_parts[PARTS] = {
 static const char *const names[] = {"granite", NULL}, *const hybrid_types[] = {"granitemoehybrid", NULL},
                          *const none[] = {NULL};
 
-const struct family family_granite = {"granite", names, names, fixed, keys, NULL, from_json, from_gguf, NULL};
-const struct family family_granite_hybrid = {"granitemoehybrid", hybrid_types,     none,
-                                             hybrid_fixed,       hybrid_keys,      hybrid_parts,
-                                             hybrid_from_json,   hybrid_from_gguf, NULL};
+const struct family family_granite = {
+    .name = "granite",
+    .model_types = names,
+    .architectures = names,
+    .fixed = fixed,
+    .keys = keys,
+    .from_json = from_json,
+    .from_gguf = from_gguf,
+};
+const struct family family_granite_hybrid = {
+    .name = "granitemoehybrid",
+    .model_types = hybrid_types,
+    .architectures = none,
+    .fixed = hybrid_fixed,
+    .keys = hybrid_keys,
+    .names = hybrid_parts,
+    .from_json = hybrid_from_json,
+    .from_gguf = hybrid_from_gguf,
+};

@@ -67,8 +67,21 @@ static const struct weight_name internlm2_parts[PARTS] = {
 static const char *const internlm2_names[] = {"internlm2", NULL}, *const internlm3_types[] = {"internlm3", NULL},
                          *const none[] = {NULL};
 
-const struct family family_internlm2 = {"internlm2",         internlm2_names,     internlm2_names,
-                                        internlm2_fixed,     internlm2_keys,      internlm2_parts,
-                                        internlm2_from_json, internlm2_from_gguf, NULL};
+const struct family family_internlm2 = {
+    .name = "internlm2",
+    .model_types = internlm2_names,
+    .architectures = internlm2_names,
+    .fixed = internlm2_fixed,
+    .keys = internlm2_keys,
+    .names = internlm2_parts,
+    .from_json = internlm2_from_json,
+    .from_gguf = internlm2_from_gguf,
+};
 const struct family family_internlm3 = {
-    "internlm3", internlm3_types, none, internlm3_fixed, internlm3_keys, NULL, internlm3_from_json, NULL, NULL};
+    .name = "internlm3",
+    .model_types = internlm3_types,
+    .architectures = none,
+    .fixed = internlm3_fixed,
+    .keys = internlm3_keys,
+    .from_json = internlm3_from_json,
+};

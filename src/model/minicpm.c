@@ -38,4 +38,12 @@ static const struct config_key keys[] = {
 };
 static const char *const names[] = {"minicpm", NULL};
 
-const struct family family_minicpm = {"minicpm", names, names, fixed, keys, NULL, from_json, from_gguf, NULL};
+const struct family family_minicpm = {
+    .name = "minicpm",
+    .model_types = names,
+    .architectures = names,
+    .fixed = fixed,
+    .keys = keys,
+    .from_json = from_json,
+    .from_gguf = from_gguf,
+};

@@ -78,9 +78,29 @@ static const struct config_key olmo3_keys[] = {
 static const char *const olmo_names[] = {"olmo", NULL}, *const olmo2_names[] = {"olmo2", NULL},
                          *const olmo3_types[] = {"olmo3", NULL}, *const none[] = {NULL};
 
-const struct family family_olmo = {"olmo", olmo_names,     olmo_names,     olmo_fixed, olmo_keys,
-                                   NULL,   olmo_from_json, olmo_from_gguf, NULL};
-const struct family family_olmo2 = {"olmo2", olmo2_names,    olmo2_names,     olmo2_fixed, olmo2_keys,
-                                    NULL,    olmo_from_json, olmo2_from_gguf, NULL};
-const struct family family_olmo3 = {"olmo3", olmo3_types,     none, olmo3_fixed, olmo3_keys,
-                                    NULL,    olmo3_from_json, NULL, NULL};
+const struct family family_olmo = {
+    .name = "olmo",
+    .model_types = olmo_names,
+    .architectures = olmo_names,
+    .fixed = olmo_fixed,
+    .keys = olmo_keys,
+    .from_json = olmo_from_json,
+    .from_gguf = olmo_from_gguf,
+};
+const struct family family_olmo2 = {
+    .name = "olmo2",
+    .model_types = olmo2_names,
+    .architectures = olmo2_names,
+    .fixed = olmo2_fixed,
+    .keys = olmo2_keys,
+    .from_json = olmo_from_json,
+    .from_gguf = olmo2_from_gguf,
+};
+const struct family family_olmo3 = {
+    .name = "olmo3",
+    .model_types = olmo3_types,
+    .architectures = none,
+    .fixed = olmo3_fixed,
+    .keys = olmo3_keys,
+    .from_json = olmo3_from_json,
+};

@@ -71,7 +71,21 @@ static const struct weight_name phi_parts[PARTS] = {
 static const char *const phi_types[] = {"phi", NULL}, *const phi_architectures[] = {"phi2", NULL},
                          *const phi3_names[] = {"phi3", NULL};
 
-const struct family family_phi = {"phi", phi_types, phi_architectures, phi_fixed, phi_keys, phi_parts, phi_from_json,
-                                  NULL,  NULL};
-const struct family family_phi3 = {"phi3", phi3_names,     phi3_names,     phi3_fixed, phi3_keys,
-                                   NULL,   phi3_from_json, phi3_from_gguf, NULL};
+const struct family family_phi = {
+    .name = "phi",
+    .model_types = phi_types,
+    .architectures = phi_architectures,
+    .fixed = phi_fixed,
+    .keys = phi_keys,
+    .names = phi_parts,
+    .from_json = phi_from_json,
+};
+const struct family family_phi3 = {
+    .name = "phi3",
+    .model_types = phi3_names,
+    .architectures = phi3_names,
+    .fixed = phi3_fixed,
+    .keys = phi3_keys,
+    .from_json = phi3_from_json,
+    .from_gguf = phi3_from_gguf,
+};

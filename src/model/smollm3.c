@@ -56,4 +56,12 @@ static const struct config_key keys[] = {
 };
 static const char *const names[] = {"smollm3", NULL};
 
-const struct family family_smollm3 = {"smollm3", names, names, fixed, keys, NULL, from_json, from_gguf, NULL};
+const struct family family_smollm3 = {
+    .name = "smollm3",
+    .model_types = names,
+    .architectures = names,
+    .fixed = fixed,
+    .keys = keys,
+    .from_json = from_json,
+    .from_gguf = from_gguf,
+};

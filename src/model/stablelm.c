@@ -42,4 +42,13 @@ static const struct weight_name parts[PARTS] = {
 };
 static const char *const names[] = {"stablelm", NULL};
 
-const struct family family_stablelm = {"stablelm", names, names, fixed, keys, parts, from_json, from_gguf, NULL};
+const struct family family_stablelm = {
+    .name = "stablelm",
+    .model_types = names,
+    .architectures = names,
+    .fixed = fixed,
+    .keys = keys,
+    .names = parts,
+    .from_json = from_json,
+    .from_gguf = from_gguf,
+};

@@ -41,4 +41,13 @@ static const struct weight_name parts[PARTS] = {
 };
 static const char *const names[] = {"starcoder2", NULL};
 
-const struct family family_starcoder2 = {"starcoder2", names, names, fixed, keys, parts, from_json, from_gguf, NULL};
+const struct family family_starcoder2 = {
+    .name = "starcoder2",
+    .model_types = names,
+    .architectures = names,
+    .fixed = fixed,
+    .keys = keys,
+    .names = parts,
+    .from_json = from_json,
+    .from_gguf = from_gguf,
+};
