@@ -1,6 +1,7 @@
 /* kernels.c — speed of the CPU's matrix kernels on one thread, as shares of peaks measured in the same run.
  *
- * Usage: bench_kernels [isa]   (avx2, avxvnni, avx512, avx512bf16, amx; default: all that this CPU has)
+ * Usage: bench_kernels [isa [gemv]]   (avx2, avxvnni, avx512, avx512bf16, amx; default: all that this CPU has)
+ * gemv: only matrices times one row.
  * Owns: the timing and the table. A matrix times one row is compared with plainly reading the same bytes in turn with
  * it; matrices of half a megabyte sit in the second-level cache. */
 #include "backend/cpu/families.h"
@@ -100,14 +101,33 @@ static void line(const char *isa, const char *kernel, const char *shape, double 
     fflush(stdout);
 }
 
+/* Scales and minimums of planes: bytes that are small, finite numbers in the types that each format stores. */
+static struct quant_planes make_planes(enum quant_type type, size_t rows, size_t cols)
+{
+    bool affine = type < QUANT_MXFP4, e8m0 = type == QUANT_MXFP4 || type == QUANT_MXFP8;
+    struct quant_planes p = {.factor = 1,
+                             .group = e8m0                  ? 32
+                                      : type == QUANT_NVFP4 ? 16
+                                      : type < QUANT_INT8   ? 64
+                                                            : cols};
+    p.scale_type = affine ? SCALE_BF16 : e8m0 ? SCALE_E8M0 : type == QUANT_NVFP4 ? SCALE_E4M3 : SCALE_F32;
+    size_t bytes = rows * cols / p.group * 4;
+    p.scales = memset(need(bytes), 0x3C, bytes);
+    if (affine) p.mins = p.scales;
+    return p;
+}
+
 /* Random bytes whose scales are small, finite halves. */
 static struct quant_matrix make_matrix(enum quant_type type, size_t rows, size_t cols)
 {
     static const struct {
         size_t at, halves;
     } place[QUANT_TYPES] = {
-        [QUANT_F16] = {0, 1},  [QUANT_BF16] = {0, 1}, [QUANT_Q4_0] = {0, 1}, [QUANT_Q4_1] = {0, 2},
-        [QUANT_Q8_0] = {0, 1}, [QUANT_Q4_K] = {0, 2}, [QUANT_Q5_K] = {0, 2}, [QUANT_Q6_K] = {208, 1},
+        [QUANT_F16] = {0, 1},    [QUANT_BF16] = {0, 1},   [QUANT_Q4_0] = {0, 1},   [QUANT_Q4_1] = {0, 2},
+        [QUANT_Q8_0] = {0, 1},   [QUANT_Q4_K] = {0, 2},   [QUANT_Q5_K] = {0, 2},   [QUANT_Q6_K] = {208, 1},
+        [QUANT_Q5_0] = {0, 1},   [QUANT_Q5_1] = {0, 2},   [QUANT_Q2_K] = {80, 2},  [QUANT_Q3_K] = {108, 1},
+        [QUANT_IQ4_NL] = {0, 1}, [QUANT_IQ4_XS] = {0, 1}, [QUANT_TQ2_0] = {64, 1}, [QUANT_Q1_0] = {0, 1},
+        [QUANT_Q2_0] = {0, 1},
     };
     struct quant_matrix w = {.type = type, .rows = rows, .cols = cols};
     const struct quant_format *f = &quant_formats[type];
@@ -120,6 +140,7 @@ static struct quant_matrix make_matrix(enum quant_type type, size_t rows, size_t
         if (type == QUANT_F32) p[b * 4 + 3] = 0x3C;
     }
     w.data = p;
+    if (type >= QUANT_PLANES) w.planes = make_planes(type, rows, cols);
     return w;
 }
 
@@ -422,7 +443,8 @@ static void bench_gemv(const struct cpu_kernels *t, enum quant_type type, size_t
     snprintf(shape, sizeof shape, "%s %zu x %zu", f->name, rows, cols);
     double speed = (double)(rows * w.row_bytes) / s;
     line(t->isa, t->gemv_q8[type] ? "gemv_q8" : "gemv_f32", shape, speed * 1e-9, "GB/s", read / s);
-    free((void *)w.data), free(x), free(y), free(x8.q), free(x8.d), free(x8.sum);
+    if (bytes < 1 << 20) line(t->isa, "", shape, s * peak.clock / (double)(rows * cols), "cycle/weight", 0);
+    free((void *)w.planes.scales), free((void *)w.data), free(x), free(y), free(x8.q), free(x8.d), free(x8.sum);
 }
 
 static void bench_outer(const struct cpu_kernels *t, size_t m, size_t n, size_t k)
@@ -456,6 +478,22 @@ static void bench_vectors(const struct cpu_kernels *t)
     free((void *)w.data);
 }
 
+static void bench_gemvs(const struct cpu_kernels *t)
+{
+    for (enum quant_type type = QUANT_Q4_0; type < QUANT_TYPES; type++) {
+        if (!t->gemv_q8[type]) continue;
+        size_t narrow = quant_formats[type].block > 32 ? 768 : 576;
+        bench_gemv(t, type, 100 << 20, narrow);
+        bench_gemv(t, type, 100 << 20, 4096);
+        bench_gemv(t, type, 500 << 10, narrow);
+        bench_gemv(t, type, 500 << 10, 4096);
+    }
+    for (enum quant_type type = 0; type <= QUANT_BF16; type++) {
+        bench_gemv(t, type, 100 << 20, 1024);
+        bench_gemv(t, type, 500 << 10, 1024);
+    }
+}
+
 static void bench_isa(const struct cpu_kernels *t, bool bf16)
 {
     bench_tiles(t, bf16);
@@ -469,17 +507,7 @@ static void bench_isa(const struct cpu_kernels *t, bool bf16)
     }
     if (bf16) return;
     bench_q8(t);
-    for (enum quant_type type = QUANT_Q4_0; type < QUANT_OWN_KERNELS; type++) {
-        size_t narrow = quant_formats[type].block > 32 ? 768 : 576;
-        bench_gemv(t, type, 100 << 20, narrow);
-        bench_gemv(t, type, 100 << 20, 4096);
-        bench_gemv(t, type, 500 << 10, narrow);
-        bench_gemv(t, type, 500 << 10, 4096);
-    }
-    for (enum quant_type type = 0; type <= QUANT_BF16; type++) {
-        bench_gemv(t, type, 100 << 20, 1024);
-        bench_gemv(t, type, 500 << 10, 1024);
-    }
+    bench_gemvs(t);
     bench_outer(t, 2048, 16, 1536);
     bench_outer(t, 2048, 1536, 16);
     bench_outer(t, 512, 8, 576);
@@ -509,7 +537,10 @@ int main(int argc, char **argv)
         t.isa = levels[i].isa;
         if (argc > 1 && strcmp(argv[1], levels[i].isa)) continue;
         measure_peaks(levels[i].isa, levels[i].peaks);
-        bench_isa(&t, levels[i].bf16);
+        if (argc > 2)
+            bench_gemvs(&t);
+        else
+            bench_isa(&t, levels[i].bf16);
     }
     return 0;
 }

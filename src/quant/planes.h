@@ -36,6 +36,12 @@ static inline float scale_at(enum scale_type type, const uint8_t *scales, size_t
 }
 
 void planes_dequantize(float *y, const struct quant_matrix *w, size_t row, size_t col, size_t n);
+/* Whether the matrix is whole blocks of 32 columns, each of one group (of two in nvfp4): what gemv_q8 takes. */
+static inline bool planes_in_blocks(const struct quant_matrix *w)
+{
+    size_t group = w->planes.group;
+    return !(w->cols % 32) && !w->planes.groups && (w->type == QUANT_NVFP4 ? group == 16 : group % 32 == 0);
+}
 /* Bits of a code of an affine format. */
 static inline int planes_bits(enum quant_type type)
 {

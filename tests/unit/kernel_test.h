@@ -42,9 +42,12 @@ static inline bool open_level(struct cpu_kernels *t, struct level level)
     bool has = true;
 #if LORAC_X86
     if (!strcmp(level.name, "avx2")) has = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-    if (!strcmp(level.name, "avx512"))
+    if (!strcmp(level.name, "avxvnni")) has = cpu_has_avxvnni();
+    if (!strncmp(level.name, "avx512", 6))
         has = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-              __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
+              __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
+              __builtin_cpu_supports("avx512vnni");
+    if (!strcmp(level.name, "avx512vbmi")) has = has && __builtin_cpu_supports("avx512vbmi");
 #endif
     memset(t, 0, sizeof *t);
     if (has) level.fill(t);

@@ -1,6 +1,6 @@
-/* test_kernels_unpack.c — formats without kernels of their own: rows unpacked by every instruction set have the
- * scalar's bits, products with one row of activations are those of the values, and panels are those of the values as
- * f32. */
+/* test_kernels_unpack.c — formats that are unpacked for products of many rows: rows unpacked by every instruction set
+ * have the scalar's bits, panels are those of the values as f32, and products with one row of activations, in f32 and
+ * in int8, are those of the values. */
 #include "kernel_test.h"
 
 #include "backend/cpu/pack.h"
@@ -19,6 +19,12 @@ static void unpack_avx2(struct cpu_kernels *t)
 {
     gemv_avx2(t);
     gemm_avx2(t);
+    gemv_codes_avx2(t);
+}
+static void unpack_avxvnni(struct cpu_kernels *t)
+{
+    unpack_avx2(t);
+    gemv_codes_avxvnni(t);
 }
 static void unpack_avx512(struct cpu_kernels *t)
 {
@@ -26,9 +32,21 @@ static void unpack_avx512(struct cpu_kernels *t)
     gemm_avx512(t);
     unpack_planes_avx512(t);
     unpack_parts_avx512(t);
+    gemv_codes_avx512(t);
+}
+static void unpack_avx512vbmi(struct cpu_kernels *t)
+{
+    unpack_avx512(t);
+    gemv_codes_avx512vbmi(t);
 }
 #endif
-static const struct level levels[] = LEVELS(unpack);
+static const struct level levels[] = {
+    {"scalar", unpack_scalar},
+#if LORAC_X86
+    {"avx2", unpack_avx2},     {"avxvnni", unpack_avxvnni},
+    {"avx512", unpack_avx512}, {"avx512vbmi", unpack_avx512vbmi},
+#endif
+};
 
 /* ---- matrices of random bytes ------------------------------------------------------------------ */
 
@@ -111,6 +129,33 @@ static void check_product(const struct cpu_kernels *t, const struct quant_matrix
     }
 }
 
+/* The same with int8 activations, as they were quantised. A value of affine planes counts with its minimum and without:
+ * their rounding to the scales' type is left out. */
+static void check_int8(const struct cpu_kernels *t, const struct quant_matrix *w, double *worst)
+{
+    static float values[MOST_COLS], moved[MOST_COLS], x[MOST_COLS];
+    static _Alignas(64) int8_t q[MOST_COLS];
+    float d[MOST_COLS / 32], sums[MOST_COLS / 32], y[ROWS];
+    uint64_t state = w->cols;
+    struct quant_matrix less = *w;
+    if (!t->gemv_q8[w->type] || (w->type >= QUANT_PLANES && !planes_in_blocks(w))) return;
+    for (size_t i = 0; i < w->cols; i++) x[i] = draw_float(&state);
+    less.planes.mins = NULL;
+    t->quantize_q8((struct cpu_q8){q, d, sums}, x, w->cols);
+    t->gemv_q8[w->type](y, w, 0, ROWS, (struct cpu_q8){q, d, sums});
+    for (size_t r = 0; r < ROWS; r++) {
+        double sum = 0, size = 0;
+        quant_dequantize(values, w, r, 0, w->cols);
+        quant_dequantize(moved, &less, r, 0, w->cols);
+        for (size_t i = 0; i < w->cols; i++) {
+            double xi = (double)d[i / 32] * q[i], v = (double)values[i], m = (double)moved[i];
+            sum += v * xi;
+            size += (fabs(m) + fabs(v - m)) * fabs(xi);
+        }
+        if (size < 1e30 && size > 1e-30) *worst = fmax(*worst, fabs((double)y[r] - sum) / size);
+    }
+}
+
 static size_t check_panels(const struct cpu_kernels *t, const struct quant_matrix *w)
 {
     static float values[ROWS * MOST_COLS], want[MOST_COLS * TILE], have[MOST_COLS * TILE];
@@ -125,10 +170,25 @@ static size_t check_panels(const struct cpu_kernels *t, const struct quant_matri
     return differ + differing(have, want, ROWS * tile);
 }
 
-static void check_matrix(const char *level, const struct cpu_kernels *t, struct made m, double *worst)
+struct worst {
+    double f32, int8; /* int8: as a share of its bound */
+};
+
+/* What the kernels of int8 activations may leave out: rounding to f16 or bf16, twice; the sixteenths of NF4 and FP4. */
+static double int8_bound(const struct quant_matrix *w)
 {
+    if (w->type == QUANT_NF4 || w->type == QUANT_FP4) return 1e-4;
+    if (w->type < QUANT_AFFINE2 || w->type > QUANT_AFFINE8 || w->planes.scale_type == SCALE_F32) return 5e-7;
+    return w->planes.scale_type == SCALE_F16 ? 0x1p-10 : 0x1p-7;
+}
+
+static void check_matrix(const char *level, const struct cpu_kernels *t, struct made m, struct worst *worst)
+{
+    double int8 = 0;
     size_t rows = check_rows(t, &m.w), panels = check_panels(t, &m.w);
-    check_product(t, &m.w, worst);
+    check_product(t, &m.w, &worst->f32);
+    check_int8(t, &m.w, &int8);
+    worst->int8 = fmax(worst->int8, int8 / int8_bound(&m.w));
     if (rows || panels)
         fail_msg("%s, %s, %zu columns, group %zu: %zu values and %zu of panels differ", level,
                  quant_formats[m.w.type].name, m.w.cols, m.w.planes.group, rows, panels);
@@ -138,7 +198,8 @@ static void check_matrix(const char *level, const struct cpu_kernels *t, struct 
 static void check_type(const char *level, const struct cpu_kernels *t, enum quant_type type)
 {
     static const size_t groups[] = {16, 32, 64, 128, 24}; /* 24: no whole lanes */
-    double worst = 0;
+    struct worst worst = {0};
+    char int8[32];
     size_t block = quant_formats[type].block;
     if (type < QUANT_PLANES)
         for (size_t n = 1; n * block <= MOST_COLS; n++) check_matrix(level, t, make(type, n * block, 0, 0, n), &worst);
@@ -148,7 +209,9 @@ static void check_type(const char *level, const struct cpu_kernels *t, enum quan
             for (size_t n = 1; n <= 3; n++)
                 check_matrix(level, t, make(type, n * groups[g], groups[g], (enum scale_type)s, n), &worst);
         }
-    report(level, quant_formats[type].name, worst, BOUND);
+    report(level, quant_formats[type].name, worst.f32, BOUND);
+    snprintf(int8, sizeof int8, "%s, int8, of its bound", quant_formats[type].name);
+    if (t->gemv_q8[type]) report(level, int8, worst.int8, 1);
 }
 
 static void test_levels(void **unused)

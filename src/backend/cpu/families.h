@@ -17,17 +17,21 @@ void gemm_q8_avx2(struct cpu_kernels *t);
 void gemm_q8_k_avx2(struct cpu_kernels *t); /* over gemm_q8_avx2 */
 void gemv_avx2(struct cpu_kernels *t);
 void gemv_k_avx2(struct cpu_kernels *t);
+void gemv_codes_avx2(struct cpu_kernels *t); /* gemv_q8 of the formats without other kernels of their own */
 void rows_avx2(struct cpu_kernels *t);
 void attention_avx2(struct cpu_kernels *t);
 void gemm_avx512(struct cpu_kernels *t);
 void gemm_q8_avxvnni(struct cpu_kernels *t);
 void gemm_q8_k_avxvnni(struct cpu_kernels *t); /* over gemm_q8_avxvnni */
 void gemv_avxvnni(struct cpu_kernels *t);
+void gemv_codes_avxvnni(struct cpu_kernels *t);
 void gemm_q8_avx512(struct cpu_kernels *t);
 void gemm_q8_k_avx512(struct cpu_kernels *t); /* over gemm_q8_avx512 */
 void gemv_avx512(struct cpu_kernels *t);
-void unpack_planes_avx512(struct cpu_kernels *t); /* unpack and gemv_f32, of planes */
-void unpack_parts_avx512(struct cpu_kernels *t);  /* the same, of other formats without kernels of their own */
+void unpack_planes_avx512(struct cpu_kernels *t);
+void unpack_parts_avx512(struct cpu_kernels *t); /* of other formats without kernels of their own */
+void gemv_codes_avx512(struct cpu_kernels *t);
+void gemv_codes_avx512vbmi(struct cpu_kernels *t); /* over gemv_codes_avx512 */
 void gemv_q8_avx512(struct cpu_kernels *t);
 void gemv_k_avx512(struct cpu_kernels *t);
 void rows_avx512(struct cpu_kernels *t);

@@ -98,20 +98,6 @@ static ALWAYS_INLINE __m512 values(struct part p)
         for (col += before, y += before, n -= before; n >= PART; col += PART, y += PART, n -= PART)                    \
             _mm512_storeu_ps(y, values(part_##name(data + col / (block) * (bytes), col % (block) / PART)));            \
         if (n) quant_dequantize(y, w, row, col, n);                                                                    \
-    }                                                                                                                  \
-    static void gemv_##name(float *y, const struct quant_matrix *w, size_t row, size_t rows, const float *x)           \
-    {                                                                                                                  \
-        for (size_t i = 0; i < rows; i++) {                                                                            \
-            const uint8_t *b = w->data + (row + i) * w->row_bytes;                                                     \
-            const float *v = x;                                                                                        \
-            __m512 even = _mm512_setzero_ps(), odd = _mm512_setzero_ps();                                              \
-            for (size_t c = 0; c < w->cols; c += (block), b += (bytes))                                                \
-                for (size_t j = 0; j < (block) / PART; j += 2, v += 2 * PART) {                                        \
-                    even = _mm512_fmadd_ps(values(part_##name(b, j)), _mm512_loadu_ps(v), even);                       \
-                    odd = _mm512_fmadd_ps(values(part_##name(b, j + 1)), _mm512_loadu_ps(v + PART), odd);              \
-                }                                                                                                      \
-            y[i] = _mm512_reduce_add_ps(_mm512_add_ps(even, odd));                                                     \
-        }                                                                                                              \
     }
 FORMAT(q5_0, 32, 22)
 FORMAT(q5_1, 32, 24)
@@ -124,7 +110,7 @@ FORMAT(tq2_0, 256, 66)
 
 void unpack_parts_avx512(struct cpu_kernels *t)
 {
-#define ENTRY(type, name) t->unpack[type] = unpack_##name, t->gemv_f32[type] = gemv_##name
+#define ENTRY(type, name) t->unpack[type] = unpack_##name
     ENTRY(QUANT_Q5_0, q5_0);
     ENTRY(QUANT_Q5_1, q5_1);
     ENTRY(QUANT_Q2_K, q2_k);

@@ -177,77 +177,7 @@ static void unpack(float *y, const struct quant_matrix *w, size_t row, size_t co
     if (n) planes_dequantize(y, w, row, col, n);
 }
 
-/* One row; two chains of sums, one of even and one of odd lanes of columns. */
-static inline __attribute__((always_inline)) float dot(const struct quant_matrix *w, const struct lane_codes *l,
-                                                       size_t row, const float *x)
-{
-    size_t group = w->planes.group, flat = row * w->cols, n = w->cols;
-    const uint8_t *p = w->data + row * w->row_bytes;
-    __m512 even = _mm512_setzero_ps(), odd = _mm512_setzero_ps();
-    size_t i = flat / group, left = group - flat % group;
-    for (size_t take; n; n -= take, left = group, i++) {
-        struct group g = group_of(w, l, i);
-        take = n < left ? n : left;
-        size_t c = 0;
-        for (; c + 2 * LANES <= take; c += 2 * LANES, p += 2 * lane_bytes(l), x += 2 * LANES) {
-            even = _mm512_fmadd_ps(values(w, l, &g, p), _mm512_loadu_ps(x), even);
-            odd = _mm512_fmadd_ps(values(w, l, &g, p + lane_bytes(l)), _mm512_loadu_ps(x + LANES), odd);
-        }
-        if (c < take) {
-            even = _mm512_fmadd_ps(values(w, l, &g, p), _mm512_loadu_ps(x), even);
-            p += lane_bytes(l), x += LANES;
-        }
-    }
-    return _mm512_reduce_add_ps(_mm512_add_ps(even, odd));
-}
-
-static float dot_pieces(const struct quant_matrix *w, size_t row, const float *x)
-{
-    enum { PIECE = 64 };
-    float piece[PIECE], sum = 0;
-    for (size_t c = 0, n; c < w->cols; c += n) {
-        n = w->cols - c < PIECE ? w->cols - c : PIECE;
-        planes_dequantize(piece, w, row, c, n);
-        for (size_t i = 0; i < n; i++) sum += piece[i] * x[c + i];
-    }
-    return sum;
-}
-
-/* One function a format, so that its bits and its kind are constants. */
-static inline __attribute__((always_inline)) void gemv_as(enum quant_type type, float *y, const struct quant_matrix *w,
-                                                          size_t row, size_t rows, const float *x)
-{
-    struct quant_matrix m = *w;
-    m.type = type;
-    for (size_t i = 0; i < rows; i++)
-        y[i] = in_lanes(&m, 0) ? dot(&m, lanes_of(type), row + i, x) : dot_pieces(&m, row + i, x);
-}
-#define GEMV(type)                                                                                                     \
-    static void gemv_##type(float *y, const struct quant_matrix *w, size_t row, size_t rows, const float *x)           \
-    {                                                                                                                  \
-        gemv_as(QUANT_##type, y, w, row, rows, x);                                                                     \
-    }
-GEMV(AFFINE2)
-GEMV(AFFINE3)
-GEMV(AFFINE4)
-GEMV(AFFINE5)
-GEMV(AFFINE6)
-GEMV(AFFINE8)
-GEMV(MXFP4)
-GEMV(MXFP8)
-GEMV(NVFP4)
-GEMV(NF4)
-GEMV(FP4)
-GEMV(INT8)
-GEMV(FP8)
-
 void unpack_planes_avx512(struct cpu_kernels *t)
 {
-    static void (*const gemvs[])(float *, const struct quant_matrix *, size_t, size_t, const float *) = {
-        gemv_AFFINE2, gemv_AFFINE3, gemv_AFFINE4, gemv_AFFINE5, gemv_AFFINE6, gemv_AFFINE8, gemv_MXFP4,
-        gemv_MXFP8,   gemv_NVFP4,   gemv_NF4,     gemv_FP4,     gemv_INT8,    gemv_FP8};
-    for (enum quant_type type = QUANT_PLANES; type < QUANT_TYPES; type++) {
-        t->unpack[type] = unpack;
-        t->gemv_f32[type] = gemvs[type - QUANT_PLANES];
-    }
+    for (enum quant_type type = QUANT_PLANES; type < QUANT_TYPES; type++) t->unpack[type] = unpack;
 }
