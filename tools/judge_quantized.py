@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Quantised folders against their makers: a tiny Llama in every scheme, its logits in lorac against transformers' on the values that the
-scheme's own program (mlx, bitsandbytes) or its published formula (GPTQ, AWQ, compressed-tensors, FP8) gives the weights.
+scheme's own program (mlx, bitsandbytes) or its published formula (GPTQ, AWQ, compressed-tensors, FP8; transformers' function for gpt-oss's MXFP4) gives the weights.
 
 usage: judge_quantized.py LORAC [--only TEXT] [--train]
 --train: besides, ten steps of LoRA on each against PEFT on those values. Exit 1 when one is out of bounds."""
@@ -124,6 +124,17 @@ def fp4(kind):
     return make, dict(quantization_config=dict(quant_method="compressed-tensors", format=f"{kind}-pack-quantized")), False
 
 
+def mxfp4():
+    """As gpt-oss stores it: E2M1 and powers of two, rounded here, and the values that transformers gives them."""
+    from transformers.integrations.mxfp4 import convert_moe_packed_tensors
+    def make(name, w):
+        made, _ = fp4("mxfp4")[0](name, w)
+        blocks, scales = made[f"{name}.weight_packed"].reshape(w.shape[0], -1, 16), made[f"{name}.weight_scale"]
+        values = convert_moe_packed_tensors(blocks[None], scales[None])[0].T  # one expert, (in, out)
+        return {f"{name}_blocks": blocks, f"{name}_scales": scales}, values.float()
+    return make, dict(quantization_config=dict(quant_method="mxfp4", modules_to_not_convert=["model.embed_tokens", "lm_head"])), False
+
+
 def fp8(shape, integer=False):
     def make(name, w):
         top = 127 if integer else 448
@@ -142,7 +153,7 @@ SCHEMES |= {"mlx mxfp4": mlx("mxfp4", 4, 32, "bfloat16"), "mlx mxfp8": mlx("mxfp
 SCHEMES |= {f"bitsandbytes {k}{' double' if d else ''}": bnb4(k, d) for k in ("nf4", "fp4") for d in (False, True)} | {"bitsandbytes nf4 blocks of 128": bnb4("nf4", True, 128), "bitsandbytes int8": bnb8()}
 SCHEMES |= {f"gptq {b}": gptq(b, 64) for b in (2, 3, 4, 8)} | {"gptq 4 asymmetric": gptq(4, 128, False), "gptq 4 desc_act": gptq(4, 64, False, True), "gptq 4 v2": gptq(4, 32, False, False, True)}
 SCHEMES |= {"awq": awq(64), "compressed int4": compressed(4, 64), "compressed int4 asymmetric": compressed(4, 32, False), "compressed int8": compressed(8, 128),
-            "compressed nvfp4": fp4("nvfp4"), "compressed mxfp4": fp4("mxfp4"), "compressed int8 rows": fp8("row", True), "fp8 matrix": fp8("tensor"), "fp8 rows": fp8("row"), "fp8 blocks": fp8("block")}
+            "mxfp4 of gpt-oss": mxfp4(), "compressed nvfp4": fp4("nvfp4"), "compressed mxfp4": fp4("mxfp4"), "compressed int8 rows": fp8("row", True), "fp8 matrix": fp8("tensor"), "fp8 rows": fp8("row"), "fp8 blocks": fp8("block")}
 
 
 # ---- one scheme ---------------------------------------------------------------------------------

@@ -76,7 +76,6 @@ lorac_status module_finish(const struct module *m, enum quant_type type, struct 
     if (!planes->group || (m->rows * m->cols) % planes->group) return module_fail(m, "the group does not fit", err);
     TRY(weights_planes(m->w, planes, &kept, err));
     out->planes = kept;
-    m->w->model->parameters += m->rows * m->cols;
     return LORAC_OK;
 }
 
@@ -134,11 +133,23 @@ static const struct {
     {".SCB", NULL, scheme_bnb8},
     {".qweight", "gptq", scheme_gptq},
     {".qweight", "awq", scheme_awq},
+    {".weight_blocks", "mxfp4", scheme_mxfp4},
+    {"_blocks", "mxfp4", scheme_mxfp4},
     {".weight_global_scale", NULL, scheme_nvfp4},
     {".weight_packed", NULL, scheme_packed},
     {".weight_scale_inv", NULL, scheme_scaled},
     {".weight_scale", NULL, scheme_scaled},
 };
+
+/* A module that several linears share is read for each of them and counted once. */
+static lorac_status read_module(const struct module *m, const char *ending, scheme_fn *scheme, struct qmatrix *out,
+                                lorac_error *err)
+{
+    bool first = !module_tensor(m, ending)->used;
+    TRY(scheme(m, out, err));
+    if (first) m->w->model->parameters += m->rows * m->cols;
+    return LORAC_OK;
+}
 
 lorac_status weights_quantized(struct weights *w, const char *name, size_t rows, size_t cols, struct qmatrix *m,
                                bool *found, lorac_error *err)
@@ -157,7 +168,7 @@ lorac_status weights_quantized(struct weights *w, const char *name, size_t rows,
         /* GPTQ and AWQ have ".scales" too. */
         if (schemes[i].scheme == scheme_mlx && module_tensor(&q, ".qweight")) continue;
         *found = true;
-        return schemes[i].scheme(&q, m, err);
+        return read_module(&q, schemes[i].ending, schemes[i].scheme, m, err);
     }
     return LORAC_OK;
 }
