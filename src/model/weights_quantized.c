@@ -141,16 +141,6 @@ static const struct {
     {".weight_scale", NULL, scheme_scaled},
 };
 
-/* A module that several linears share is read for each of them and counted once. */
-static lorac_status read_module(const struct module *m, const char *ending, scheme_fn *scheme, struct qmatrix *out,
-                                lorac_error *err)
-{
-    bool first = !module_tensor(m, ending)->used;
-    TRY(scheme(m, out, err));
-    if (first) m->w->model->parameters += m->rows * m->cols;
-    return LORAC_OK;
-}
-
 lorac_status weights_quantized(struct weights *w, const char *name, size_t rows, size_t cols, struct qmatrix *m,
                                bool *found, lorac_error *err)
 {
@@ -159,6 +149,11 @@ lorac_status weights_quantized(struct weights *w, const char *name, size_t rows,
     size_t length = strlen(name);
     *found = false;
     if (!w->quantization || length < sizeof end || strcmp(name + length - (sizeof end - 1), end)) return LORAC_OK;
+    if (!strcmp(name, w->last.name) && w->last.matrix.rows == rows && w->last.matrix.cols == cols) {
+        *m = w->last.matrix;
+        *found = true;
+        return LORAC_OK;
+    }
     snprintf(module, sizeof module, "%.*s", (int)(length - (sizeof end - 1)), name);
     struct module q = {w, module, rows, cols};
     const char *method = json_string_value(json_object_get(w->quantization, "quant_method"));
@@ -168,7 +163,11 @@ lorac_status weights_quantized(struct weights *w, const char *name, size_t rows,
         /* GPTQ and AWQ have ".scales" too. */
         if (schemes[i].scheme == scheme_mlx && module_tensor(&q, ".qweight")) continue;
         *found = true;
-        return read_module(&q, schemes[i].ending, schemes[i].scheme, m, err);
+        TRY(schemes[i].scheme(&q, m, err));
+        w->model->parameters += rows * cols;
+        w->last.matrix = *m;
+        memcpy(w->last.name, name, length + 1);
+        return LORAC_OK;
     }
     return LORAC_OK;
 }
