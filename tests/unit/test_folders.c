@@ -12,20 +12,28 @@ enum { SIDE = 32, MOST = 64, O_PROJ = 3, ROOM = 1 << 16 };
 #define MODULE "model.layers.%zu.self_attn.o_proj"
 
 static struct safetensors schemes, plain;
+static json_t *configs; /* of the schemes */
 static lorac_runtime *runtime;
 static struct memory memory;
 
 /* ---- folders -------------------------------------------------------------------------------- */
 
 /* A copy of the tiny Llama's config with these keys more. */
-static void write_config(const char *folder, const char *more)
+static void write_config(const char *folder, const json_t *more)
 {
-    json_t *config = json_of(MODELS "plain/config.json"), *keys = json_loads(more, 0, NULL);
-    json_object_update(config, keys);
+    json_t *config = json_of(MODELS "plain/config.json");
+    json_object_update(config, (json_t *)(uintptr_t)more);
     char *text = json_dumps(config, 0);
     file_write(folder, "config.json", text);
     free(text);
-    json_decref(config), json_decref(keys);
+    json_decref(config);
+}
+
+static void write_config_text(const char *folder, const char *more)
+{
+    json_t *keys = json_loads(more, 0, NULL);
+    write_config(folder, keys);
+    json_decref(keys);
 }
 
 static void write_tensors(const char *folder, const struct st_tensor *tensors, size_t count)
@@ -36,7 +44,7 @@ static void write_tensors(const char *folder, const struct st_tensor *tensors, s
 }
 
 /* The scheme's tensors as o_proj of every layer, the others as they are. */
-static void make_folder(char folder[256], const char *scheme, const char *config)
+static void make_folder(char folder[256], const char *scheme, const json_t *config)
 {
     static char names[2 * MOST][128];
     struct st_tensor tensors[2 * MOST];
@@ -131,16 +139,19 @@ static void check_values(const struct qmatrix *w, const char *scheme)
 
 static void every_scheme_gives_its_values(void **state)
 {
-    for (size_t i = 0; i < schemes.metadata_count; i++) {
-        char folder[256], *scheme = schemes.metadata[2 * i];
-        make_folder(folder, scheme, schemes.metadata[2 * i + 1]);
+    const char *scheme;
+    json_t *config;
+    json_object_foreach(configs, scheme, config)
+    {
+        char folder[256];
+        make_folder(folder, scheme, config);
         lorac_model *m = open_folder(folder);
         check_values(&m->linears[O_PROJ].weight, scheme);
         lorac_model_release(m);
         folder_remove(folder);
     }
-    print_message("%zu schemes\n", schemes.metadata_count);
-    assert_true(schemes.metadata_count >= 28);
+    print_message("%zu schemes\n", json_object_size(configs));
+    assert_true(json_object_size(configs) >= 28);
 }
 
 /* ---- counts --------------------------------------------------------------------------------- */
@@ -148,9 +159,12 @@ static void every_scheme_gives_its_values(void **state)
 static void every_scheme_counts_its_weights(void **state)
 {
     size_t all = parameters_of(MODELS "plain");
-    for (size_t i = 0; i < schemes.metadata_count; i++) {
+    const char *scheme;
+    json_t *config;
+    json_object_foreach(configs, scheme, config)
+    {
         char folder[256];
-        make_folder(folder, schemes.metadata[2 * i], schemes.metadata[2 * i + 1]);
+        make_folder(folder, scheme, config);
         assert_int_equal(parameters_of(folder), all);
         folder_remove(folder);
     }
@@ -162,7 +176,7 @@ static void a_tied_head_is_counted_once(void **state)
     char folder[256], name[] = "lm_head.weight";
     head.name = name;
     folder_make(folder);
-    write_config(folder, "{}");
+    write_config_text(folder, "{}");
     memcpy(tensors, plain.tensors, plain.count * sizeof *tensors);
     tensors[plain.count] = head;
     write_tensors(folder, tensors, plain.count + 1);
@@ -179,7 +193,7 @@ static void a_packed_embedding_is_found(void **state)
                                       {names[1], ST_F32, 2, {288, 1}, scales, sizeof scales}};
     size_t count = 2;
     folder_make(folder);
-    write_config(folder, "{\"quantization_config\":{\"quant_method\":\"compressed-tensors\"}}");
+    write_config_text(folder, "{\"quantization_config\":{\"quant_method\":\"compressed-tensors\"}}");
     for (size_t i = 0; i < plain.count; i++)
         if (!strstr(plain.tensors[i].name, "embed_tokens")) tensors[count++] = plain.tensors[i];
     write_tensors(folder, tensors, count);
@@ -296,7 +310,7 @@ static void fused_experts_are_refused_by_name(void **state)
     lorac_model *m;
     size_t count = 0;
     folder_make(folder);
-    write_config(folder, "{\"quantization_config\":{\"quant_method\":\"mxfp4\"}}");
+    write_config_text(folder, "{\"quantization_config\":{\"quant_method\":\"mxfp4\"}}");
     for (size_t i = 0; i < plain.count; i++)
         if (strcmp(plain.tensors[i].name, "model.layers.0.mlp.down_proj.weight")) tensors[count++] = plain.tensors[i];
     tensors[count++] = experts;
@@ -308,6 +322,7 @@ static void fused_experts_are_refused_by_name(void **state)
 static int begin(void **state)
 {
     runtime = runtime_of(NULL, 1);
+    configs = json_of(TEST_DATA "/modules/configs.json");
     return safetensors_open(&memory, TEST_DATA "/modules/modules.safetensors", true, &schemes, NULL) ||
            safetensors_open(&memory, MODELS "plain/model.safetensors", true, &plain, NULL);
 }
@@ -316,6 +331,7 @@ static int end(void **state)
 {
     safetensors_close(&schemes);
     safetensors_close(&plain);
+    json_decref(configs);
     runtime_end(runtime);
     return memory.used != 0;
 }
