@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Quantised folders against their makers: a tiny Llama in every scheme, its logits in lorac against transformers' on the values that the
-scheme's own program (mlx, bitsandbytes) or its published formula (GPTQ, AWQ, compressed-tensors, FP8) gives the weights.
+scheme's own program (mlx, bitsandbytes) or its published formula (GPTQ, AWQ, compressed-tensors, FP8; transformers' function for gpt-oss's MXFP4) gives the weights.
 
 usage: judge_quantized.py LORAC [--only TEXT] [--train]
 --train: besides, ten steps of LoRA on each against PEFT on those values. Exit 1 when one is out of bounds."""
@@ -15,6 +15,7 @@ import golden_training, judge_training, reference, tiny_llama
 IDS = [3 + 7 * k % 280 for k in range(40)]
 EXACT, FAST, STEPS = 1e-3, 0.6, 2e-4
 ROWS = judge_training.TEXTS
+LAYERS, HEAD, ALL = ("layers",), ("layers", "lm_head"), ("layers", "lm_head", "embed_tokens")  # what a scheme quantises
 
 
 # ---- schemes: (tensors of the module, the values that they stand for) ---------------------------
@@ -31,7 +32,7 @@ def mlx(mode, bits, group, dtype):
         q = mx.quantize(mx.array(w.numpy()).astype(getattr(mx, dtype)), group_size=group, bits=bits, mode=mode)
         values = mx.dequantize(*q, group_size=group, bits=bits, mode=mode).astype(mx.float32)
         return dict(zip((f"{name}.weight", f"{name}.scales", f"{name}.biases"), map(to_torch, q))), torch.from_numpy(np.array(values))
-    return make, dict(quantization=dict(group_size=group, bits=bits, mode=mode)), True
+    return make, dict(quantization=dict(group_size=group, bits=bits, mode=mode)), ALL
 
 
 def bnb4(kind, double, block=64):
@@ -39,7 +40,7 @@ def bnb4(kind, double, block=64):
     def make(name, w):
         packed, state = F.quantize_4bit(w, blocksize=block, quant_type=kind, compress_statistics=double)
         return {f"{name}.weight": packed, **{f"{name}.weight.{k}": v for k, v in state.as_dict(packed=True).items()}}, F.dequantize_4bit(packed, state).float()
-    return make, dict(quantization_config=dict(quant_method="bitsandbytes", load_in_4bit=True, bnb_4bit_quant_type=kind, bnb_4bit_use_double_quant=double)), False
+    return make, dict(quantization_config=dict(quant_method="bitsandbytes", load_in_4bit=True, bnb_4bit_quant_type=kind, bnb_4bit_use_double_quant=double)), LAYERS
 
 
 def bnb8():
@@ -47,7 +48,7 @@ def bnb8():
         top = w.abs().max(1).values
         codes = torch.round(w * 127 / top[:, None]).to(torch.int8)
         return {f"{name}.weight": codes, f"{name}.SCB": top, f"{name}.weight_format": torch.tensor(0, dtype=torch.uint8)}, codes.float() * (top / 127)[:, None]
-    return make, dict(quantization_config=dict(quant_method="bitsandbytes", load_in_8bit=True)), False
+    return make, dict(quantization_config=dict(quant_method="bitsandbytes", load_in_8bit=True)), LAYERS
 
 
 def grouped(w, bits, group, symmetric):
@@ -77,7 +78,7 @@ def gptq(bits, group, symmetric=True, shuffled=False, v2=False):
         tensors = {f"{name}.qweight": stream(codes[:, back], bits).T.contiguous(), f"{name}.qzeros": stream((zero - (0 if v2 else 1)).T.contiguous(), bits),
                    f"{name}.scales": scale.T.contiguous(), f"{name}.g_idx": index}
         return tensors, values
-    return make, dict(quantization_config=dict(quant_method="gptq", bits=bits, group_size=group, desc_act=shuffled, sym=symmetric, checkpoint_format="gptq_v2" if v2 else "gptq")), False
+    return make, dict(quantization_config=dict(quant_method="gptq", bits=bits, group_size=group, desc_act=shuffled, sym=symmetric, checkpoint_format="gptq_v2" if v2 else "gptq")), LAYERS
 
 
 def awq(group):
@@ -88,7 +89,7 @@ def awq(group):
         codes, scale, zero = grouped(w, 4, group, False)
         values = scale.float().repeat_interleave(group, 1) * (codes - zero.repeat_interleave(group, 1))
         return {f"{name}.qweight": pack(codes.T.contiguous()), f"{name}.qzeros": pack(zero.T.contiguous()), f"{name}.scales": scale.T.contiguous()}, values
-    return make, dict(quantization_config=dict(quant_method="awq", bits=4, group_size=group, version="gemm", zero_point=True)), False
+    return make, dict(quantization_config=dict(quant_method="awq", bits=4, group_size=group, version="gemm", zero_point=True)), LAYERS
 
 
 def compressed(bits, group, symmetric=True):
@@ -97,7 +98,7 @@ def compressed(bits, group, symmetric=True):
         tensors = {f"{name}.weight_packed": stream(codes, bits), f"{name}.weight_scale": scale.to(torch.bfloat16), f"{name}.weight_shape": torch.tensor(w.shape)}
         if not symmetric: tensors[f"{name}.weight_zero_point"] = stream(zero.T.contiguous(), bits).T.contiguous()
         return tensors, scale.to(torch.bfloat16).float().repeat_interleave(group, 1) * (codes - zero.repeat_interleave(group, 1))
-    return make, dict(quantization_config=dict(quant_method="compressed-tensors", format="pack-quantized")), False
+    return make, dict(quantization_config=dict(quant_method="compressed-tensors", format="pack-quantized")), LAYERS
 
 
 def e2m1_codes(x):
@@ -121,7 +122,18 @@ def fp4(kind):
         numbers = table[codes & 7] * (1 - 2 * (codes >> 3))
         flat = codes.reshape(w.shape)
         return {f"{name}.weight_packed": (flat[:, ::2] | flat[:, 1::2] << 4).to(torch.uint8), f"{name}.weight_scale": scale, **extra}, (numbers * value[:, :, None]).reshape(w.shape)
-    return make, dict(quantization_config=dict(quant_method="compressed-tensors", format=f"{kind}-pack-quantized")), False
+    return make, dict(quantization_config=dict(quant_method="compressed-tensors", format=f"{kind}-pack-quantized")), LAYERS
+
+
+def mxfp4():
+    """As gpt-oss stores it: E2M1 and powers of two, rounded here, and the values that transformers gives them."""
+    from transformers.integrations.mxfp4 import convert_moe_packed_tensors
+    def make(name, w):
+        made, _ = fp4("mxfp4")[0](name, w)
+        blocks, scales = made[f"{name}.weight_packed"].reshape(w.shape[0], -1, 16), made[f"{name}.weight_scale"]
+        values = convert_moe_packed_tensors(blocks[None], scales[None])[0].T  # one expert, (in, out)
+        return {f"{name}_blocks": blocks, f"{name}_scales": scales}, values.float()
+    return make, dict(quantization_config=dict(quant_method="mxfp4", modules_to_not_convert=["model.embed_tokens", "lm_head"])), LAYERS
 
 
 def fp8(shape, integer=False):
@@ -134,7 +146,7 @@ def fp8(shape, integer=False):
         codes = torch.round(w / spread).to(torch.int8) if integer else (w / spread).to(torch.float8_e4m3fn)
         return {f"{name}.weight": codes, f"{name}.weight_scale{'_inv' if shape == 'block' else ''}": scale}, codes.float() * spread
     method = dict(quant_method="compressed-tensors", format="int-quantized" if integer else "float-quantized") if shape != "block" else dict(quant_method="fp8", weight_block_size=[128, 128])
-    return make, dict(quantization_config=method), False
+    return make, dict(quantization_config=method), LAYERS
 
 
 SCHEMES = {f"mlx affine {b} x {g} {d}": mlx("affine", b, g, d) for b in (2, 3, 4, 5, 6, 8) for g in (32, 64, 128) for d in (("float16", "bfloat16", "float32") if g == 64 else ("bfloat16",))}
@@ -142,18 +154,23 @@ SCHEMES |= {"mlx mxfp4": mlx("mxfp4", 4, 32, "bfloat16"), "mlx mxfp8": mlx("mxfp
 SCHEMES |= {f"bitsandbytes {k}{' double' if d else ''}": bnb4(k, d) for k in ("nf4", "fp4") for d in (False, True)} | {"bitsandbytes nf4 blocks of 128": bnb4("nf4", True, 128), "bitsandbytes int8": bnb8()}
 SCHEMES |= {f"gptq {b}": gptq(b, 64) for b in (2, 3, 4, 8)} | {"gptq 4 asymmetric": gptq(4, 128, False), "gptq 4 desc_act": gptq(4, 64, False, True), "gptq 4 v2": gptq(4, 32, False, False, True)}
 SCHEMES |= {"awq": awq(64), "compressed int4": compressed(4, 64), "compressed int4 asymmetric": compressed(4, 32, False), "compressed int8": compressed(8, 128),
-            "compressed nvfp4": fp4("nvfp4"), "compressed mxfp4": fp4("mxfp4"), "compressed int8 rows": fp8("row", True), "fp8 matrix": fp8("tensor"), "fp8 rows": fp8("row"), "fp8 blocks": fp8("block")}
+            "mxfp4 of gpt-oss": mxfp4(), "compressed nvfp4": fp4("nvfp4"), "compressed mxfp4": fp4("mxfp4"), "compressed int8 rows": fp8("row", True), "fp8 matrix": fp8("tensor"), "fp8 rows": fp8("row"), "fp8 blocks": fp8("block")}
+
+# Besides with a head of its own, quantised too: by each of MLX's modes, and where the makers have an option for it.
+UNTIED = {f"{n}, untied": SCHEMES[n][:2] + (parts,) for parts, names in (
+    (ALL, ("mlx affine 4 x 64 bfloat16", "mlx affine 8 x 32 bfloat16", "mlx mxfp4", "mlx mxfp8", "mlx nvfp4", "compressed int4", "compressed int8 rows", "fp8 rows")),
+    (HEAD, ("gptq 4", "gptq 4 desc_act", "compressed nvfp4", "bitsandbytes nf4"))) for n in names}
 
 
 # ---- one scheme ---------------------------------------------------------------------------------
 
 def write(source, out, scheme):
     """The folder in the scheme; the model on its values."""
-    make, config, embeddings = scheme
+    make, config, parts = scheme
     shutil.copytree(source, out); os.remove(os.path.join(out, "model.safetensors"))
     tensors, values = {}, {}
     for key, w in load_file(os.path.join(source, "model.safetensors")).items():
-        if w.ndim == 2 and (embeddings or "layers" in key): made, values[key] = make(key[:-len(".weight")], w.float()); tensors |= made
+        if w.ndim == 2 and any(p in key for p in parts): made, values[key] = make(key[:-len(".weight")], w.float()); tensors |= made
         else: tensors[key], values[key] = w, w.float()
     save_file({k: v.contiguous() for k, v in tensors.items()}, os.path.join(out, "model.safetensors"))
     path = os.path.join(out, "config.json")
@@ -161,6 +178,16 @@ def write(source, out, scheme):
     model = LlamaForCausalLM.from_pretrained(source, dtype=torch.float32, attn_implementation="eager").eval()
     model.load_state_dict(values, strict=False); model.tie_weights()
     return model
+
+
+def untied(source, out):
+    """The model with a head that is not its embedding."""
+    model = LlamaForCausalLM.from_pretrained(source, dtype=torch.float16)
+    model.config.tie_word_embeddings = False
+    model.lm_head.weight = torch.nn.Parameter(model.model.embed_tokens.weight.flip(0).clone())
+    shutil.copytree(source, out)
+    model.save_pretrained(out)
+    return out
 
 
 def judge(report, exe, name, source, out, scheme, train):
@@ -195,8 +222,9 @@ def main():
     a, report = p.parse_args(), reference.Report()
     with tempfile.TemporaryDirectory() as root:
         source = tiny_llama.save("wide", root)
-        for i, (name, scheme) in enumerate(SCHEMES.items()):
-            if a.only in name: report.attempt(name, judge, report, a.lorac, name, source, os.path.join(root, str(i)), scheme, a.train)
+        own_head = untied(source, os.path.join(root, "untied"))
+        for i, (name, scheme) in enumerate((SCHEMES | UNTIED).items()):
+            if a.only in name: report.attempt(name, judge, report, a.lorac, name, own_head if name in UNTIED else source, os.path.join(root, str(i)), scheme, a.train)
     report.end()
 
 

@@ -138,6 +138,22 @@ GOOD_GGUF = {
 }
 
 
+def part(number, count, tensors, total, extra=()):
+    def size(key, n): return value(key, 2, struct.pack("<H", n))
+    return gguf_file([size("split.no", number), size("split.count", count), size("split.tensors.count", total), *extra], tensors)
+
+
+SPLITS = {
+    "one": [gguf_file([], [tensor("t")])], "one_of_one": [part(0, 1, [tensor("t")], 1)], "one_of_none": [part(0, 0, [tensor("t")], 1)],
+    "two": [part(0, 2, [tensor("a")], 2), part(1, 2, [tensor("b")], 2)], "tensors_in_the_second_alone": [part(0, 2, [], 1), part(1, 2, [tensor("t")], 1)],
+    "four": [part(i, 4, [tensor(n)], 4) for i, n in enumerate("abcd")], "name_in_both": [part(i, 2, [tensor("t")], 2) for i in (0, 1)],
+    "twice_the_first": [part(0, 2, [tensor("t")], 2)] * 2, "of_another_split": [part(0, 2, [tensor("a")], 2), part(1, 3, [tensor("b")], 2)],
+    "a_tensor_missing": [part(0, 2, [tensor("a")], 3), part(1, 2, [tensor("b")], 3)], "part_9_of_2": [part(8, 2, [tensor("a")], 2), part(1, 2, [tensor("b")], 2)],
+    "of_65535": [part(0, 65535, [tensor("a")], 2), part(1, 65535, [tensor("b")], 2)], "second_cut": [part(0, 2, [tensor("a")], 2), part(1, 2, [tensor("b")], 2)[:-200]],
+    "tensors_max": [part(0, 2, [tensor("a")], 65535), part(1, 2, [tensor("b")], 65535)], "second_empty": [part(0, 2, [tensor("a")], 1), b""],
+}
+
+
 def make_all_gguf():
     described = make_gguf(GOLDEN / "types.gguf")
     expected = {"made_with": VERSIONS, "tensors": described,
@@ -149,6 +165,9 @@ def make_all_gguf():
         raise SystemExit("the parts hold other tensors than the one file")
     aligned = CORPUS / "gguf" / "good_alignment_64"
     make_gguf(aligned, alignment=64)
+    for name, parts in SPLITS.items():
+        sizes = b"".join(struct.pack("<H", len(p)) for p in parts[:-1])
+        write("split", name, bytes([len(parts)]) + sizes + b"".join(parts))
     for name, data in {**HOSTILE_GGUF, **GOOD_GGUF}.items():
         write("gguf", name, data)
 

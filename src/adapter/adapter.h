@@ -52,10 +52,17 @@ struct lorac_adapter_set {
     size_t rank; /* of all terms of a linear together, at most */
 };
 
+/* A module that mlx-lm has under another name, or as modules whose outputs follow one another: what stands for part of
+ * its name. */
+enum { MODULE_PARTS = 2 };
+struct module_split {
+    const char *own, *mlx[MODULE_PARTS];
+};
 /* How the names of a base's linears start, and what the formats write for that: where a model also sees, its language
  * model's "model." is "model.language_model." to PEFT. */
 struct module_names {
     const char *own, *peft, *mlx;
+    const struct module_split *splits; /* own NULL at the end; or NULL */
 };
 struct linear_list {
     const struct linear *items;
@@ -65,6 +72,9 @@ struct linear_list {
 enum { MODULE_NAME = 256 };
 /* The module's name with another start. */
 void module_spell(const struct module_names *names, const char *start, const char *module, char text[MODULE_NAME]);
+
+/* mlx-lm's modules where they are others than the module itself, as names of the base; their number. */
+size_t module_parts(const struct module_names *names, const char *module, char parts[MODULE_PARTS][MODULE_NAME]);
 
 /* Places for `count` modules whose linear, rank and scale are set: fills a, b and floats. */
 lorac_status layout_place(struct adapter_layout *layout, lorac_error *err);

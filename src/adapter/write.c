@@ -81,15 +81,26 @@ static void add_peft(json_t *c, const struct adapter_layout *layout, const struc
     add_targets(c, layout, d);
 }
 
+/* What mlx-lm calls the module, or the modules that it makes of it, as names of the base; their number. */
+static size_t mlx_names(const struct module_names *names, const char *module, char text[MODULE_PARTS][MODULE_NAME])
+{
+    size_t parts = module_parts(names, module, text);
+    if (parts) return parts;
+    snprintf(text[0], MODULE_NAME, "%s", module);
+    return 1;
+}
+
 /* The module names below a layer, where not all of its linears are adapted. */
-static void add_mlx_keys(json_t *parameters, const struct adapter_layout *layout)
+static void add_mlx_keys(json_t *parameters, const struct adapter_layout *layout, const struct module_names *names)
 {
     json_t *keys = json_array();
+    char text[MODULE_PARTS][MODULE_NAME];
     for (size_t i = 0; i < layout->count; i++) {
-        if (layout->modules[i].linear->layer != layout->modules[0].linear->layer) continue;
-        const char *name = layer_in(layout->modules[i].linear);
-        name = name ? strchr(name + 1, '.') : NULL;
-        if (name) json_array_append_new(keys, json_string(name + 1));
+        const struct linear *l = layout->modules[i].linear;
+        const char *place = layer_in(l), *end = place ? strchr(place + 1, '.') : NULL;
+        if (l->layer != layout->modules[0].linear->layer || !end) continue;
+        size_t parts = mlx_names(names, l->name, text);
+        for (size_t p = 0; p < parts; p++) json_array_append_new(keys, json_string(text[p] + (end + 1 - l->name)));
     }
     json_object_set_new(parameters, "keys", keys);
 }
@@ -100,7 +111,7 @@ static void add_mlx(json_t *c, const struct adapter_layout *layout, const struct
     json_object_set_new(parameters, "rank", json_integer((json_int_t)d->rank));
     json_object_set_new(parameters, "scale", json_real(d->scale));
     json_object_set_new(parameters, "dropout", json_real(d->dropout));
-    if (strcmp(d->targets, "all-linear")) add_mlx_keys(parameters, layout);
+    if (strcmp(d->targets, "all-linear")) add_mlx_keys(parameters, layout, &d->names);
     json_object_set_new(c, "fine_tune_type", json_string("lora"));
     json_object_set_new(c, "num_layers", json_integer((json_int_t)(d->layers - d->first_layer)));
     json_object_set_new(c, "lora_parameters", parameters);
@@ -128,58 +139,74 @@ static lorac_status write_config(struct memory *m, const char *folder, const str
 /* ---- weights -------------------------------------------------------------------------------- */
 
 struct writing {
-    struct memory *memory;
     const struct adapter_layout *layout;
     const float *floats;
     bool mlx;
     struct module_names names;
     struct st_tensor *tensors;
+    size_t count;
     float *data; /* in file order */
     char *text;  /* the tensors' names */
 };
-enum { NAME = MODULE_NAME + 32 };
+enum { NAME = MODULE_NAME + 32, TENSORS = 2 * MODULE_PARTS }; /* of a module, at most */
 
-static void describe(struct writing *w, size_t i, const char *suffix, size_t rows, size_t cols, float *data)
+static void describe(struct writing *w, const char *module, const char *suffix, size_t rows, size_t cols, float *data)
 {
-    char *name = w->text + i * NAME, module[MODULE_NAME];
-    module_spell(&w->names, w->mlx ? w->names.mlx : w->names.peft, w->layout->modules[i / 2].linear->name, module);
-    snprintf(name, NAME, "%s%s%s", w->mlx ? "" : "base_model.model.", module, suffix);
-    w->tensors[i] = (struct st_tensor){.name = name,
-                                       .dtype = ST_F32,
-                                       .dims = 2,
-                                       .shape = {rows, cols},
-                                       .data = (const uint8_t *)data,
-                                       .bytes = rows * cols * sizeof *data};
+    char *name = w->text + w->count * NAME, spelled[MODULE_NAME];
+    module_spell(&w->names, w->mlx ? w->names.mlx : w->names.peft, module, spelled);
+    snprintf(name, NAME, "%s%s%s", w->mlx ? "" : "base_model.model.", spelled, suffix);
+    w->tensors[w->count++] = (struct st_tensor){.name = name,
+                                                .dtype = ST_F32,
+                                                .dims = 2,
+                                                .shape = {rows, cols},
+                                                .data = (const uint8_t *)data,
+                                                .bytes = rows * cols * sizeof *data};
 }
 
-static void place_module(struct writing *w, size_t i)
+static void place_peft(struct writing *w, const struct adapter_module *m)
 {
-    const struct adapter_module *m = &w->layout->modules[i];
     size_t in = m->linear->weight.cols, out = module_rows(m), r = m->rank;
-    const float *a = w->floats + m->a, *b = w->floats + m->b;
+    float *to_a = w->data + m->a, *to_b = w->data + m->b;
+    memcpy(to_a, w->floats + m->a, r * in * sizeof *to_a);
+    for (size_t n = 0; n < out; n++)
+        for (size_t j = 0; j < r; j++) to_b[n * r + j] = w->floats[m->b + module_row(m, n) * r + j];
+    describe(w, m->linear->name, ".lora_A.weight", r, in, to_a);
+    describe(w, m->linear->name, ".lora_B.weight", out, r, to_b);
+}
+
+/* Transposed; modules that one became share its A. */
+static void place_mlx(struct writing *w, const struct adapter_module *m)
+{
+    char names[MODULE_PARTS][MODULE_NAME];
+    size_t in = m->linear->weight.cols, r = m->rank, first = 0, parts = mlx_names(&w->names, m->linear->name, names);
     float *to_a = w->data + m->a, *to_b = w->data + m->b;
     for (size_t j = 0; j < r; j++)
-        for (size_t k = 0; k < in; k++) to_a[w->mlx ? k * r + j : j * in + k] = a[j * in + k];
-    for (size_t n = 0; n < out; n++)
-        for (size_t j = 0; j < r; j++) to_b[w->mlx ? j * out + n : n * r + j] = b[module_row(m, n) * r + j];
-    describe(w, 2 * i, w->mlx ? ".lora_a" : ".lora_A.weight", w->mlx ? in : r, w->mlx ? r : in, to_a);
-    describe(w, 2 * i + 1, w->mlx ? ".lora_b" : ".lora_B.weight", w->mlx ? r : out, w->mlx ? out : r, to_b);
+        for (size_t k = 0; k < in; k++) to_a[k * r + j] = w->floats[m->a + j * in + k];
+    for (size_t p = 0; p < parts; p++) {
+        size_t out = parts > 1 ? m->linear[p].weight.rows : module_rows(m);
+        for (size_t n = 0; n < out; n++)
+            for (size_t j = 0; j < r; j++) to_b[j * out + n] = w->floats[m->b + module_row(m, first + n) * r + j];
+        describe(w, names[p], ".lora_a", in, r, to_a);
+        describe(w, names[p], ".lora_b", r, out, to_b);
+        to_b += r * out;
+        first += out;
+    }
 }
 
 static lorac_status write_weights(struct memory *m, const char *folder, const struct adapter_layout *layout,
                                   const float *floats, struct module_names names, bool mlx, lorac_error *err)
 {
-    struct writing w = {m, layout, floats, mlx, names, NULL, NULL, NULL};
+    struct writing w = {.layout = layout, .floats = floats, .mlx = mlx, .names = names};
     const char *const metadata[] = {"format", mlx ? "mlx" : "pt"};
     char *path = os_join(m, folder, mlx ? "adapters.safetensors" : "adapter_model.safetensors");
-    w.tensors = mem_array(m, layout->count * 2, sizeof *w.tensors);
+    w.tensors = mem_array(m, layout->count * TENSORS, sizeof *w.tensors);
     w.data = mem_array(m, layout->floats, sizeof *w.data);
-    w.text = mem_array(m, layout->count * 2, NAME);
+    w.text = mem_array(m, layout->count * TENSORS, NAME);
     lorac_status status =
         path && w.tensors && w.data && w.text ? LORAC_OK : fail_memory(err, "an adapter's copy", layout->floats * 4);
     if (status == LORAC_OK) {
-        for (size_t i = 0; i < layout->count; i++) place_module(&w, i);
-        status = safetensors_write(m, path, w.tensors, layout->count * 2, metadata, 1, err);
+        for (size_t i = 0; i < layout->count; i++) (mlx ? place_mlx : place_peft)(&w, &layout->modules[i]);
+        status = safetensors_write(m, path, w.tensors, w.count, metadata, 1, err);
     }
     mem_free(m, path);
     mem_free(m, w.tensors);

@@ -5,9 +5,10 @@
 struct linear_list model_linears(const struct lorac_model *m)
 {
     const char *const *mlx = m->family->mlx;
-    struct module_names names = {"model.", "model.", "model."};
-    if (mlx) names = (struct module_names){mlx[0], mlx[0], mlx[1]};
-    if (m->sees) names = (struct module_names){"model.", "model.language_model.", "language_model.model."};
+    struct module_names names = {"model.", "model.", "model.", NULL};
+    if (mlx) names = (struct module_names){mlx[0], mlx[0], mlx[1], NULL};
+    if (m->sees) names = (struct module_names){"model.", "model.language_model.", "language_model.model.", NULL};
+    names.splits = m->family->splits;
     return (struct linear_list){m->linears, m->linear_count, names};
 }
 

@@ -80,6 +80,11 @@ static const char *const harmless[] = {
     "sep_token_id",
     "decoder_start_token_id",
 };
+/* Keys of a model that also sees, beside its language model's config. */
+static const char *const outside[] = {
+    "text_config",  "tie_word_embeddings", "quantization",     "quantization_config",
+    "ignore_index", "processor_class",     "image_seq_length",
+};
 /* Keys that lorac reads in every family. */
 static const struct config_key common[] = {
     KEY("num_hidden_layers", SIZE, layers),
@@ -133,18 +138,39 @@ bool config_says_nothing(const json_t *v)
            ((json_is_object(v) || json_is_array(v)) && !json_object_size(v) && !json_array_size(v));
 }
 
+static bool is_harmless(const char *key, const json_t *value)
+{
+    return config_says_nothing(value) || listed(key, harmless, sizeof harmless / sizeof *harmless);
+}
+
+static lorac_status refuse_key(const char *file, const char *key, const char *model, lorac_error *err)
+{
+    return fail(err, LORAC_UNSUPPORTED, file,
+                "\"%s\" is not known to lorac for %s and might change what the model computes", key, model);
+}
+
 static lorac_status check_keys(const json_t *config, const char *file, const struct family *family, lorac_error *err)
 {
-    for (void *i = json_object_iter((json_t *)(uintptr_t)config); i;
-         i = json_object_iter_next((json_t *)(uintptr_t)config, i)) {
-        const char *key = json_object_iter_key(i);
-        if (config_says_nothing(json_object_iter_value(i)) || has_key(common, key) || has_key(family->keys, key) ||
-            listed(key, harmless, sizeof harmless / sizeof *harmless))
-            continue;
-        return fail(err, LORAC_UNSUPPORTED, file,
-                    "\"%s\" is not known to lorac for %s and might change what the model "
-                    "computes",
-                    key, family->name);
+    const char *key;
+    json_t *value;
+    json_object_foreach((json_t *)(uintptr_t)config, key, value)
+    {
+        if (is_harmless(key, value) || has_key(common, key) || has_key(family->keys, key)) continue;
+        return refuse_key(file, key, family->name, err);
+    }
+    return LORAC_OK;
+}
+
+/* Beside a language model's config: what concerns other senses, and copies of what stands in it. */
+static lorac_status check_outside(const json_t *config, const json_t *text, const char *file, lorac_error *err)
+{
+    const char *key;
+    json_t *value;
+    json_object_foreach((json_t *)(uintptr_t)config, key, value)
+    {
+        if (is_harmless(key, value) || listed(key, outside, sizeof outside / sizeof *outside)) continue;
+        if (json_equal(value, json_object_get(text, key))) continue;
+        return refuse_key(file, key, "a model that also sees", err);
     }
     return LORAC_OK;
 }
@@ -246,7 +272,10 @@ lorac_status config_from_json(const json_t *config, const char *file, const stru
     if (!json_is_object(config)) return fail(err, LORAC_FORMAT, file, "is not a JSON object");
     /* A model that also sees keeps its language model's config apart. */
     const json_t *text = json_object_get(config, "text_config");
-    if (json_is_object(text)) config = text;
+    if (json_is_object(text)) {
+        TRY(check_outside(config, text, file, err));
+        config = text;
+    }
     TRY(find_family(config, file, family, err));
     return read_config(config, file, *family, c, err);
 }

@@ -60,6 +60,7 @@ struct family {
     lorac_status (*from_json)(const json_t *config, const char *file, struct model_config *c, lorac_error *err);
     lorac_status (*from_gguf)(const struct gguf *g, struct model_config *c, lorac_error *err);
     const char *const *mlx; /* the start of the layers' names, and what mlx-lm puts for it; NULL: mlx-lm keeps names */
+    const struct module_split *splits; /* modules that mlx-lm has under other names (adapter.h), or NULL */
 };
 
 extern const struct family *const families[]; /* NULL at the end */

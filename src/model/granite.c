@@ -1,5 +1,6 @@
 /* granite.c — Granite 3 (IBM 2024): Llama's shape with multipliers on the embeddings, the blocks' outputs, q·k and the
  * logits. Granite 4's dense models (2025) are hybrids without Mamba layers and experts: gate and up are fused. */
+#include "adapter/adapter.h"
 #include "model/config_json.h"
 
 #include <string.h>
@@ -113,6 +114,11 @@ static const struct weight_name hybrid_parts[PARTS] = {
     [PART_GATE_UP] = {"model.layers.%zu.shared_mlp.input_linear", NULL},
     [PART_DOWN] = {"model.layers.%zu.shared_mlp.output_linear", NULL},
 };
+static const struct module_split hybrid_splits[] = {
+    {".shared_mlp.input_linear", {".mlp.gate_proj", ".mlp.up_proj"}},
+    {".shared_mlp.output_linear", {".mlp.down_proj"}},
+    {NULL, {NULL}},
+};
 static const char *const names[] = {"granite", NULL}, *const hybrid_types[] = {"granitemoehybrid", NULL},
                          *const none[] = {NULL};
 
@@ -134,4 +140,5 @@ const struct family family_granite_hybrid = {
     .names = hybrid_parts,
     .from_json = hybrid_from_json,
     .from_gguf = hybrid_from_gguf,
+    .splits = hybrid_splits,
 };

@@ -46,6 +46,7 @@ void tally_add(struct tally *t, const char *type, size_t elements, size_t bytes)
     put_size(entry, "count", 1 + (size_t)json_integer_value(json_object_get(entry, "count")));
     put_size(entry, "bytes", sum);
     t->elements += elements;
+    t->element_bytes += bytes;
     t->bytes += bytes;
     if (sum > t->largest) t->largest = sum;
 }
@@ -74,7 +75,7 @@ void tally_safetensors(struct tally *t, const struct safetensors *s)
 
 void tally_report(struct tally *t, json_t *out)
 {
-    put_size(out, "parameters", t->elements);
+    if (t->elements) put_size(out, "parameters", t->elements);
     put_size(out, "weight_bytes", t->bytes);
     put_size(out, "file_bytes", t->files);
     json_object_set_new(out, "tensors", t->types ? t->types : json_object());

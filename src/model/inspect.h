@@ -27,8 +27,9 @@ lorac_status inspect_gguf_adapter(struct inspection *i, const struct gguf *g, lo
 
 /* The tensors of one description: how many, of which types. */
 struct tally {
-    json_t *types; /* "Q4_1": {"count", "bytes"} */
-    size_t elements, bytes, files;
+    json_t *types;                  /* "Q4_1": {"count", "bytes"} */
+    size_t elements, element_bytes; /* weights, and what they take; 0: not known */
+    size_t bytes, files;
     size_t largest; /* bytes of the type that holds most */
 };
 void tally_add(struct tally *t, const char *type, size_t elements, size_t bytes);

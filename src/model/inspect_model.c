@@ -1,4 +1,5 @@
 /* inspect_model.c — describing models: GGUF files, Hugging Face and MLX folders, known to lorac or not. */
+#include "model/config_json.h"
 #include "model/inspect.h"
 
 #include <lorac/model.h>
@@ -24,12 +25,19 @@ enum { SHAPE = sizeof shape / sizeof *shape };
 
 /* ---- whether lorac computes it -------------------------------------------------------------- */
 
-static lorac_status check_support(struct inspection *i, lorac_error *err)
+/* "supported"; and for a tally of words, how many weights of a model that opens they stand for. */
+static lorac_status check_support(struct inspection *i, struct tally *t, lorac_error *err)
 {
     lorac_model *model;
     lorac_error why = {0};
     lorac_status status = lorac_model_open(i->runtime, i->path, &model, &why);
-    if (status == LORAC_OK) lorac_model_release(model);
+    if (status == LORAC_OK) {
+        lorac_model_info info = {.struct_size = sizeof info};
+        lorac_model_get_info(model, &info);
+        t->elements = info.parameters;
+        t->element_bytes = info.weight_bytes;
+        lorac_model_release(model);
+    }
     if (status != LORAC_OK && status != LORAC_UNSUPPORTED) {
         if (err) *err = why;
         return status;
@@ -86,8 +94,12 @@ static void put_quantization(json_t *out, const struct tally *t)
         put_text(out, "quantization", type);
         break;
     }
+}
+
+static void put_bits(json_t *out, const struct tally *t)
+{
     if (t->elements)
-        json_object_set_new(out, "bits_per_weight", json_real((double)(t->bytes * 800 / t->elements) / 100));
+        json_object_set_new(out, "bits_per_weight", json_real((double)(t->element_bytes * 800 / t->elements) / 100));
 }
 
 static lorac_status describe_gguf(struct inspection *i, const struct gguf *g, const char *architecture,
@@ -97,16 +109,17 @@ static lorac_status describe_gguf(struct inspection *i, const struct gguf *g, co
     put_text(i->out, "kind", "model");
     put_text(i->out, "format", "GGUF");
     put_text(i->out, "architecture", architecture);
-    TRY(check_support(i, err));
-    put_gguf_shape(i->out, g, architecture);
     tally_gguf(&tally, g);
+    lorac_status status = check_support(i, &tally, err);
+    put_gguf_shape(i->out, g, architecture);
     put_quantization(i->out, &tally);
+    put_bits(i->out, &tally);
     tally_report(&tally, i->out);
     put_tokenizer(i);
     if (!json_object_get(i->out, "chat_template")) put_gguf(i->out, "chat_template", g, "tokenizer.chat_template");
     put_gguf(i->out, "license", g, "general.license");
     put_gguf_lineage(i->out, g);
-    return LORAC_OK;
+    return status;
 }
 
 lorac_status inspect_gguf(struct inspection *i, lorac_error *err)
@@ -217,16 +230,13 @@ static void put_folder_shape(json_t *out, const json_t *config)
     }
 }
 
-/* MLX writes "quantization", transformers "quantization_config". */
-static void put_folder_quantization(json_t *out, const json_t *config, const struct tally *t)
+static void put_folder_quantization(json_t *out, json_t *scheme, const struct tally *t)
 {
-    json_t *mlx = json_object_get(config, "quantization"), *other = json_object_get(config, "quantization_config");
-    json_t *value = json_is_object(mlx) ? mlx : json_is_object(other) ? other : NULL;
-    put_text(out, "format", json_is_object(mlx) ? "MLX" : "Hugging Face");
-    if (value)
-        json_object_set(out, "quantization", value);
+    if (scheme)
+        json_object_set(out, "quantization", scheme);
     else
         put_quantization(out, t);
+    put_bits(out, t);
 }
 
 static lorac_status describe_folder(struct inspection *i, const json_t *config, lorac_error *err)
@@ -234,14 +244,17 @@ static lorac_status describe_folder(struct inspection *i, const json_t *config, 
     struct st_folder folder;
     struct tally tally = {0};
     const char *type = json_string_value(json_object_get(config, "model_type"));
+    json_t *scheme = config_quantization(config);
     TRY(st_folder_open(i->memory, i->path, i->runtime->map_files, &folder, err));
     for (size_t s = 0; s < folder.shard_count; s++) tally_safetensors(&tally, &folder.shards[s]);
     st_folder_close(&folder);
+    if (scheme) tally.elements = 0; /* words, of as many weights as only an opened model tells */
     put_text(i->out, "kind", "model");
-    put_folder_quantization(i->out, config, &tally);
+    put_text(i->out, "format", json_is_object(json_object_get(config, "quantization")) ? "MLX" : "Hugging Face");
     put_text(i->out, "architecture", type ? type : "unknown");
-    lorac_status status = check_support(i, err);
+    lorac_status status = check_support(i, &tally, err);
     put_folder_shape(i->out, config);
+    put_folder_quantization(i->out, scheme, &tally);
     tally_report(&tally, i->out);
     put_tokenizer(i);
     put_card(i, config);

@@ -206,6 +206,21 @@ static lorac_status copy_rows(struct weights *w, const struct linear_source *s, 
     return status;
 }
 
+/* The linear's rows of a buffer of `rows` rows, copied to one of its own. */
+static lorac_status gather_rows(struct weights *w, const struct linear *l, size_t rows, size_t row_bytes, struct buf *b,
+                                lorac_error *err)
+{
+    struct stream s = {.backend = w->model->runtime->backend};
+    uint8_t *all = mem_array(w->memory, rows + l->weight.rows, row_bytes), *own = all + rows * row_bytes;
+    if (!all) return fail_memory(err, "a matrix", rows * row_bytes);
+    s.backend->kernels->readback(&s, all, *b, rows * row_bytes);
+    for (size_t r = 0; r < l->weight.rows; r++)
+        memcpy(own + r * row_bytes, all + linear_hf_row(l, r) * row_bytes, row_bytes);
+    lorac_status status = weights_keep(w, own, l->weight.rows * row_bytes, b, err);
+    mem_free(w->memory, all);
+    return status;
+}
+
 /* A row range or a gathering of a matrix in planes: the scales go with the codes. */
 static lorac_status planes_rows(struct weights *w, const struct linear_source *s, const struct qmatrix *whole,
                                 const char *name, struct linear *l, lorac_error *err)
@@ -213,14 +228,19 @@ static lorac_status planes_rows(struct weights *w, const struct linear_source *s
     const struct qplanes *p = whole->planes;
     size_t per_row = whole->cols / p->group * scale_bytes(p->scale_type);
     struct qplanes *part;
-    if (s->transposed || s->gathered || whole->cols % p->group)
-        return fail(err, LORAC_UNSUPPORTED, w->path, "\"%s\": rows of a quantised module that are not neighbours",
+    if (s->transposed || whole->cols % p->group)
+        return fail(err, LORAC_UNSUPPORTED, w->path, "\"%s\": some rows of a quantised module whose groups cross them",
                     name);
     TRY(weights_planes(w, p, &part, err));
+    l->weight.planes = part;
+    if (s->gathered) {
+        TRY(gather_rows(w, l, whole->rows, whole->row_bytes, &l->weight.data, err));
+        TRY(gather_rows(w, l, whole->rows, per_row, &part->scales, err));
+        return buf_is(part->mins) ? gather_rows(w, l, whole->rows, per_row, &part->mins, err) : LORAC_OK;
+    }
     l->weight.data.offset += s->first * whole->row_bytes;
     part->scales.offset += s->first * per_row;
     if (buf_is(part->mins)) part->mins.offset += s->first * per_row;
-    l->weight.planes = part;
     return LORAC_OK;
 }
 

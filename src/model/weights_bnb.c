@@ -72,7 +72,7 @@ static lorac_status read_4bit(const struct module *m, const json_t *state, enum 
 
 lorac_status scheme_bnb4(const struct module *m, struct qmatrix *out, lorac_error *err)
 {
-    enum quant_type type;
+    enum quant_type type = QUANT_NF4;
     json_t *state;
     TRY(quant_state(m, &type, &state, err));
     lorac_status status = read_4bit(m, state, type, out, err);

@@ -60,7 +60,7 @@ static lorac_status wrap(struct weights *w, const struct os_file *file, struct b
 static lorac_status room(struct weights *w, size_t tensors, size_t files, lorac_error *err)
 {
     /* Every vector, and every gathered part of a matrix, becomes a buffer of its own. */
-    w->model->buffers = mem_array(w->memory, files + 4 * tensors + 8, sizeof *w->model->buffers);
+    w->model->buffers = mem_array(w->memory, files + 8 * tensors + 8, sizeof *w->model->buffers);
     w->model->planes = mem_array(w->memory, tensors * 3 + 1, sizeof *w->model->planes);
     w->sources = mem_array(w->memory, tensors, sizeof *w->sources);
     return w->model->buffers && w->sources && w->model->planes
@@ -112,19 +112,18 @@ static struct source *exactly(const struct weights *w, const char *name)
     return w->count && *name ? bsearch(&key, w->sources, w->count, sizeof *w->sources, by_name) : NULL;
 }
 
-/* The embedding is found by the end of its name; what stands before is the prefix. */
+/* The embedding is found by the end of its name, which a scheme may lengthen; what stands before is the prefix. */
 static lorac_status find_prefix(struct weights *w, lorac_error *err)
 {
     const char *name = family_name(w->model->family, PART_EMBEDDING).hf, *end = strchr(name, '.') + 1;
     char wanted[WEIGHT_NAME];
-    size_t length = (size_t)snprintf(wanted, sizeof wanted, "%s.weight", end), fewest = SIZE_MAX;
+    size_t fewest = SIZE_MAX;
+    snprintf(wanted, sizeof wanted, "%s.weight", end);
     for (size_t i = 0; i < w->count; i++) {
-        const struct source *s = &w->sources[i];
-        size_t before = s->name_length - length;
-        if (s->name_length < length || before >= fewest || before >= WEIGHT_NAME - 1 ||
-            memcmp(s->name + before, wanted, length) || (before && s->name[before - 1] != '.'))
-            continue;
-        snprintf(w->prefix, sizeof w->prefix, "%.*s", (int)before, s->name);
+        const char *full = w->sources[i].name, *place = strstr(full, wanted); /* a folder's names end with NUL */
+        size_t before = place ? (size_t)(place - full) : SIZE_MAX;
+        if (before >= fewest || before >= WEIGHT_NAME - 1 || (before && place[-1] != '.')) continue;
+        snprintf(w->prefix, sizeof w->prefix, "%.*s", (int)before, full);
         fewest = before;
     }
     if (fewest != SIZE_MAX) return LORAC_OK;

@@ -35,6 +35,10 @@ struct weights {
     struct text names;
     struct hash hash;
     json_t *quantization; /* config.json's object that says how modules are quantised, or NULL */
+    struct {
+        char name[WEIGHT_NAME]; /* of its weight */
+        struct qmatrix matrix;
+    } last; /* quantised module: several linears may be rows of one */
 };
 
 /* By its name as weight names give it: the folder's prefix is put in place of "model."; NULL: there is none. */

@@ -76,7 +76,6 @@ lorac_status module_finish(const struct module *m, enum quant_type type, struct 
     if (!planes->group || (m->rows * m->cols) % planes->group) return module_fail(m, "the group does not fit", err);
     TRY(weights_planes(m->w, planes, &kept, err));
     out->planes = kept;
-    m->w->model->parameters += m->rows * m->cols;
     return LORAC_OK;
 }
 
@@ -134,6 +133,8 @@ static const struct {
     {".SCB", NULL, scheme_bnb8},
     {".qweight", "gptq", scheme_gptq},
     {".qweight", "awq", scheme_awq},
+    {".weight_blocks", "mxfp4", scheme_mxfp4},
+    {"_blocks", "mxfp4", scheme_mxfp4},
     {".weight_global_scale", NULL, scheme_nvfp4},
     {".weight_packed", NULL, scheme_packed},
     {".weight_scale_inv", NULL, scheme_scaled},
@@ -148,6 +149,11 @@ lorac_status weights_quantized(struct weights *w, const char *name, size_t rows,
     size_t length = strlen(name);
     *found = false;
     if (!w->quantization || length < sizeof end || strcmp(name + length - (sizeof end - 1), end)) return LORAC_OK;
+    if (!strcmp(name, w->last.name) && w->last.matrix.rows == rows && w->last.matrix.cols == cols) {
+        *m = w->last.matrix;
+        *found = true;
+        return LORAC_OK;
+    }
     snprintf(module, sizeof module, "%.*s", (int)(length - (sizeof end - 1)), name);
     struct module q = {w, module, rows, cols};
     const char *method = json_string_value(json_object_get(w->quantization, "quant_method"));
@@ -157,7 +163,11 @@ lorac_status weights_quantized(struct weights *w, const char *name, size_t rows,
         /* GPTQ and AWQ have ".scales" too. */
         if (schemes[i].scheme == scheme_mlx && module_tensor(&q, ".qweight")) continue;
         *found = true;
-        return schemes[i].scheme(&q, m, err);
+        TRY(schemes[i].scheme(&q, m, err));
+        w->model->parameters += rows * cols;
+        w->last.matrix = *m;
+        memcpy(w->last.name, name, length + 1);
+        return LORAC_OK;
     }
     return LORAC_OK;
 }

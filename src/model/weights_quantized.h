@@ -1,8 +1,9 @@
 /* weights_quantized.h — modules of folders whose weight is quantised: several tensors that make one matrix.
  *
  * Known are MLX's modes (`.scales`), bitsandbytes' 4 bits (`.weight.absmax`) and 8 bits (`.SCB`), GPTQ and AWQ
- * (`.qweight`), compressed-tensors (`.weight_packed`, `.weight_scale`) and FP8 (`.weight_scale_inv`, `.weight_scale`).
- * What a file's layout fits is mapped; what runs along the input is turned once when the model opens. */
+ * (`.qweight`), MXFP4 (`_blocks`), compressed-tensors (`.weight_packed`, `.weight_scale`) and FP8 (`.weight_scale_inv`,
+ * `.weight_scale`). What a file's layout fits is mapped; what runs along the input is turned once when the model opens.
+ */
 #ifndef MODEL_WEIGHTS_QUANTIZED_H
 #define MODEL_WEIGHTS_QUANTIZED_H
 
@@ -39,6 +40,7 @@ uint32_t source_word(const struct source *s, size_t i);
 
 /* Each fills *out, when the module has its tensors. */
 typedef lorac_status scheme_fn(const struct module *m, struct qmatrix *out, lorac_error *err);
-scheme_fn scheme_mlx, scheme_bnb4, scheme_bnb8, scheme_gptq, scheme_awq, scheme_packed, scheme_nvfp4, scheme_scaled;
+scheme_fn scheme_mlx, scheme_bnb4, scheme_bnb8, scheme_gptq, scheme_awq, scheme_packed, scheme_nvfp4, scheme_mxfp4,
+    scheme_scaled;
 
 #endif

@@ -4,6 +4,7 @@
  *   groups), weight_zero_point I32 (out · bits / 32, groups), packed along the output, where it is asymmetric.
  * nvfp4-pack-quantized: weight_packed U8 (out, in / 2), weight_scale E4M3 (out, in / 16), divided by
  * weight_global_scale. mxfp4-pack-quantized: the same with weight_scale U8 (out, in / 32), powers of two.
+ * mxfp4, as gpt-oss stores it: PARAMETER_blocks U8 (out, in / 32, 16), PARAMETER_scales U8 (out, in / 32).
  * int-quantized, float-quantized, FP8: weight I8 or E4M3 times a scale of the matrix, of each row, of each group, or
  *   (weight_scale_inv) of each block of 128 × 128. */
 #include "model/weights_quantized.h"
@@ -74,6 +75,7 @@ lorac_status scheme_nvfp4(const struct module *m, struct qmatrix *out, lorac_err
 {
     struct source *codes, *scales, *global;
     struct qplanes p = {.group = 16, .scale_type = SCALE_E4M3};
+    if (m->cols % 16) return module_fail(m, "columns are no whole groups of 16", err);
     TRY(module_take(m, ".weight_packed", ST_U8, m->rows, m->cols / 2, &codes, err));
     TRY(module_take(m, ".weight_scale", ST_F8_E4M3, m->rows, m->cols / 16, &scales, err));
     TRY(module_take(m, ".weight_global_scale", ST_F32, 1, 1, &global, err));
@@ -81,6 +83,24 @@ lorac_status scheme_nvfp4(const struct module *m, struct qmatrix *out, lorac_err
     p.factor = 1 / source_float(global, 0);
     p.scales = source_buf(scales);
     return module_finish(m, QUANT_NVFP4, source_buf(codes), &p, out, err);
+}
+
+/* The parameter is the module's weight, or called like the module as gpt-oss's experts are. */
+lorac_status scheme_mxfp4(const struct module *m, struct qmatrix *out, lorac_error *err)
+{
+    bool weight = module_tensor(m, ".weight_blocks");
+    struct source *blocks = module_tensor(m, weight ? ".weight_blocks" : "_blocks"), *scales;
+    struct qplanes p = {.factor = 1, .group = 32, .scale_type = SCALE_E8M0};
+    if (blocks->dims > 3)
+        return fail(err, LORAC_UNSUPPORTED, m->w->path, "tensor \"%.*s\" holds experts, which are not known to lorac",
+                    (int)blocks->name_length, blocks->name);
+    if (blocks->dtype != ST_U8 || blocks->dims != 3 || m->cols % 32 || blocks->rows != m->rows || blocks->cols != 16 ||
+        blocks->bytes != m->rows * (m->cols / 32) * 16)
+        return module_fail(m, "blocks are not U8 (rows, columns / 32, 16)", err);
+    TRY(module_take(m, weight ? ".weight_scales" : "_scales", ST_U8, m->rows, m->cols / 32, &scales, err));
+    weights_use(m->w, blocks);
+    p.scales = source_buf(scales);
+    return module_finish(m, QUANT_MXFP4, source_buf(blocks), &p, out, err);
 }
 
 /* ---- int8 and FP8 bytes --------------------------------------------------------------------- */

@@ -16,8 +16,10 @@ struct quant_part {
 /* Part j of a block. */
 typedef void quant_part_fn(struct quant_part *p, const uint8_t *block, size_t j);
 
-/* The scalar loops are compiled for what the CPU has, where the loader can choose: they round alike everywhere. */
-#if defined(__x86_64__) && defined(__GLIBC__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+/* The scalar loops are compiled for what the CPU has, where the loader can choose: they round alike everywhere. Clang's
+ * clones are not seen by other files. */
+#if defined(__x86_64__) && defined(__GLIBC__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__) &&              \
+    !defined(__SANITIZE_THREAD__)
 #define FOR_EVERY_CPU __attribute__((target_clones("default", "avx2", "arch=x86-64-v4")))
 #else
 #define FOR_EVERY_CPU

@@ -88,6 +88,34 @@ static void unknown_values_are_named(void **state)
     json_decref(good);
 }
 
+/* A model that also sees: keys beside its language model's config are held to the same rule. */
+static void unknown_values_outside_are_named(void **state)
+{
+    static const struct {
+        const char *key, *value;
+        bool refused;
+    } cases[] = {{"wobble_factor", "1.5", true},    {"hidden_size", "48", true},
+                 {"hidden_size", "16", false},      {"wobble", "false", false},
+                 {"image_token_index", "7", false}, {"eos_token_id", "[1, 2]", false},
+                 {"rope_theta", "7", true},         {"vision_config", "{\"a\": 1}", false}};
+    static const char *const folders[] = {"gemma3_multimodal", "mistral3"};
+    struct model_config c;
+    const struct family *family;
+    for (size_t f = 0; f < 2; f++)
+        for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+            char path[300];
+            snprintf(path, sizeof path, FAMILIES "%s/config.json", folders[f]);
+            json_t *config = json_of(path), *text = json_object_get(config, "text_config");
+            json_object_set_new(text, "hidden_size", json_integer(16));
+            json_object_set_new(config, cases[i].key, json_loads(cases[i].value, JSON_DECODE_ANY, NULL));
+            if (cases[i].refused)
+                FAILS(config_from_json(config, "config.json", &family, &c, err), LORAC_UNSUPPORTED, cases[i].key);
+            else
+                OK(config_from_json(config, "config.json", &family, &c, err));
+            json_decref(config);
+        }
+}
+
 /* A folder whose config and tensors do not fit. */
 static void misfits_are_named(void **state)
 {
@@ -130,7 +158,6 @@ static void misfits_are_named(void **state)
 
 /* ---- every family ----------------------------------------------------------------------------- */
 
-#define FAMILIES TEST_DATA "/families/"
 enum { MOST_TENSORS = 64 };
 
 /* The family's golden folder with this config and these tensors is refused in these words. */
@@ -219,8 +246,9 @@ static void every_family_refuses_by_name(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(frequencies_are_those_of_transformers),
-                                       cmocka_unit_test(unknown_values_are_named), cmocka_unit_test(misfits_are_named),
-                                       cmocka_unit_test(every_family_refuses_by_name)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(frequencies_are_those_of_transformers), cmocka_unit_test(unknown_values_are_named),
+        cmocka_unit_test(unknown_values_outside_are_named), cmocka_unit_test(misfits_are_named),
+        cmocka_unit_test(every_family_refuses_by_name)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
