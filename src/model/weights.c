@@ -97,7 +97,7 @@ static lorac_status take_matrix(struct weights *w, const char *name, size_t rows
     if (!quant_row_bytes(m->type, cols, &m->row_bytes) || m->row_bytes * rows != s->bytes)
         return fail(err, LORAC_FORMAT, w->path, "tensor \"%s\": rows of %zu do not fill %s blocks", name, cols,
                     s->type_name);
-    return LORAC_OK;
+    return weights_expand(w, name, s, m, err);
 }
 
 lorac_status weights_matrix(struct weights *w, struct weight_name name, size_t layer, size_t rows, size_t cols,
@@ -110,15 +110,21 @@ lorac_status weights_matrix(struct weights *w, struct weight_name name, size_t l
 
 /* ---- vectors -------------------------------------------------------------------------------- */
 
-lorac_status weights_keep(struct weights *w, const void *bytes, size_t size, struct buf *b, lorac_error *err)
+lorac_status weights_room(struct weights *w, size_t size, struct buf *b, lorac_error *err)
 {
     struct lorac_model *m = w->model;
-    struct stream s = {.backend = m->runtime->backend};
     struct buffer *buffer;
     TRY(m->runtime->backend->kernels->buffer_create(m->runtime->backend, size, &buffer, err));
     m->buffers[m->buffer_count++] = buffer;
     *b = (struct buf){buffer, 0};
-    m->runtime->backend->kernels->upload(&s, *b, bytes, size);
+    return LORAC_OK;
+}
+
+lorac_status weights_keep(struct weights *w, const void *bytes, size_t size, struct buf *b, lorac_error *err)
+{
+    struct stream s = {.backend = w->model->runtime->backend};
+    TRY(weights_room(w, size, b, err));
+    s.backend->kernels->upload(&s, *b, bytes, size);
     return LORAC_OK;
 }
 
@@ -254,7 +260,10 @@ static lorac_status read_matrix(struct weights *w, const struct linear_source *s
     l->weight = (struct qmatrix){whole.type, whole.data, rows, cols, 0, whole.planes};
     quant_row_bytes(whole.type, cols, &l->weight.row_bytes);
     if (whole.planes && (s->gathered || s->transposed || s->first)) return planes_rows(w, s, &whole, name, l, err);
-    if (s->gathered || s->transposed) return copy_rows(w, s, weights_find(w, name)->data, l, err);
+    struct source *source = weights_find(w, name);
+    if (s->gathered && source && source->buffer != whole.data.buffer) /* expanded */
+        return gather_rows(w, l, whole.rows, whole.row_bytes, &l->weight.data, err);
+    if (s->gathered || s->transposed) return copy_rows(w, s, source->data, l, err);
     l->weight.data.offset += s->first * whole.row_bytes;
     return LORAC_OK;
 }

@@ -38,14 +38,15 @@ struct weights {
     struct {
         char name[WEIGHT_NAME]; /* of its weight */
         struct qmatrix matrix;
-    } last; /* quantised module: several linears may be rows of one */
+    } last; /* quantised module, or expanded tensor: several linears may be rows of one */
 };
 
 /* By its name as weight names give it: the folder's prefix is put in place of "model."; NULL: there is none. */
 struct source *weights_find(const struct weights *w, const char *name);
 /* The tensor is used: it enters the fingerprint and the bytes, once. */
 void weights_use(struct weights *w, struct source *s);
-/* Bytes of the model's own. */
+/* A buffer of the model's own, and one with a copy of these bytes. */
+lorac_status weights_room(struct weights *w, size_t size, struct buf *b, lorac_error *err);
 lorac_status weights_keep(struct weights *w, const void *bytes, size_t size, struct buf *b, lorac_error *err);
 
 /* The tensor's name in the files' format: %zu replaced by the layer, and the suffix. */

@@ -12,6 +12,9 @@
 /* The matrix of a module, of which `name` is the tensor "MODULE.weight"; *found: whether it is quantised. */
 lorac_status weights_quantized(struct weights *w, const char *name, size_t rows, size_t cols, struct qmatrix *m,
                                bool *found, lorac_error *err);
+/* *m, the whole of the tensor, as it is computed with: as it is stored, or expanded (quant/codebook.h). */
+lorac_status weights_expand(struct weights *w, const char *name, const struct source *s, struct qmatrix *m,
+                            lorac_error *err);
 /* A copy of the planes' description that lives as long as the model. */
 lorac_status weights_planes(struct weights *w, const struct qplanes *planes, struct qplanes **kept, lorac_error *err);
 

@@ -10,6 +10,7 @@
  * IQ1_M   {32 low bytes; 16 × {2 × {3 high bits, sign of δ}}; 8 bytes: 16 scales of 3 bits and d's f16}.
  * Seven bits of signs leave the eighth to make their number even. */
 #include "quant/codebook_grids.h"
+#include "quant/codebook.h"
 #include "quant/parts.h"
 
 static const int8_t values_iq2[3] = {8, 25, 43}, values_iq1[3] = {-1, 0, 1};
@@ -129,3 +130,44 @@ PARTS(iq2_xs, 256, 74)
 PARTS(iq2_s, 256, 82)
 PARTS(iq3_xxs, 256, 98)
 PARTS(iq3_s, 256, 110)
+
+/* ---- as nibbles ----------------------------------------------------------------------------- */
+
+/* The code c of a part becomes (c + add) >> shift, its place among the grid's numbers (planes.c). */
+static inline __attribute__((always_inline)) void parts_expand(quant_part_fn *part, size_t block_bytes, size_t group,
+                                                               int add, int shift, uint8_t *codes, float *scales,
+                                                               const uint8_t *x, size_t n)
+{
+    struct quant_part p;
+    for (; n; n -= QUANT_BLOCK, x += block_bytes)
+        for (size_t j = 0; j < QUANT_BLOCK / PART; j++, codes += PART / 2) {
+            uint8_t place[PART];
+            part(&p, x, j);
+            if (j * PART % group == 0) *scales++ = p.d;
+            for (size_t i = 0; i < PART; i++) place[i] = (uint8_t)((p.codes[i] + add) >> shift);
+            for (size_t i = 0; i < PART / 2; i++) codes[i] = (uint8_t)(place[2 * i] | place[2 * i + 1] << 4);
+        }
+}
+#define EXPAND(name, bytes, group, add, shift)                                                                         \
+    FOR_EVERY_CPU static void expand_##name(uint8_t *codes, float *scales, const uint8_t *x, size_t n)                 \
+    {                                                                                                                  \
+        parts_expand(part_##name, bytes, group, add, shift, codes, scales, x, n);                                      \
+    }
+EXPAND(iq1_s, 50, 16, 9, 1)
+EXPAND(iq1_m, 56, 16, 9, 1)
+EXPAND(iq2_xxs, 66, 16, 48, 4)
+EXPAND(iq2_xs, 74, 16, 48, 4)
+EXPAND(iq2_s, 82, 16, 48, 4)
+EXPAND(iq3_xxs, 98, 32, 64, 3)
+EXPAND(iq3_s, 110, 32, 15, 1)
+
+const struct quant_expansion *quant_expansion_of(enum quant_type type)
+{
+    static const struct quant_expansion expansions[QUANT_TYPES] = {
+        [QUANT_IQ1_S] = {QUANT_GRID1, 16, expand_iq1_s},     [QUANT_IQ1_M] = {QUANT_GRID1, 16, expand_iq1_m},
+        [QUANT_IQ2_XXS] = {QUANT_GRID2, 16, expand_iq2_xxs}, [QUANT_IQ2_XS] = {QUANT_GRID2, 16, expand_iq2_xs},
+        [QUANT_IQ2_S] = {QUANT_GRID2, 16, expand_iq2_s},     [QUANT_IQ3_XXS] = {QUANT_GRID3, 32, expand_iq3_xxs},
+        [QUANT_IQ3_S] = {QUANT_GRID3_S, 32, expand_iq3_s},   [QUANT_TQ1_0] = {QUANT_TQ2_0, 0, expand_tq1_0},
+    };
+    return expansions[type].expand ? &expansions[type] : NULL;
+}

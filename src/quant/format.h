@@ -46,11 +46,15 @@ enum quant_type {
     QUANT_AFFINE5,
     QUANT_AFFINE6,
     QUANT_AFFINE8,
-    QUANT_MXFP4,
-    QUANT_MXFP8,
+    QUANT_MXFP4, /* to QUANT_FP4: nibbles, numbers of a table */
     QUANT_NVFP4,
+    QUANT_GRID1, /* what IQ1, IQ2 and IQ3 become: codebook.h */
+    QUANT_GRID2,
+    QUANT_GRID3,
+    QUANT_GRID3_S,
     QUANT_NF4,
     QUANT_FP4,
+    QUANT_MXFP8,
     QUANT_INT8,
     QUANT_FP8,
     QUANT_TYPES

@@ -11,6 +11,7 @@
  * TQ1_0: ternary digits, five to a byte; TQ2_0: 2 bits each: d (q − 1).
  * Q1_0 {f16 d; 128 bits}: d or −d. Q2_0 {f16 d; 64 × 2 bits}: d (q − 1). In both the low bits come first.
  * MXFP4 {e8m0; nibbles} and NVFP4 {4 × e4m3; 4 × 8 bytes of nibbles}: E2M1 numbers, doubled, times half the scale. */
+#include "quant/codebook.h"
 #include "quant/parts.h"
 
 #include <string.h>
@@ -122,6 +123,24 @@ static inline void part_tq1_0(struct quant_part *p, const uint8_t *block, size_t
         size_t width = at < FIRST ? 32 : at < SECOND ? 16 : 4, from = at < FIRST ? 0 : at < SECOND ? 32 : HIGH;
         uint8_t digits = (uint8_t)(block[from + rest % width] * powers[rest / width]);
         p->codes[i] = (int8_t)((digits * 3 >> 8) - 1);
+    }
+}
+
+/* As TQ2_0 has them. */
+void expand_tq1_0(uint8_t *codes, float *scales, const uint8_t *x, size_t n)
+{
+    enum { FROM = 54, FROM_D = 52, TO = 66, TO_D = 64 };
+    (void)scales;
+    for (; n; n -= QUANT_BLOCK, x += FROM, codes += TO) {
+        memset(codes, 0, TO_D);
+        memcpy(codes + TO_D, x + FROM_D, 2);
+        for (size_t j = 0; j < QUANT_BLOCK / PART; j++) {
+            struct quant_part p;
+            int shift;
+            size_t at = (size_t)(plane(codes, j, &shift) - codes);
+            part_tq1_0(&p, x, j);
+            for (size_t i = 0; i < PART; i++) codes[at + i] |= (uint8_t)((p.codes[i] + 1) << shift);
+        }
     }
 }
 

@@ -36,28 +36,26 @@ static const float fp4[16] = {
     0, 0.0052083334885537624f,  0.6666666865348816f,  1,  0.3333333432674408f,  0.5f,  0.1666666716337204f,  0.25f,
     0, -0.0052083334885537624f, -0.6666666865348816f, -1, -0.3333333432674408f, -0.5f, -0.1666666716337204f, -0.25f};
 
+static const float grid1[16] = {-9, -7, -5, -3, -1, 1, 3, 5, 7, 9};
+static const float grid2[16] = {-43, -25, -8, 8, 25, 43};
+static const float grid3[16] = {-62, -52, -44, -36, -28, -20, -12, -4, 4, 12, 20, 28, 36, 44, 52, 62};
+static const float grid3_s[16] = {-15, -13, -11, -9, -7, -5, -3, -1, 1, 3, 5, 7, 9, 11, 13, 15};
+
 const float *planes_table(enum quant_type type)
 {
-    return type == QUANT_NF4 ? nf4 : type == QUANT_FP4 ? fp4 : e2m1;
+    static const float *const tables[QUANT_TYPES] = {
+        [QUANT_MXFP4] = e2m1,  [QUANT_NVFP4] = e2m1,      [QUANT_GRID1] = grid1, [QUANT_GRID2] = grid2,
+        [QUANT_GRID3] = grid3, [QUANT_GRID3_S] = grid3_s, [QUANT_NF4] = nf4,     [QUANT_FP4] = fp4,
+    };
+    return tables[type];
 }
 
 /* The number that a code stands for, without its scale. */
 static float number_of(enum quant_type type, const uint8_t *row, size_t i)
 {
-    uint8_t byte = row[type == QUANT_MXFP8 || type == QUANT_INT8 || type == QUANT_FP8 ? i : i / 2];
-    switch (type) {
-    case QUANT_MXFP4:
-    case QUANT_NVFP4:
-        return e2m1[byte >> i % 2 * 4 & 15];
-    case QUANT_NF4:
-        return nf4[byte >> (1 - i % 2) * 4 & 15];
-    case QUANT_FP4:
-        return fp4[byte >> (1 - i % 2) * 4 & 15];
-    case QUANT_INT8:
-        return (float)(int8_t)byte;
-    default:
-        return e4m3_to_float(byte);
-    }
+    bool high_first = type == QUANT_NF4 || type == QUANT_FP4;
+    if (planes_nibbles(type)) return planes_table(type)[row[i / 2] >> (i % 2 != high_first) * 4 & 15];
+    return type == QUANT_INT8 ? (float)(int8_t)row[i] : e4m3_to_float(row[i]);
 }
 
 /* ---- values --------------------------------------------------------------------------------- */

@@ -3,7 +3,7 @@
 #include "base/os.h"
 #include "file/gguf.h"
 #include "file/safetensors.h"
-#include "quant/format.h"
+#include "quant/codebook.h"
 
 #include <ctype.h>
 #include <math.h>
@@ -27,24 +27,51 @@ static uint8_t *golden(struct memory *m, const char *name, const char *ending, s
     return (uint8_t *)bytes;
 }
 
+/* The blocks as one row that was expanded. */
+static void read_expanded(float *y, const struct quant_expansion *e, const uint8_t *blocks, size_t n)
+{
+    struct quant_matrix w = {.type = e->to, .rows = 1, .cols = n};
+    assert_true(quant_row_bytes(e->to, n, &w.row_bytes));
+    uint8_t *codes = malloc(w.row_bytes);
+    float *scales = malloc(n * sizeof *scales);
+    assert_true(codes && scales);
+    e->expand(codes, scales, blocks, n);
+    w.data = codes;
+    w.planes = (struct quant_planes){.scales = (const uint8_t *)scales, .group = e->group, .factor = 1};
+    quant_dequantize(y, &w, 0, 0, n);
+    free(codes);
+    free(scales);
+}
+
+static void compare_values(const char *name, const float *y, const uint8_t *values, size_t n)
+{
+    size_t differ = 0;
+    for (size_t i = 0; i < n; i++) {
+        float wanted;
+        memcpy(&wanted, values + 4 * i, 4);
+        differ += memcmp(y + i, &wanted, 4) != 0 && !(isnan(y[i]) && isnan(wanted));
+    }
+    printf("    %-12s %5zu values: %zu differ, bound 0\n", name, n, differ);
+    assert_int_equal(differ, 0);
+}
+
 static void check_format(const struct quant_format *f)
 {
     struct memory m = {0};
-    size_t bytes, value_bytes, differ = 0;
+    size_t bytes, value_bytes;
     uint8_t *blocks = golden(&m, f->name, "blocks", &bytes), *values = golden(&m, f->name, "values", &value_bytes);
+    const struct quant_expansion *expansion = quant_expansion_of(quant_type_of(f));
     size_t n = bytes / f->block_bytes * f->block;
     assert_int_equal(bytes % f->block_bytes, 0);
     assert_int_equal(value_bytes, n * sizeof(float));
     float *y = malloc(n * sizeof *y);
     assert_non_null(y);
     f->dequantize(y, blocks, n);
-    for (size_t i = 0; i < n; i++) {
-        float wanted;
-        memcpy(&wanted, values + 4 * i, 4);
-        differ += memcmp(y + i, &wanted, 4) != 0 && !(isnan(y[i]) && isnan(wanted));
+    compare_values(f->name, y, values, n);
+    if (expansion) {
+        read_expanded(y, expansion, blocks, n);
+        compare_values(quant_formats[expansion->to].name, y, values, n);
     }
-    printf("    %-5s %5zu values: %zu differ, bound 0\n", f->name, n, differ);
-    assert_int_equal(differ, 0);
     free(y);
     mem_free(&m, blocks);
     mem_free(&m, values);
@@ -85,10 +112,15 @@ static const struct st_tensor *plane_of(const struct safetensors *f, const char 
 
 static enum quant_type plane_type(const char *name)
 {
-    static const char *const names[] = {"affine-2", "affine-3", "affine-4", "affine-5", "affine-6", "affine-8",
-                                        "mxfp4",    "mxfp8",    "nvfp4",    "nf4",      "fp4"};
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (!strncmp(name, names[i], strlen(names[i]))) return (enum quant_type)(QUANT_AFFINE2 + i);
+    static const struct {
+        const char *name;
+        enum quant_type type;
+    } types[] = {{"affine-2", QUANT_AFFINE2}, {"affine-3", QUANT_AFFINE3}, {"affine-4", QUANT_AFFINE4},
+                 {"affine-5", QUANT_AFFINE5}, {"affine-6", QUANT_AFFINE6}, {"affine-8", QUANT_AFFINE8},
+                 {"mxfp4", QUANT_MXFP4},      {"mxfp8", QUANT_MXFP8},      {"nvfp4", QUANT_NVFP4},
+                 {"nf4", QUANT_NF4},          {"fp4", QUANT_FP4}};
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++)
+        if (!strncmp(name, types[i].name, strlen(types[i].name))) return types[i].type;
     fail_msg("%s", name);
     return QUANT_F32;
 }

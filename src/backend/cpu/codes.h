@@ -37,6 +37,8 @@ static const struct coded {
     [QUANT_AFFINE8] = {256, 128, false, true},   [QUANT_MXFP4] = {128, 12, false, false},
     [QUANT_NVFP4] = {128, 12, true, false},      [QUANT_NF4] = {128, 128, false, false},
     [QUANT_FP4] = {128, 128, false, false},      [QUANT_INT8] = {256, 128, false, false},
+    [QUANT_GRID1] = {128, 9, true, false},       [QUANT_GRID2] = {128, 43, true, false},
+    [QUANT_GRID3] = {128, 62, false, false},     [QUANT_GRID3_S] = {128, 15, false, false},
 };
 
 static ALWAYS_INLINE bool codes_fractions(enum quant_type type)
@@ -244,6 +246,10 @@ static ALWAYS_INLINE vec codes_in_bits(const int bits, const uint8_t *const *row
 
 /* The tables' numbers plus the format's zero. */
 static const uint8_t nonlinear_128[16] = {1, 24, 45, 63, 79, 93, 106, 118, 129, 141, 153, 166, 181, 197, 217, 241};
+static const uint8_t grid1_9[16] = {0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 9, 9, 9, 9, 9, 9};
+static const uint8_t grid2_43[16] = {0, 18, 35, 51, 68, 86, 43, 43, 43, 43, 43, 43, 43, 43, 43, 43};
+static const uint8_t grid3_62[16] = {0, 10, 18, 26, 34, 42, 50, 58, 66, 74, 82, 90, 98, 106, 114, 124};
+static const uint8_t grid3_s_15[16] = {0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30};
 static const uint8_t e2m1_12[16] = {12, 13, 14, 15, 16, 18, 20, 24, 12, 11, 10, 9, 8, 6, 4, 0};
 
 static ALWAYS_INLINE vec look_up(const uint8_t table[16], vec nibbles)
@@ -286,6 +292,14 @@ static ALWAYS_INLINE vec codes_at(enum quant_type type, const uint8_t *const *ro
     case QUANT_MXFP4:
     case QUANT_NVFP4:
         return look_up(e2m1_12, nibbles_low_first(row, 16 * j));
+    case QUANT_GRID1:
+        return look_up(grid1_9, nibbles_low_first(row, 16 * j));
+    case QUANT_GRID2:
+        return look_up(grid2_43, nibbles_low_first(row, 16 * j));
+    case QUANT_GRID3:
+        return look_up(grid3_62, nibbles_low_first(row, 16 * j));
+    case QUANT_GRID3_S:
+        return look_up(grid3_s_15, nibbles_low_first(row, 16 * j));
     default:
         return codes_in_bits(planes_bits(type), row, 4 * (size_t)planes_bits(type) * j);
     }

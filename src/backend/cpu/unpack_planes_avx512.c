@@ -38,8 +38,7 @@ static const struct lane_codes high_first = {4, {SWAPPED(BYTES, 4)}, {SWAPPED(SH
 
 static inline int code_bits(enum quant_type type)
 {
-    bool nibbles = type == QUANT_MXFP4 || type == QUANT_NVFP4 || type == QUANT_NF4 || type == QUANT_FP4;
-    return type < QUANT_MXFP4 ? planes_bits(type) : nibbles ? 4 : 8;
+    return type < QUANT_MXFP4 ? planes_bits(type) : planes_nibbles(type) ? 4 : 8;
 }
 
 static inline __attribute__((always_inline)) const struct lane_codes *lanes_of(enum quant_type type)
