@@ -20,11 +20,17 @@ static void unpack_avx2(struct cpu_kernels *t)
     gemv_avx2(t);
     gemm_avx2(t);
     gemv_codes_avx2(t);
+    gemm_q8_avx2(t);
+    gemm_q8_k_avx2(t);
+    gemm_codes_avx2(t);
 }
 static void unpack_avxvnni(struct cpu_kernels *t)
 {
     unpack_avx2(t);
     gemv_codes_avxvnni(t);
+    gemm_q8_avxvnni(t);
+    gemm_q8_k_avxvnni(t);
+    gemm_codes_avx2(t);
 }
 static void unpack_avx512(struct cpu_kernels *t)
 {
@@ -33,6 +39,9 @@ static void unpack_avx512(struct cpu_kernels *t)
     unpack_planes_avx512(t);
     unpack_parts_avx512(t);
     gemv_codes_avx512(t);
+    gemm_q8_avx512(t);
+    gemm_q8_k_avx512(t);
+    gemm_codes_avx512(t);
 }
 static void unpack_avx512vbmi(struct cpu_kernels *t)
 {
@@ -129,31 +138,61 @@ static void check_product(const struct cpu_kernels *t, const struct quant_matrix
     }
 }
 
-/* The same with int8 activations, as they were quantised. A value of affine planes counts with its minimum and without:
- * their rounding to the scales' type is left out. */
+/* ---- int8 activations, as they were quantised ---- */
+
+struct q8 {
+    _Alignas(64) int8_t q[ROWS * MOST_COLS];
+    float d[ROWS * MOST_COLS / 32], sum[ROWS * MOST_COLS / 32];
+    _Alignas(4) int16_t halves[ROWS * MOST_COLS / 16];
+    struct cpu_q8_rows rows;
+};
+
+static void quantize(const struct cpu_kernels *t, struct q8 *x8, size_t cols)
+{
+    static float x[ROWS * MOST_COLS];
+    uint64_t state = cols;
+    for (size_t i = 0; i < ROWS * cols; i++) x[i] = draw_float(&state);
+    x8->rows = (struct cpu_q8_rows){x8->q, x8->d, x8->sum, x8->halves, (cols + 63) / 64 * 64, cols / 32};
+    t->quantize_q8_rows(x8->rows, x, cols, ROWS, cols);
+}
+
+/* Of y = row r of w times row m. A value of affine planes counts with its minimum and without: their rounding to the
+ * scales' type is left out. */
+static void compare_int8(const struct quant_matrix *w, size_t r, struct cpu_q8_rows x, size_t m, float y, double *worst)
+{
+    static float values[MOST_COLS], moved[MOST_COLS];
+    struct cpu_q8_rows at = cpu_q8_rows_at(x, m, 0);
+    struct quant_matrix less = *w;
+    double sum = 0, size = 0;
+    less.planes.mins = NULL;
+    quant_dequantize(values, w, r, 0, w->cols);
+    quant_dequantize(moved, &less, r, 0, w->cols);
+    for (size_t i = 0; i < w->cols; i++) {
+        double xi = (double)at.d[i / 32] * at.q[i], v = (double)values[i], without = (double)moved[i];
+        sum += v * xi;
+        size += (fabs(without) + fabs(v - without)) * fabs(xi);
+    }
+    if (size < 1e30 && size > 1e-30) *worst = fmax(*worst, fabs((double)y - sum) / size);
+}
+
 static void check_int8(const struct cpu_kernels *t, const struct quant_matrix *w, double *worst)
 {
-    static float values[MOST_COLS], moved[MOST_COLS], x[MOST_COLS];
-    static _Alignas(64) int8_t q[MOST_COLS];
-    float d[MOST_COLS / 32], sums[MOST_COLS / 32], y[ROWS];
-    uint64_t state = w->cols;
-    struct quant_matrix less = *w;
+    static struct q8 x8;
+    static _Alignas(64) uint8_t panel[MOST_COLS / 32 * TILE * 40];
+    float y[ROWS * TILE];
     if (!t->gemv_q8[w->type] || (w->type >= QUANT_PLANES && !planes_in_blocks(w))) return;
-    for (size_t i = 0; i < w->cols; i++) x[i] = draw_float(&state);
-    less.planes.mins = NULL;
-    t->quantize_q8((struct cpu_q8){q, d, sums}, x, w->cols);
-    t->gemv_q8[w->type](y, w, 0, ROWS, (struct cpu_q8){q, d, sums});
-    for (size_t r = 0; r < ROWS; r++) {
-        double sum = 0, size = 0;
-        quant_dequantize(values, w, r, 0, w->cols);
-        quant_dequantize(moved, &less, r, 0, w->cols);
-        for (size_t i = 0; i < w->cols; i++) {
-            double xi = (double)d[i / 32] * q[i], v = (double)values[i], m = (double)moved[i];
-            sum += v * xi;
-            size += (fabs(m) + fabs(v - m)) * fabs(xi);
-        }
-        if (size < 1e30 && size > 1e-30) *worst = fmax(*worst, fabs((double)y[r] - sum) / size);
+    quantize(t, &x8, w->cols);
+    t->gemv_q8[w->type](y, w, 0, ROWS, (struct cpu_q8){x8.q, x8.d, x8.sum});
+    for (size_t r = 0; r < ROWS; r++) compare_int8(w, r, x8.rows, 0, y[r], worst);
+    if (!t->pack_q8[w->type]) return;
+    for (size_t d = 0, n; d < w->cols; d += n) { /* as products cut the depth */
+        n = w->cols - d < 256 ? w->cols - d : 256;
+        memset(panel, 0xA5, sizeof panel);
+        t->pack_q8[w->type](panel, w, 1, ROWS - 1, d, n);
+        t->tile_q8[w->type](y, TILE, cpu_q8_rows_at(x8.rows, 0, d), panel, n, ROWS, ROWS - 1, 1, d > 0);
     }
+    for (size_t i = 0; i < ROWS * (ROWS - 1); i++)
+        compare_int8(w, 1 + i % (ROWS - 1), x8.rows, i / (ROWS - 1), y[i / (ROWS - 1) * TILE + i % (ROWS - 1)], worst);
 }
 
 static size_t check_panels(const struct cpu_kernels *t, const struct quant_matrix *w)

@@ -32,6 +32,7 @@ void cpu_kernels_avx2(struct cpu_kernels *t)
     gemm_q8_avx2(t);
     gemm_q8_k_avx2(t);
     gemv_k_avx2(t);
+    gemm_codes_avx2(t);
     gemv_codes_avx2(t);
     rows_avx2(t);
     attention_avx2(t);
@@ -41,6 +42,7 @@ void cpu_kernels_avxvnni(struct cpu_kernels *t)
 {
     gemm_q8_avxvnni(t);
     gemm_q8_k_avxvnni(t);
+    gemm_codes_avx2(t);
     gemv_avxvnni(t);
     gemv_codes_avxvnni(t);
 }
@@ -56,6 +58,7 @@ void cpu_kernels_avx512(struct cpu_kernels *t)
     gemm_q8_avx512(t);
     gemm_q8_k_avx512(t);
     gemv_k_avx512(t);
+    gemm_codes_avx512(t);
     gemv_codes_avx512(t);
     if (__builtin_cpu_supports("avx512vbmi")) gemv_codes_avx512vbmi(t);
     rows_avx512(t);

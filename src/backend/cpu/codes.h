@@ -9,15 +9,10 @@
 #ifndef CPU_CODES_H
 #define CPU_CODES_H
 
-#include "backend/cpu/families.h"
+#include "backend/cpu/unpack_avx2.h"
 #include "quant/planes.h"
 
-#include <immintrin.h>
-#include <string.h>
-
-#define ALWAYS_INLINE inline __attribute__((always_inline))
-
-enum { BLOCK = 32, CHUNK = 256, STEPS = CHUNK / BLOCK };
+enum { CHUNK = 256, STEPS = CHUNK / BLOCK };
 
 /* ---- what a format is ------------------------------------------------------------------------------------------ */
 
@@ -320,13 +315,6 @@ struct chunk_scales {
     __m256 d[2], m[2];
 };
 
-static ALWAYS_INLINE float f16_at(const uint8_t *p)
-{
-    uint16_t h;
-    memcpy(&h, p, sizeof h);
-    return _cvtsh_ss(h);
-}
-
 static ALWAYS_INLINE uint64_t word_at(const uint8_t *p)
 {
     uint64_t x;
@@ -349,11 +337,6 @@ static ALWAYS_INLINE __m128i load_few(const uint8_t *p, size_t at, size_t n)
     return _mm_cvtsi64_si128((long long)low);
 }
 
-static ALWAYS_INLINE __m256i first8(size_t n)
-{
-    const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
-    return _mm256_cmpgt_epi32(_mm256_set1_epi32((int)n), lane);
-}
 static ALWAYS_INLINE __m256 floats_few(const float *p, size_t n)
 {
     return _mm256_maskload_ps(p, first8(n));
@@ -411,18 +394,27 @@ struct coded_row {
     size_t group, left; /* columns left in it; planes alone */
 };
 
-/* The rows one after the other: divisions are slow. */
+/* From a column on that begins a block. */
+static ALWAYS_INLINE struct coded_row coded_row_at(enum quant_type type, const struct quant_matrix *w, size_t row,
+                                                   size_t col)
+{
+    struct coded_row r = {.chunk = w->data + row * w->row_bytes + col * coded[type].chunk_bytes / CHUNK};
+    if (type < QUANT_PLANES) return r;
+    size_t flat = row * w->cols + col;
+    r.group = flat / w->planes.group, r.left = w->planes.group - flat % w->planes.group;
+    return r;
+}
+
+/* Whole rows one after the other: divisions are slow. */
 struct coded_rows {
     struct coded_row next;
     size_t row_bytes, group, groups, rest; /* a row: whole groups, and columns of another */
 };
 static ALWAYS_INLINE struct coded_rows coded_rows_from(enum quant_type type, const struct quant_matrix *w, size_t row)
 {
-    struct coded_rows r = {.next.chunk = w->data + row * w->row_bytes, .row_bytes = w->row_bytes};
+    struct coded_rows r = {.next = coded_row_at(type, w, row, 0), .row_bytes = w->row_bytes};
     if (type < QUANT_PLANES) return r;
-    size_t flat = row * w->cols, group = w->planes.group;
-    r.group = group, r.groups = w->cols / group, r.rest = w->cols % group;
-    r.next.group = flat / group, r.next.left = group - flat % group;
+    r.group = w->planes.group, r.groups = w->cols / r.group, r.rest = w->cols % r.group;
     return r;
 }
 static ALWAYS_INLINE struct coded_row next_row(enum quant_type type, struct coded_rows *r)
@@ -503,7 +495,7 @@ static ALWAYS_INLINE struct chunk_scales scales_q2_k(const uint8_t *super)
 {
     const __m128i both = load16(super), low = _mm_set1_epi8(15);
     const __m128i d = _mm_and_si128(both, low), m = _mm_and_si128(_mm_srli_epi16(both, 4), low);
-    float scale = f16_at(super + 80), min = -f16_at(super + 82);
+    float scale = load_half(super + 80), min = -load_half(super + 82);
     return (struct chunk_scales){
         {times(_mm256_cvtepu8_epi32(d), scale), times(_mm256_cvtepu8_epi32(_mm_srli_si128(d, 8)), scale)},
         {times(_mm256_cvtepu8_epi32(m), min), times(_mm256_cvtepu8_epi32(_mm_srli_si128(m, 8)), min)}};
@@ -520,7 +512,7 @@ static ALWAYS_INLINE struct chunk_scales scales_q3_k(const uint8_t *super)
     __m128i high = _mm_srlv_epi32(_mm_set1_epi32((int)top), _mm_setr_epi32(0, 2, 4, 6));
     high = _mm_slli_epi16(_mm_and_si128(high, _mm_set1_epi8(3)), 4);
     const __m128i scale = _mm_sub_epi8(_mm_or_si128(low, high), _mm_set1_epi8(32));
-    float d = f16_at(super + 108);
+    float d = load_half(super + 108);
     return (struct chunk_scales){
         .d = {times(_mm256_cvtepi8_epi32(scale), d), times(_mm256_cvtepi8_epi32(_mm_srli_si128(scale, 8)), d)}};
 }
@@ -535,7 +527,7 @@ static ALWAYS_INLINE struct chunk_scales scales_iq4_xs(const uint8_t *super)
     __m256i high = _mm256_srlv_epi32(_mm256_set1_epi32(top), _mm256_slli_epi32(lane, 1));
     low = _mm256_and_si256(low, _mm256_set1_epi32(15)), high = _mm256_and_si256(high, _mm256_set1_epi32(3));
     __m256i scale = _mm256_or_si256(low, _mm256_slli_epi32(high, 4));
-    return (struct chunk_scales){.d = {times(_mm256_sub_epi32(scale, _mm256_set1_epi32(32)), f16_at(super))}};
+    return (struct chunk_scales){.d = {times(_mm256_sub_epi32(scale, _mm256_set1_epi32(32)), load_half(super))}};
 }
 
 /* `bytes` bytes at the head of each of n <= 8 blocks, `stride` apart, one after the other; beyond them 0. */
@@ -612,7 +604,7 @@ static ALWAYS_INLINE struct chunk_scales next_scales(enum quant_type type, const
     if (type == QUANT_Q2_K) return scales_q2_k(chunk);
     if (type == QUANT_Q3_K) return scales_q3_k(chunk);
     if (type == QUANT_IQ4_XS) return scales_iq4_xs(chunk);
-    if (type == QUANT_TQ2_0) return (struct chunk_scales){.d = {_mm256_set1_ps(f16_at(chunk + 64))}};
+    if (type == QUANT_TQ2_0) return (struct chunk_scales){.d = {_mm256_set1_ps(load_half(chunk + 64))}};
     return scales_of_blocks(type, chunk, steps);
 }
 

@@ -2,6 +2,7 @@
  *
  * Owns: panels of Q4_0, Q4_1 and Q8_0; the tile of the formats that have a scale for 32 weights. */
 #include "backend/cpu/prefetch.h"
+#include "backend/cpu/tile_codes.h"
 
 enum { PARTS = 1 };
 #include "backend/cpu/tile_q8_avx512.h"
@@ -163,7 +164,7 @@ PACKER(pack_q8_0, QUANT_Q8_0)
 
 TILE(tile_q4_0, 8, false)
 TILE(tile_q4_1, 0, true)
-TILE(tile_q8_0, 128, false)
+TILES_OF_BLOCKS
 
 void gemm_q8_avx512(struct cpu_kernels *t)
 {
@@ -175,7 +176,8 @@ void gemm_q8_avx512(struct cpu_kernels *t)
     t->pack_q8[QUANT_Q8_0] = pack_q8_0;
     t->tile_q8[QUANT_Q4_0] = tile_q4_0;
     t->tile_q8[QUANT_Q4_1] = tile_q4_1;
-    t->tile_q8[QUANT_Q8_0] = tile_q8_0;
+    t->tile_q8[QUANT_Q8_0] = tile_128;
+    offer_tiles_of_blocks(t);
     t->q8_panel_rows[QUANT_Q4_0] = 9;
     t->q8_panel_rows[QUANT_Q4_1] = 9;
     t->q8_panel_rows[QUANT_Q8_0] = 9;

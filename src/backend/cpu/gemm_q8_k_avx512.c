@@ -5,6 +5,7 @@
  * codes of each column. A super-block's scales are decoded once. */
 #include "backend/cpu/k_scales.h"
 #include "backend/cpu/prefetch.h"
+#include "backend/cpu/tile_codes.h"
 
 enum { PARTS = 2 };
 #include "backend/cpu/tile_q8_avx512.h"
@@ -122,6 +123,7 @@ PACKER(pack_q5_k, QUANT_Q5_K)
 PACKER(pack_q6_k, QUANT_Q6_K)
 
 TILE(tile_q6_k, 32, false)
+TILES_OF_HALVES
 
 void gemm_q8_k_avx512(struct cpu_kernels *t)
 {
@@ -130,6 +132,7 @@ void gemm_q8_k_avx512(struct cpu_kernels *t)
     t->pack_q8[QUANT_Q6_K] = pack_q6_k;
     t->tile_q8[QUANT_Q4_K] = t->tile_q8[QUANT_Q5_K] = t->tile_q8[QUANT_Q4_1];
     t->tile_q8[QUANT_Q6_K] = tile_q6_k;
+    offer_tiles_of_halves(t);
     t->q8_panel_rows[QUANT_Q4_K] = 4;
     t->q8_panel_rows[QUANT_Q5_K] = 4;
     t->q8_panel_rows[QUANT_Q6_K] = 5;

@@ -88,10 +88,10 @@ static void gemv_task(void *context, size_t task, int worker)
 }
 
 /* Whether a few rows against this format are better multiplied without a panel. */
-static bool few(const struct cpu_backend *c, enum quant_type type, size_t rows)
+static bool few(const struct cpu_backend *c, const struct qmatrix *w, size_t rows)
 {
-    if (type >= QUANT_OWN_KERNELS) return rows == 1; /* each would unpack the weights again */
-    return c->k.pack_q8[type] ? rows < c->k.q8_panel_rows[type] : rows <= FEW_ROWS;
+    if (q8_rows_takes(c, w)) return rows < c->k.q8_panel_rows[w->type];
+    return rows <= (w->type < QUANT_OWN_KERNELS ? FEW_ROWS : 1); /* each would unpack the weights again */
 }
 
 bool gemv_can(const struct cpu_backend *c, const struct matmul *a)
@@ -102,8 +102,7 @@ bool gemv_can(const struct cpu_backend *c, const struct matmul *a)
         (a->low.terms && !few_terms_can(a)))
         return false;
     for (size_t i = 0; i < a->count; i++) {
-        enum quant_type type = a->out[i].w->type;
-        if (a->out[i].number != NUMBER_F32 || !few(c, type, a->rows)) return false;
+        if (a->out[i].number != NUMBER_F32 || !few(c, a->out[i].w, a->rows)) return false;
     }
     return true;
 }

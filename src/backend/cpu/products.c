@@ -290,7 +290,7 @@ void cpu_matmul(struct stream *s, const struct matmul *a)
             (struct product){.c = c,
                              .operand = {{cpu_pointer(a->x), a->number, a->ldx, cpu_matrix_of(o->w), false, a->scale}},
                              .count = 1,
-                             .x8 = int8 && q8_rows_takes(c, o->w->type) ? &x8 : NULL,
+                             .x8 = int8 && q8_rows_takes(c, o->w) ? &x8 : NULL,
                              .low = a->low.terms ? &low[i] : NULL,
                              .few = all.few.tasks ? &all.few : NULL,
                              .y = cpu_pointer(o->y),

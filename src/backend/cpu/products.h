@@ -90,7 +90,7 @@ bool gemv_can(const struct cpu_backend *c, const struct matmul *a);
 void gemv(struct stream *s, const struct matmul *a);
 /* The activations of a product in int8, if any of its weights has the kernels for it and its rows are enough. */
 bool q8_rows_can(const struct cpu_backend *c, const struct matmul *a);
-bool q8_rows_takes(const struct cpu_backend *c, enum quant_type type); /* an output with such weights */
+bool q8_rows_takes(const struct cpu_backend *c, const struct qmatrix *w); /* an output with such weights */
 void q8_rows_make(struct stream *s, const struct matmul *a, struct cpu_q8_rows *x8);
 
 #endif

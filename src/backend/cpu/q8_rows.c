@@ -1,5 +1,6 @@
 /* q8_rows.c — the activations of a product of many rows in int8: quantised once, read by all its tasks. */
 #include "backend/cpu/products.h"
+#include "quant/planes.h"
 
 enum { ROWS_A_TASK = 16, LEAST_ROWS = 2 };
 
@@ -9,9 +10,10 @@ struct q8_run {
     struct cpu_q8_rows x8;
 };
 
-bool q8_rows_takes(const struct cpu_backend *c, enum quant_type type)
+bool q8_rows_takes(const struct cpu_backend *c, const struct qmatrix *w)
 {
-    return c->k.pack_q8[type] != NULL;
+    struct quant_matrix m = cpu_matrix_of(w);
+    return c->k.pack_q8[w->type] && (w->type < QUANT_PLANES || planes_in_blocks(&m));
 }
 
 bool q8_rows_can(const struct cpu_backend *c, const struct matmul *a)
@@ -20,7 +22,7 @@ bool q8_rows_can(const struct cpu_backend *c, const struct matmul *a)
         a->rows < LEAST_ROWS || a->cols % 32 || !c->k.q8_record || a->number != NUMBER_F32 || !buf_is(a->scratch))
         return false;
     for (size_t i = 0; i < a->count; i++)
-        if (q8_rows_takes(c, a->out[i].w->type)) return true;
+        if (q8_rows_takes(c, a->out[i].w)) return true;
     return false;
 }
 
