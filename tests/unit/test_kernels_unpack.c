@@ -19,6 +19,7 @@ static void unpack_avx2(struct cpu_kernels *t)
 {
     gemv_avx2(t);
     gemm_avx2(t);
+    unpack_planes_avx2(t);
     gemv_codes_avx2(t);
     gemm_q8_avx2(t);
     gemm_q8_k_avx2(t);

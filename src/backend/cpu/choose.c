@@ -32,6 +32,7 @@ void cpu_kernels_avx2(struct cpu_kernels *t)
     gemm_q8_avx2(t);
     gemm_q8_k_avx2(t);
     gemv_k_avx2(t);
+    unpack_planes_avx2(t);
     gemm_codes_avx2(t);
     gemv_codes_avx2(t);
     rows_avx2(t);
