@@ -2,7 +2,7 @@
 """A GGUF file with random weights of a known model's shape, for measuring speed and memory where the model itself is not at hand.
 
 usage: random_gguf.py SHAPE TYPE FILE.gguf [--seed N] [--context N] [--layers N] [--tokenizer tokenizer.json]
-SHAPE: smollm2-135m, tinyllama-1.1b, llama-2-7b, mistral-7b, llama-3-8b, tiny. TYPE: q4_0, q4_1, q8_0, q4_k, f16, bf16 (every matrix; norms are f32 ones).
+SHAPE: smollm2-135m, tinyllama-1.1b, llama-2-7b, mistral-7b, llama-3-8b, tiny. TYPE: what TYPES below lists (every matrix; norms are f32 ones).
 
 Needs nothing but Python. Matrices are cut from a pool of random blocks at random places, so that writing costs little more than the disk does;
 weights are of the size 0.58 / sqrt(columns), so that activations stay near 1. The tokenizer is GPT-2's bytes, a few control tokens and fillers:
@@ -18,7 +18,17 @@ SHAPES = {  # width, ffn, layers, heads, kv heads, vocabulary, context, rope bas
     "llama-3-8b": (4096, 14336, 32, 32, 8, 128256, 8192, 500000.0, False),
 }
 TYPES = {  # ggml type, llama.cpp's file type, weights in a block, its bytes
-    "f16": (1, 1, 1, 2), "q4_0": (2, 2, 32, 18), "q4_1": (3, 3, 32, 20), "q8_0": (8, 7, 32, 34), "q4_k": (12, 14, 256, 144), "bf16": (30, 32, 1, 2),
+    "f16": (1, 1, 1, 2), "bf16": (30, 32, 1, 2), "q4_0": (2, 2, 32, 18), "q4_1": (3, 3, 32, 20), "q5_0": (6, 8, 32, 22), "q5_1": (7, 9, 32, 24), "q8_0": (8, 7, 32, 34),
+    "q2_k": (10, 10, 256, 84), "q3_k": (11, 12, 256, 110), "q4_k": (12, 14, 256, 144), "q5_k": (13, 16, 256, 176), "q6_k": (14, 18, 256, 210),
+    "iq4_nl": (20, 25, 32, 18), "iq4_xs": (23, 30, 256, 136), "iq3_xxs": (18, 23, 256, 98), "iq3_s": (21, 26, 256, 110), "iq2_xxs": (16, 19, 256, 66),
+    "iq2_xs": (17, 20, 256, 74), "iq2_s": (22, 28, 256, 82), "iq1_s": (19, 24, 256, 50), "tq1_0": (34, 36, 256, 54), "tq2_0": (35, 37, 256, 66), "mxfp4": (39, 38, 32, 17),
+}
+# Where a block has its f16 scales, and what one over sqrt(columns) is divided by there.
+SCALES = {
+    "q4_0": [(0, 8)], "q4_1": [(0, 8), (2, -8 / 7.5)], "q5_0": [(0, 16)], "q5_1": [(0, 16), (2, -16 / 15.5)], "q8_0": [(0, 128)], "q2_k": [(80, 15), (82, 10)],
+    "q3_k": [(108, 73)], "q4_k": [(0, 8 * 32), (2, 8 * 32 / 7.5)], "q5_k": [(0, 16 * 32), (2, 16 * 32 / 15.5)], "q6_k": [(208, 2300)], "iq4_nl": [(0, 124)],
+    "iq4_xs": [(0, 2300)], "iq3_xxs": [(0, 250)], "iq3_s": [(0, 220)], "iq2_xxs": [(0, 100)], "iq2_xs": [(0, 100)], "iq2_s": [(0, 100)], "iq1_s": [(0, 12)],
+    "tq1_0": [(52, 1.4)], "tq2_0": [(64, 1.4)],
 }
 F32, ALIGNMENT, POOL = 0, 32, 4 << 20
 U32, FLOAT32, BOOL, STRING, ARRAY, I32 = 4, 6, 7, 8, 9, 5  # types of metadata
@@ -38,10 +48,9 @@ def pool_of(kind, cols, rng):
     """About 4 MiB of blocks whose weights have a standard deviation near 0.58 / sqrt(cols)."""
     size, unit = TYPES[kind][3], 1 / math.sqrt(cols)
     pool = bytearray(rng.randbytes(POOL // size * size))
-    if kind == "q4_0": put_everywhere(pool, size, 0, half(unit / 8))
-    elif kind == "q4_1": put_everywhere(pool, size, 0, half(unit / 8) + half(-7.5 * unit / 8))
-    elif kind == "q8_0": put_everywhere(pool, size, 0, half(unit / 128))
-    elif kind == "q4_k": put_everywhere(pool, size, 0, half(unit / 8 / 32) + half(7.5 * unit / 8 / 32))  # times scales of 6 bits, 32 on average
+    if kind in SCALES:
+        for at, over in SCALES[kind]: put_everywhere(pool, size, at, half(unit / over))
+    elif kind == "mxfp4": put_everywhere(pool, size, 0, bytes([127 + round(math.log2(unit / 5))]))  # a power of two
     else:  # f16, bf16: the high byte is the sign and one exponent, the low byte random bits of the mantissa
         high = (half(unit / 2) if kind == "f16" else struct.pack("<f", unit / 2)[2:])[1]
         pool[1::2] = pool[1::2].translate(bytes(high | (i & 128) for i in range(256)))

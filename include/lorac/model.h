@@ -29,7 +29,7 @@ typedef struct lorac_model_info {
     const char *path;
     size_t layers, hidden_size, intermediate_size, heads, kv_heads, head_dim, vocab_size, context_length;
     size_t parameters;   /* weights, a tied head counted once */
-    size_t weight_bytes; /* as stored */
+    size_t weight_bytes; /* as they are computed with: stored so, but IQ1 to IQ3 and TQ1_0 expanded */
     int tied_head;
     int int8_products; /* in fast precision, prompts meet most of the layers' weights with int8 activations */
 } lorac_model_info;

@@ -38,7 +38,7 @@ struct lorac_model {
     struct qplanes **planes; /* of the quantised matrices whose scales lie apart */
     size_t plane_count;
     char *names;                     /* of the linears, one after the other */
-    size_t weight_bytes, parameters; /* of the tensors */
+    size_t weight_bytes, parameters; /* of the tensors as they are computed with */
     size_t file_bytes;               /* of the files that are mapped or read */
 
     struct qmatrix embedding;

@@ -67,6 +67,8 @@ lorac_status weights_expand(struct weights *w, const char *name, const struct so
     }
     *m = (struct qmatrix){how->to, {0}, m->rows, m->cols, 0, NULL};
     TRY(make_room(w, how, m, err));
+    w->model->weight_bytes += m->rows * m->row_bytes - s->bytes; /* as it is computed with */
+    if (how->group) w->model->weight_bytes += m->rows * m->cols / how->group * sizeof(float);
     pool_run(w->model->runtime->pool, POOL_NORMAL, expand_task, &e, m->rows, NULL);
     w->last.matrix = *m;
     snprintf(w->last.name, sizeof w->last.name, "%s", name);

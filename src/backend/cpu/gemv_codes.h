@@ -1,12 +1,12 @@
 /* gemv_codes.h — rows of the formats of codes.h times one row of int8 activations; the body of gemv_codes_avx2.c,
  * gemv_codes_avxvnni.c and gemv_codes_avx512.c, with the same results.
  *
- * A lane adds up four products of a step exactly and scales them. Four rows share the activations; a row's lanes do not
- * know its neighbours, so its bits do not depend on how rows are grouped. */
+ * A lane adds up four products of a step exactly and scales them. Four or eight rows share the activations; a row's
+ * lanes do not know its neighbours, so its bits do not depend on how rows are grouped. */
 #include "backend/cpu/codes.h"
 #include "backend/cpu/prefetch.h"
 
-enum { ROWS = 4, VECS = ROWS / TOGETHER };
+enum { VECS = 4, ROWS = VECS * TOGETHER };
 
 /* ---- integers -------------------------------------------------------------------------------------------------- */
 
@@ -195,9 +195,9 @@ static ALWAYS_INLINE float add_lanes(__m256 v)
     return _mm_cvtss_f32(_mm_add_ss(x, _mm_movehdup_ps(x)));
 }
 
-/* Four rows; of fewer the last one stands for those missing, and they are not stored. */
-static ALWAYS_INLINE void four_rows(enum quant_type type, float *y, const struct quant_matrix *w,
-                                    struct coded_rows *all, size_t rows, struct cpu_q8 x)
+/* ROWS rows; of fewer the last one stands for those missing, and they are not stored. */
+static ALWAYS_INLINE void few_rows(enum quant_type type, float *y, const struct quant_matrix *w, struct coded_rows *all,
+                                   size_t rows, struct cpu_q8 x)
 {
     const size_t bytes = ROWS * coded[type].chunk_bytes, blocks = w->cols / BLOCK;
     const uint8_t *data = all->next.chunk;
@@ -222,7 +222,7 @@ static ALWAYS_INLINE void four_rows(enum quant_type type, float *y, const struct
     {                                                                                                                  \
         struct coded_rows all = coded_rows_from(QUANT_##type, w, row);                                                 \
         for (size_t i = 0; i < rows; i += ROWS)                                                                        \
-            four_rows(QUANT_##type, y + i, w, &all, rows - i < ROWS ? rows - i : ROWS, x);                             \
+            few_rows(QUANT_##type, y + i, w, &all, rows - i < ROWS ? rows - i : ROWS, x);                              \
     }
 
 /* A file that offers fewer formats defines EACH itself. */
