@@ -114,7 +114,7 @@ FAMILIES = {
     "starcoder2": family(CODE),
     "granite": family(CODE, added=[plain("<|start_of_role|>", special=True)]),
     "smollm3": family(steps(split(CL100K), spell()), post=template("<|begin|>"), edit=ignore_merges),
-    "glm4": family(steps(split(CL100K), spell()), post=template("<|begin|>"), added=[plain("[MASK]", special=True)]),
+    "glm4": family(steps(split(CL100K), spell()), post=template("<|begin|>"), added=[plain("[MASK]", special=True)], edit=ignore_merges),
     "falcon": family(steps(pre.Punctuation("contiguous"), spell(regex=True), pre.Digits(individual_digits=False), split("[0-9][0-9][0-9]"))),
     "falcon3": family(steps(pre.Punctuation("contiguous"), spell(regex=True), pre.Digits(individual_digits=True))),
     "deepseek_v2": family(steps(*map(split, DEEPSEEK_LLM), pre.Digits(individual_digits=True), spell())),

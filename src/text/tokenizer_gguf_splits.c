@@ -40,7 +40,8 @@ static const struct gguf_split splits[] = {
     {"jais-2",
      .patterns = {CONTRACTIONS "|" WORDS "|\\p{N}{1,3}|" SYMBOLS
       "|\\s*[\\r\\n]+|\\s{512}(?!\\S)|\\s{256}(?!\\S)|\\s{128}(?!\\S)|\\s{64}(?!\\S)|\\s{32}(?!\\S)|\\s{16}(?!\\S)|\\s{8}(?!\\S)|\\s{4}(?!\\S)|\\s{1,2}(?!\\S)|\\s{1}"}},
-    {"dbrx smaug-bpe glm4 chatglm-bpe", .patterns = {LLAMA3}},
+    {"dbrx smaug-bpe chatglm-bpe", .patterns = {LLAMA3}},
+    {"glm4 glm5", .patterns = {LLAMA3}, .ignore_merges = true},
     {"qwen2 deepseek-r1-qwen megrez kormo f2llmv2 stablelm2 hunyuan solar-open grok-2", .patterns = {QWEN2}},
     {"qwen35",
      .patterns = {CONTRACTIONS

@@ -349,6 +349,7 @@ static void test_gguf_names(void **state)
                                         "smaug-bpe",
                                         "poro-chat",
                                         "glm4",
+                                        "glm5",
                                         "chatglm-bpe",
                                         "viking",
                                         "jais",
@@ -405,6 +406,18 @@ static void test_gguf_names(void **state)
     assert_int_equal(memory.used, 0);
 }
 
+/* Where the model's own tokenizer.json takes a word that the vocabulary has without merging it. */
+static void test_gguf_whole_words(void **state)
+{
+    static const char *const whole[] = {"minicpm5", "llama-bpe", "falcon3", "pixtral", "glm4",
+                                        "glm5",     "tekken",    "youtu",   "lfm2",    "granite-embed-multi-97m"},
+                             *const merged[] = {"gpt-2", "qwen2", "chatglm-bpe", "deepseek-v3", "gpt-4o", "command-r"};
+    for (size_t i = 0; i < sizeof whole / sizeof *whole; i++)
+        if (!gguf_split_named(whole[i])->ignore_merges) fail_msg("%s merges words of the vocabulary", whole[i]);
+    for (size_t i = 0; i < sizeof merged / sizeof *merged; i++)
+        if (gguf_split_named(merged[i])->ignore_merges) fail_msg("%s takes words whole", merged[i]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -413,7 +426,7 @@ int main(void)
         cmocka_unit_test(test_malformed_text), cmocka_unit_test(test_ids_out_of_range),
         cmocka_unit_test(test_long_word),      cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_damage),         cmocka_unit_test(test_out_of_memory),
-        cmocka_unit_test(test_gguf_names),
+        cmocka_unit_test(test_gguf_names),     cmocka_unit_test(test_gguf_whole_words),
     };
     return cmocka_run_group_tests_name("tokenizer", tests, NULL, NULL);
 }
