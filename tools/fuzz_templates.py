@@ -14,7 +14,7 @@ from template_peer import Lorac, reference
 
 UNSUPPORTED = 5  # LORAC_UNSUPPORTED is found by its status, not by its words
 STRINGS = ["", "a", "abc", "Hello World", " x ", "a,b,,c", "é", "İß", "ﬁn", "日本語", "👩‍👩‍👧", "\n", "a\nb\r\nc", "\t x\n", "<b>&\"'", "{{ x }}", "%s", "12", "-3", "0x1f", "3.50", "1e3",
-           "nan", "True", "key", "role", "user", "\u00a0y\u2003", "aXbXc", "it's", 'say "hi"', "back\\slash", "\x07\x7f", "ALL CAPS", "camelCase", "a-b c_d", "²", "\u0301e"]
+           "nan", "True", "key", "role", "user", "\u00a0y\u2003", "aXbXc", "it's", 'say "hi"', "back\\slash", "\x07\x7f", "ALL CAPS", "camelCase", "a-b c_d", "²", "\u0301e", "<p>a &lt; b</p> <!-- c --> &#65;&notin", "see (http://a.com/x?y), www.b.org or me@b.org.", "a well-known, long-ish sentence -- with foo-bar-baz words"]
 WORDS = ["a", "b", "key", "role", "user", "content", "x"]
 
 
@@ -85,12 +85,13 @@ class Fuzz:
             return f"({e(d-1)})." + self.pick("upper()", "lower()", "title()", "capitalize()", "swapcase()", "strip()", "lstrip()", "rstrip()", f"strip({self.literal_str()})", f"lstrip({self.literal_str()})",
                 f"rstrip({self.literal_str()})", f"replace({self.literal_str()}, {self.literal_str()})", f"replace({self.literal_str()}, {self.literal_str()}, {self.pick(-1, 0, 1, 2)})", f"removeprefix({self.literal_str()})",
                 f"removesuffix({self.literal_str()})", f"center({self.pick(0, 3, 8, 9)})", f"ljust({self.pick(2, 7)}, 'é')", f"rjust({self.pick(2, 7)})", f"zfill({self.pick(0, 2, 6)})", f"join({self.pick('strs', 'd', 's')})",
-                "casefold()", "expandtabs(4)")
+                "casefold()", "expandtabs(4)", f"translate(s.maketrans({self.literal_str()}, {self.literal_str()}))", f"translate({self.dict(0)})", f"translate({{97: {self.any(0)}, 32: none}})", f"translate(s.maketrans('abe', 'xé ', {self.literal_str()}))")
         if k < 14:
             return f"({self.any(d-1)}) | " + self.pick("string", "upper", "lower", "title", "capitalize", "trim", f"trim({self.literal_str()})", f"replace({self.literal_str()}, {self.literal_str()})", "tojson", f"tojson(indent={self.pick(0, 2, 'none')})",
                 "tojson(ensure_ascii=true)", "tojson(separators=(',', ':'))", "tojson(sort_keys=true)", "escape", "e", "safe", "safe | string", "indent", f"indent({self.pick(2, 0)}, {self.pick('true', 'false')}, blank={self.pick('true', 'false')})", "default('z')",
                 "default('z', true)", "d(" + self.literal_str() + ", boolean=true)", "wordcount | string", "forceescape", "join", f"join({self.literal_str()})", "first", "last", "center", f"center({self.pick(5, 12)})", "filesizeformat", "filesizeformat(true)", "xmlattr", "nonsense" if self.chance(0.2) else "string",
-                f"truncate({self.pick(4, 8, 20)})", f"truncate({self.pick(4, 8)}, true)", "urlencode", "reverse | join('.')", "list | join(',')")
+                f"truncate({self.pick(4, 8, 20)})", f"truncate({self.pick(4, 8)}, true)", "urlencode", "reverse | join('.')", "list | join(',')",
+                "pprint", "pprint", "striptags", f"wordwrap({self.pick(1, 4, 9, 20, self.int(0))})", f"wordwrap(8, {self.pick('true', 'false')}, {self.literal_str()}, {self.pick('true', 'false')})", "urlize", f"urlize({self.pick(4, 12, 'none')}, {self.pick('true', 'false')}, {self.literal_str()}, rel={self.literal_str()})")
         if k == 14: return f"({e(d-1)} if {self.bool(d-1)} else {e(d-1)})"
         if k == 15:
             one = lambda: self.pick("%s", "%r", "%5s", "%-4s|", "%.2s") + "\0" + self.any(d-1) if self.chance(0.5) else self.pick("%d", "%5d", "%-5d|", "%x", "%X", "%o", "%i", "%+d", "% d", "%05d", "%#x") + "\0" + self.int(d-1) if self.chance(0.5) else self.pick("%f", "%.2f", "%e", "%g", "%8.3f", "%G") + "\0" + self.float(d-1)
@@ -126,7 +127,7 @@ class Fuzz:
         return self.pick(lambda: f"{self.any(d-1)} {self.pick('==', '!=')} {self.any(d-1)}", lambda: f"{self.int(d-1)} {self.pick('<', '<=', '>', '>=')} {self.pick(self.int, self.float)(d-1)}", lambda: f"{self.str(d-1)} {self.pick('<', '<=', '>', '>=')} {self.str(d-1)}",
             lambda: f"({self.any(d-1)}) is {self.pick('', 'not ')}{test()}", lambda: f"({self.any(d-1)}) is {self.pick('', 'not ')}{test()}", lambda: f"{self.any(d-1)} {self.pick('in', 'not in')} {self.pick(self.list, self.str, self.dict)(d-1)}", lambda: f"({self.bool(d-1)} {self.pick('and', 'or')} {self.any(d-1)})",
             lambda: f"not {self.any(d-1)}", lambda: f"{self.int(d-1)} < {self.int(d-1)} < {self.int(d-1)}", lambda: f"({self.str(d-1)}).{self.pick('startswith', 'endswith')}({self.pick(self.literal_str(), '(' + self.literal_str() + ', ' + self.literal_str() + ')')})",
-            lambda: f"({self.str(d-1)}).{self.pick('isdigit', 'isalpha', 'isalnum', 'isspace', 'isupper', 'islower', 'istitle', 'isdecimal', 'isascii', 'isprintable', 'isnumeric')}()")()
+            lambda: f"({self.str(d-1)}).{self.pick('isdigit', 'isalpha', 'isalnum', 'isspace', 'isupper', 'islower', 'istitle', 'isdecimal', 'isascii', 'isprintable', 'isnumeric', 'isidentifier')}()")()
 
     def list(self, d):
         if d <= 0: return self.pick("l", "ints", "strs", "msgs", "[1, 2, 3]", "['a', 'B', 'c']", "[]", "range(3)", "(1, 'x')", "[3, 1, 2]")

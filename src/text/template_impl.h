@@ -8,10 +8,11 @@
  * template_macro.c     macros, calls, generation        template_format.c    % and str.format; dates
  * template_eval.c      values of expressions            template_spec.c      {:>8.2f}
  * template_global.c    range, namespace, strftime_now   template_filters.c, template_sequence.c, template_select.c
- * template_joiner.c    joiner, cycler                   template_markup.c    more filters
- * template_check.c     filters and tests that are none  template_number.c    float(), int()
- * template_tests.c     what follows "is"
- * template_methods.c   of dict, list, loop              template_str.c, template_str_parts.c   methods of str
+ * template_joiner.c    joiner, cycler                   template_markup.c, template_html.c, template_pprint.c,
+ * template_check.c     filters and tests that are none      template_urlize.c, template_wrap.c   more filters
+ * template_tests.c     what follows "is"                template_number.c    float(), int()
+ * template_methods.c   of dict, list, loop              template_str.c, template_str_parts.c,
+ *                                                           template_translate.c   methods of str
  *
  * Functions that can fail return bool: false means that host.status and the caller's error are set. */
 #ifndef TEXT_TEMPLATE_IMPL_H
@@ -261,7 +262,13 @@ const struct function *find_test(struct str name);
 const struct function *find_global(struct str name);
 const struct function *find_str_method(struct str name);
 const struct function *find_str_part_method(struct str name);
+const struct function *find_str_table_method(struct str name);
 const struct function *find_function(const struct function *table, size_t count, struct str name);
+
+bool filter_pprint(struct render *r, struct call *c, struct value *result);
+bool filter_striptags(struct render *r, struct call *c, struct value *result);
+bool filter_urlize(struct render *r, struct call *c, struct value *result);
+bool filter_wordwrap(struct render *r, struct call *c, struct value *result);
 
 bool global_joiner(struct render *r, struct call *c, struct value *result);
 bool global_cycler(struct render *r, struct call *c, struct value *result);
@@ -364,6 +371,10 @@ struct text builder(struct render *r);
 bool print_str(struct render *r, struct text *t, struct value v);  /* Python's str() */
 bool print_repr(struct render *r, struct text *t, struct value v); /* Python's repr() */
 bool to_str(struct render *r, struct value v, struct str *result);
+bool too_deep(struct render *r); /* values that nest deeper cannot be printed: an error */
+/* The pairs of a dict in the order of their keys, which must have room for all. */
+bool sort_pairs(struct render *r, const struct dict *d, const struct pair **order,
+                bool (*before)(struct render *r, struct value a, struct value b, bool *result));
 struct json_form {
     bool ascii, sort;
     bool pretty;
@@ -388,6 +399,7 @@ size_t str_characters(struct str s);
 size_t str_offset(struct str s, size_t character); /* the byte where a character starts */
 uint32_t str_next(struct str s, size_t *at);       /* the character at *at, which moves on */
 enum letter_case { CASE_UPPER, CASE_LOWER, CASE_TITLE, CASE_CAPITAL, CASE_SWAP, CASE_FOLD };
+bool is_identifier(struct str s); /* a name in Python */
 void print_case(struct text *t, struct str s, enum letter_case to);
 bool str_has_case(struct str s, enum letter_case wanted); /* str.isupper, islower, istitle */
 size_t str_line(struct str s, size_t from, size_t *next); /* the end of a line; *next: where the next begins */

@@ -1,5 +1,5 @@
-/* template_markup.c — filters that chat templates hardly need: sizes, attributes of markup; and those of the reference
- * that lorac does not have, whose names it knows. */
+/* template_markup.c — filters that chat templates hardly need: sizes, attributes of markup, and where the longer ones
+ * are found. */
 #include "text/template_impl.h"
 
 #include <math.h>
@@ -70,17 +70,17 @@ static bool filter_xmlattr(struct render *r, struct call *c, struct value *resul
 
 static bool refuse(struct render *r, struct call *c, struct value *result)
 {
-    return host_fail(&r->host, LORAC_UNSUPPORTED, "lorac does not have the filter '%s'", c->function->name);
+    return host_fail(&r->host, LORAC_UNSUPPORTED, "the filter '%s' gives another text each time", c->function->name);
 }
 
 static const struct function filters[] = {
     {"filesizeformat", filter_filesizeformat, 0, "binary"},
     {"xmlattr", filter_xmlattr, 0, "autospace"},
-    {"pprint", refuse, 0, NULL},
+    {"pprint", filter_pprint, 0, ""},
+    {"striptags", filter_striptags, 0, ""},
+    {"urlize", filter_urlize, 0, "trim_url_limit nofollow target rel extra_schemes"},
+    {"wordwrap", filter_wordwrap, 0, "width break_long_words wrapstring break_on_hyphens"},
     {"random", refuse, 0, NULL},
-    {"striptags", refuse, 0, NULL},
-    {"urlize", refuse, 0, NULL},
-    {"wordwrap", refuse, 0, NULL},
 };
 
 const struct function *find_markup_filter(struct str name)

@@ -117,7 +117,7 @@ static const struct function loop_methods[] = {
 
 /* Methods that Python has, but this interpreter or the reference's sandbox does not give. */
 static const char *const refused[V_FUNCTION + 1] = {
-    [V_STR] = " encode isidentifier maketrans translate ",
+    [V_STR] = " encode ",
     [V_DICT] = " clear fromkeys pop popitem setdefault update ",
     [V_LIST] = " append clear extend insert pop remove reverse sort ",
 };

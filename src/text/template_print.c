@@ -6,7 +6,7 @@
 
 static bool print_inside(struct render *r, struct text *t, struct value v, bool quoted);
 
-static bool too_deep(struct render *r)
+bool too_deep(struct render *r)
 {
     return r->depth >= EVAL_DEPTH + VALUE_DEPTH &&
            !host_fail(&r->host, LORAC_UNSUPPORTED, "a value nests too deep to be printed");
@@ -260,14 +260,15 @@ static bool json_key(struct render *r, struct text *t, struct value key, const s
     return ok;
 }
 
-static bool sort_pairs(struct render *r, const struct dict *d, const struct pair **order)
+bool sort_pairs(struct render *r, const struct dict *d, const struct pair **order,
+                bool (*before)(struct render *r, struct value a, struct value b, bool *result))
 {
     for (size_t i = 0; i < d->count; i++) {
         size_t to = i;
         for (; to; to--) {
-            bool before;
-            if (!less(r, d->at[i].key, order[to - 1]->key, &before)) return false;
-            if (!before) break;
+            bool earlier;
+            if (!before(r, d->at[i].key, order[to - 1]->key, &earlier)) return false;
+            if (!earlier) break;
             order[to] = order[to - 1];
         }
         order[to] = &d->at[i];
@@ -281,7 +282,7 @@ static bool json_dict(struct render *r, struct text *t, const struct dict *d, co
     const struct pair **order = host_array(&r->host, d->count, sizeof *order);
     if (!order) return false;
     for (size_t i = 0; i < d->count; i++) order[i] = &d->at[i];
-    if (form->sort && !sort_pairs(r, d, order)) return false;
+    if (form->sort && !sort_pairs(r, d, order, less)) return false;
     text_puts(t, "{");
     for (size_t i = 0; i < d->count; i++) {
         if (i) text_add(t, form->item_separator.at, form->item_separator.length);

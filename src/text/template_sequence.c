@@ -97,18 +97,18 @@ static bool group_key(struct render *r, const struct call *c, struct value item,
     return case_matters || sort_key(r, *key, v_none(), false, key);
 }
 
-/* "a,b": a list of keys. */
+/* What |sort sorts by: "a,b" is two keys. They are a list even where there is one: equal ones need no order. */
 static bool sort_keys(struct render *r, struct value item, struct value path, bool case_matters, struct value *key)
 {
-    size_t at;
-    if (path.kind != V_STR || !str_find(path.text, STR(","), 0, &at)) return sort_key(r, item, path, case_matters, key);
-    size_t count = 1;
-    for (size_t i = 0; i < path.text.length; i++) count += path.text.at[i] == ',';
+    size_t at = 0, count = 1;
+    for (size_t i = 0; path.kind == V_STR && i < path.text.length; i++) count += path.text.at[i] == ',';
     struct items *keys = items_new(r, count);
     if (!keys) return false;
     for (size_t i = 0, from = 0; i < count; i++, from = at + 1) {
-        if (!str_find(path.text, STR(","), from, &at)) at = path.text.length;
-        if (!sort_key(r, item, v_str(str_slice(path.text, from, at)), case_matters, &keys->at[i])) return false;
+        struct value part = path;
+        if (path.kind == V_STR && !str_find(path.text, STR(","), from, &at)) at = path.text.length;
+        if (path.kind == V_STR) part = v_str(str_slice(path.text, from, at));
+        if (!sort_key(r, item, part, case_matters, &keys->at[i])) return false;
     }
     return *key = v_items(V_LIST, keys), true;
 }
@@ -141,8 +141,9 @@ static bool sort(struct render *r, struct keyed *a, size_t count, bool down)
     return true;
 }
 
-/* The sorted items of a sequence as a list. */
+/* The sorted items of a sequence as a list; key_of is sort_key or sort_keys. */
 static bool sorted(struct render *r, struct value v, struct value path, bool case_matters, bool down,
+                   bool (*key_of)(struct render *, struct value, struct value, bool, struct value *),
                    struct value *result)
 {
     struct items *items, *copy;
@@ -151,7 +152,7 @@ static bool sorted(struct render *r, struct value v, struct value path, bool cas
     if (!a) return false;
     for (size_t i = 0; i < items->count; i++) {
         a[i].item = items->at[i];
-        if (!sort_keys(r, a[i].item, path, case_matters, &a[i].key)) return false;
+        if (!key_of(r, a[i].item, path, case_matters, &a[i].key)) return false;
     }
     if (!sort(r, a, items->count, down)) return false;
     for (size_t i = 0; i < items->count; i++) copy->at[i] = a[i].item;
@@ -160,7 +161,7 @@ static bool sorted(struct render *r, struct value v, struct value path, bool cas
 
 static bool filter_sort(struct render *r, struct call *c, struct value *result)
 {
-    return sorted(r, c->self, c->arg[2], truth(c->arg[1]), truth(c->arg[0]), result);
+    return sorted(r, c->self, c->arg[2], truth(c->arg[1]), truth(c->arg[0]), sort_keys, result);
 }
 
 static bool dict_items(struct render *r, struct value v, struct items **items)
@@ -185,7 +186,7 @@ static bool filter_dictsort(struct render *r, struct call *c, struct value *resu
     if (c->arg[1].kind != V_ABSENT && !by_value && !str_is(argument_text(c->arg[1]), "key"))
         return host_fail(&r->host, LORAC_FORMAT, "You can only sort by either \"key\" or \"value\"");
     return dict_items(r, c->self, &items) &&
-           sorted(r, v_items(V_LIST, items), v_int(by_value), truth(c->arg[0]), truth(c->arg[2]), result);
+           sorted(r, v_items(V_LIST, items), v_int(by_value), truth(c->arg[0]), truth(c->arg[2]), sort_key, result);
 }
 
 static bool extreme(struct render *r, struct call *c, bool largest, struct value *result)

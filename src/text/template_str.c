@@ -115,6 +115,11 @@ static bool str_istitle(struct render *r, struct call *c, struct value *result)
     return *result = v_bool(str_has_case(c->self.text, CASE_TITLE)), work_bytes(r, c->self.text.length);
 }
 
+static bool str_isidentifier(struct render *r, struct call *c, struct value *result)
+{
+    return *result = v_bool(is_identifier(c->self.text)), work_bytes(r, c->self.text.length);
+}
+
 /* ---- width --------------------------------------------------------------------------------- */
 
 /* Pads to a width: `left` and `right` say on which sides. */
@@ -223,10 +228,12 @@ static const struct function methods[] = {
     {"isdecimal", str_isdecimal, 0, ""},
     {"isprintable", str_isprintable, 0, ""},
     {"istitle", str_istitle, 0, ""},
+    {"isidentifier", str_isidentifier, 0, ""},
 };
 
 const struct function *find_str_method(struct str name)
 {
     const struct function *f = find_function(methods, sizeof methods / sizeof *methods, name);
-    return f ? f : find_str_part_method(name);
+    if (!f) f = find_str_part_method(name);
+    return f ? f : find_str_table_method(name);
 }

@@ -67,6 +67,13 @@ bool is_decimal(uint32_t c)
     return utf8proc_category((utf8proc_int32_t)c) == UTF8PROC_CATEGORY_ND;
 }
 
+static bool is_among(uint32_t c, const uint32_t (*ranges)[2], size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (c >= ranges[i][0] && c <= ranges[i][1]) return true;
+    return false;
+}
+
 bool is_digit(uint32_t c)
 {
     static const uint32_t digits[][2] = {
@@ -75,9 +82,7 @@ bool is_digit(uint32_t c)
         {0x24EA, 0x24EA}, {0x24F5, 0x24FD},   {0x24FF, 0x24FF},   {0x2776, 0x277E},   {0x2780, 0x2788},
         {0x278A, 0x2792}, {0x10A40, 0x10A43}, {0x10E60, 0x10E68}, {0x11052, 0x1105A}, {0x1F100, 0x1F10A},
     };
-    for (size_t i = 0; i < sizeof digits / sizeof *digits; i++)
-        if (c >= digits[i][0] && c <= digits[i][1]) return true;
-    return is_decimal(c);
+    return is_decimal(c) || is_among(c, digits, sizeof digits / sizeof *digits);
 }
 
 bool is_numeric(uint32_t c)
@@ -100,6 +105,39 @@ bool is_alphanumeric(uint32_t c)
 {
     utf8proc_category_t category = utf8proc_category((utf8proc_int32_t)c);
     return is_alphabetic(c) || (category >= UTF8PROC_CATEGORY_ND && category <= UTF8PROC_CATEGORY_NO);
+}
+
+/* Unicode's XID_Start: letters and numbers that are letters, and a few more; without what NFKC makes something else. */
+static bool begins_identifier(uint32_t c)
+{
+    static const uint32_t more[][2] = {{'_', '_'}, {0x1885, 0x1886}, {0x2118, 0x2118}, {0x212E, 0x212E}};
+    static const uint32_t less[][2] = {{0x37A, 0x37A},   {0xE33, 0xE33},   {0xEB3, 0xEB3},   {0x2E2F, 0x2E2F},
+                                       {0xFC5E, 0xFC63}, {0xFDFA, 0xFDFB}, {0xFE70, 0xFE70}, {0xFE72, 0xFE72},
+                                       {0xFE74, 0xFE74}, {0xFE76, 0xFE76}, {0xFE78, 0xFE78}, {0xFE7A, 0xFE7A},
+                                       {0xFE7C, 0xFE7C}, {0xFE7E, 0xFE7E}, {0xFF9E, 0xFF9F}};
+    if (is_among(c, more, sizeof more / sizeof *more)) return true;
+    bool letter = is_alphabetic(c) || utf8proc_category((utf8proc_int32_t)c) == UTF8PROC_CATEGORY_NL;
+    return letter && !is_among(c, less, sizeof less / sizeof *less);
+}
+
+/* XID_Continue: also marks, digits and connecting punctuation. */
+static bool continues_identifier(uint32_t c)
+{
+    static const uint32_t more[][2] = {{0xB7, 0xB7},     {0x387, 0x387},   {0xE33, 0xE33},  {0xEB3, 0xEB3},
+                                       {0x1369, 0x1371}, {0x19DA, 0x19DA}, {0xFF9E, 0xFF9F}};
+    utf8proc_category_t category = utf8proc_category((utf8proc_int32_t)c);
+    return begins_identifier(c) || category == UTF8PROC_CATEGORY_MN || category == UTF8PROC_CATEGORY_MC ||
+           category == UTF8PROC_CATEGORY_ND || category == UTF8PROC_CATEGORY_PC ||
+           is_among(c, more, sizeof more / sizeof *more);
+}
+
+bool is_identifier(struct str s)
+{
+    size_t at = 0;
+    if (!s.length || !begins_identifier(str_next(s, &at))) return false;
+    while (at < s.length)
+        if (!continues_identifier(str_next(s, &at))) return false;
+    return true;
 }
 
 static bool is_one_of(struct str s, size_t from, size_t to, const struct str *characters)
