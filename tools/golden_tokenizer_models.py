@@ -117,7 +117,7 @@ def configured(name, source, cls):
 
 # ---- GGUF, tekken --------------------------------------------------------------------------
 
-def gguf(name, kind, architecture, tokens, types, scores, ids, merges=None, pre=None):
+def gguf(name, kind, architecture, tokens, types, scores, ids, merges=None, pre=None, lowercase=None):
     w = GGUFWriter(os.path.join(folder(name), "tokenizer.gguf"), architecture)
     w.add_tokenizer_model(kind)
     if pre: w.add_tokenizer_pre(pre)
@@ -125,6 +125,7 @@ def gguf(name, kind, architecture, tokens, types, scores, ids, merges=None, pre=
     w.add_token_types(types)
     if scores: w.add_token_scores(scores)
     if merges: w.add_token_merges(merges)
+    if lowercase is not None: w.add_bool("tokenizer.ggml.normalizer.lowercase", lowercase)
     for role, i in ids.items(): getattr(w, f"add_{role}_token_id")(i)
     if kind == "llama": w.add_add_bos_token(False)
     if kind != "llama": w.add_add_bos_token(False), w.add_add_eos_token(False)
@@ -138,11 +139,11 @@ def from_gguf(path):
     return convert_gguf_tokenizer(architecture, parts)[0]
 
 
-def gguf_words(name, pre_name, t, special, **ids):
-    """A BPE of characters as llama.cpp's file of model gpt2 with that `pre`; `t` is the reference."""
+def gguf_words(name, kind, pre_name, t, special, lowercase=None, **ids):
+    """A BPE of characters as llama.cpp's file of that model with that `pre`; `t` is the reference."""
     data = json.loads(t.to_str())
     vocab = sorted(data["model"]["vocab"], key=data["model"]["vocab"].get)
-    gguf(name, "gpt2", "llama", vocab, [3 if v in special else 6 if v.startswith("<0x") else 1 for v in vocab], None, ids, [" ".join(m) for m in data["model"]["merges"]], pre_name)
+    gguf(name, kind, "llama", vocab, [3 if v in special else 6 if v.startswith("<0x") else 1 for v in vocab], None, ids, [" ".join(m) for m in data["model"]["merges"]], pre_name, lowercase)
     write_expected(name, t)
 
 
@@ -315,19 +316,22 @@ def main():
     t.post_processor = processors.TemplateProcessing(single="$A", special_tokens=[])
     write_expected("gguf_t5", t)
     t = Tokenizer(models.BPE(unk_token="<unk>"))
-    t.pre_tokenizer, t.decoder = pre.Split(Regex(r"\S+"), "removed", invert=True), decoders.Fuse()
+    t.normalizer, t.pre_tokenizer, t.decoder = normalizers.Lowercase(), pre.Split(Regex(r"\S+"), "removed", invert=True), decoders.Fuse()
     t.train_from_iterator(CORPUS, trainers.BpeTrainer(vocab_size=300, special_tokens=["<unk>", "<s>"], limit_alphabet=80, show_progress=False))
-    gguf_words("gguf_whitespace", "whitespace", t, ["<unk>", "<s>"], unk=0)
+    gguf_words("gguf_whitespace", "whitespace", "whitespace", t, ["<unk>", "<s>"], lowercase=True, unk=0)
     data = json.loads(bpe.to_str())["model"]
     t = Tokenizer(models.BPE(data["vocab"], [tuple(m) for m in data["merges"]], unk_token="<unk>", fuse_unk=True, byte_fallback=True))
     t.normalizer, t.decoder = normalizers.Replace(" ", mark), decoders.Sequence(bytes_)
     t.add_special_tokens(["<unk>", "<s>", "</s>"])
-    gguf_words("gguf_sarvam", "sarvam-moe", t, ["<unk>", "<s>", "</s>"], **ids)
+    gguf_words("gguf_sarvam", "gpt2", "sarvam-moe", t, ["<unk>", "<s>", "</s>"], **ids)
     v = sorted(bert.get_vocab().items(), key=lambda x: x[1])
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    gguf("gguf_bert", "bert", "bert", [w if w in special else w[2:] if w.startswith("##") else mark + w for w, _ in v], [3 if w in special else 1 for w, _ in v], None, {"unk": 1, "sep": 3, "pad": 0})
+    spelling = [w if w in special else w[2:] if w.startswith("##") else mark + w for w, _ in v]
     bert.post_processor = processors.TemplateProcessing(single="$A", special_tokens=[])
-    write_expected("gguf_bert", bert)
+    for name, lowercase in ("gguf_bert", None), ("gguf_bert_cased", False):
+        gguf(name, "bert", "bert", spelling, [3 if w in special else 1 for w, _ in v], None, {"unk": 1, "sep": 3, "pad": 0}, lowercase=lowercase)
+        if lowercase is False: bert.normalizer = normalizers.BertNormalizer(lowercase=False)
+        write_expected(name, bert)
     normalizer_samples(), score_samples()
     manifest()
 

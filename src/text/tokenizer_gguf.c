@@ -1,5 +1,6 @@
 /* tokenizer_gguf.c — a tokenizer from a GGUF file's metadata, by tokenizer.ggml.model: "gpt2" (BPE, mostly of bytes,
- * the splitting named by .pre), "llama" and "gemma4" (SentencePiece BPE), "t5" (unigram), "bert" (WordPiece).
+ * the splitting named by .pre), "whitespace" (BPE of characters), "llama" and "gemma4" (SentencePiece BPE), "t5"
+ * (unigram), "bert" (WordPiece).
  * Everything is copied: the file may be closed afterwards. Refuses other models and unknown splittings by name. */
 #include "text/tokenizer_gguf.h"
 
@@ -238,6 +239,28 @@ static lorac_status read_gpt2(struct lorac_tokenizer *t, const struct gguf *g, c
     return split->words == NO_WORDS ? read_gemma4(t, g, tokens, err) : read_words(t, g, tokens, split, err);
 }
 
+/* ---- normalisers --------------------------------------------------------------------------- */
+
+/* Models of words and of word pieces say whether text is normalised; accents go where case does, unless they say. */
+static lorac_status read_flags(const struct gguf *g, bool fallback, bool *lowercase, bool *strip_accents,
+                               lorac_error *err)
+{
+    TRY(gguf_get_bool(g, "tokenizer.ggml.normalizer.lowercase", fallback, lowercase, err));
+    return gguf_get_bool(g, "tokenizer.ggml.normalizer.strip_accents", *lowercase, strip_accents, err);
+}
+
+static lorac_status read_whitespace(struct lorac_tokenizer *t, const struct gguf *g, const struct tokens *tokens,
+                                    lorac_error *err)
+{
+    bool lowercase, accents;
+    struct parts parts = {.tokenizer = t, .err = err};
+    TRY(read_flags(g, false, &lowercase, &accents, err));
+    json_t *part = json_pack("{s:s}", "type", "Lowercase");
+    lorac_status status = lowercase ? parts_read_normalizer(&parts, part) : LORAC_OK;
+    json_decref(part);
+    return status == LORAC_OK ? read_gpt2(t, g, tokens, err) : status;
+}
+
 /* ---- bert -------------------------------------------------------------------------------- */
 
 /* A token that begins a word carries a mark in the file; WordPiece marks those that do not. */
@@ -267,12 +290,13 @@ static lorac_status read_word_pieces(struct lorac_tokenizer *t, const struct ggu
 static lorac_status read_bert(struct lorac_tokenizer *t, const struct gguf *g, const struct tokens *tokens,
                               lorac_error *err)
 {
-    static const char parts[] =
-        "{\"normalizer\":{\"type\":\"BertNormalizer\"},\"pre_tokenizer\":{\"type\":\"BertPreTokenizer\"},"
-        "\"decoder\":{\"type\":\"WordPiece\"},\"model\":{\"type\":\"WordPiece\"}}";
-    json_t *root;
+    bool lowercase, accents;
+    TRY(read_flags(g, true, &lowercase, &accents, err));
     TRY(read_word_pieces(t, g, tokens, err));
-    TRY(json_read(t->memory, parts, strlen(parts), g->path, &root, err));
+    json_t *root = json_pack("{s:{s:s,s:b,s:b},s:{s:s},s:{s:s},s:{s:s}}", "normalizer", "type", "BertNormalizer",
+                             "lowercase", lowercase, "strip_accents", accents, "pre_tokenizer", "type",
+                             "BertPreTokenizer", "decoder", "type", "WordPiece", "model", "type", "WordPiece");
+    if (!root) return fail_memory(err, "a tokenizer's parts", 0);
     lorac_status status = tokenizer_read_parts(t, root, err);
     json_decref(root);
     if (status == LORAC_OK) status = add_marked_tokens(t, tokens, err);
@@ -328,8 +352,9 @@ static const struct gguf_model {
                          lorac_error *err);
     bool adds_bos, adds_eos;
 } models[] = {
-    {"gpt2", read_gpt2, false, false}, {"llama", read_llama, true, false}, {"gemma4", read_gemma4, false, false},
-    {"t5", read_t5, false, true},      {"bert", read_bert, true, true},
+    {"gpt2", read_gpt2, false, false},     {"llama", read_llama, true, false},
+    {"gemma4", read_gemma4, false, false}, {"t5", read_t5, false, true},
+    {"bert", read_bert, true, true},       {"whitespace", read_whitespace, false, false},
 };
 
 static lorac_status find_model(const struct gguf *g, const struct gguf_model **model, lorac_error *err)

@@ -49,6 +49,7 @@ static const struct {
     {"gguf_gemma2", "tokenizer.gguf"},
     {"gguf_t5", "tokenizer.gguf"},
     {"gguf_bert", "tokenizer.gguf"},
+    {"gguf_bert_cased", "tokenizer.gguf"},
     {"gguf_whitespace", "tokenizer.gguf"},
     {"gguf_sarvam", "tokenizer.gguf"},
 };
