@@ -35,6 +35,11 @@ static void put_set(struct text *out, const struct alphabet *a, size_t set)
     if (members) text_puts(out, "]");
 }
 
+static bool has_atomic_group(const struct text *pattern)
+{
+    return pattern->length && memmem(pattern->data, pattern->length, "(?>", 3);
+}
+
 static lorac_status compile(struct regex *regex, const struct text *pattern, const char *file, lorac_error *err)
 {
     int number;
@@ -42,7 +47,9 @@ static lorac_status compile(struct regex *regex, const struct text *pattern, con
     regex->code = pcre2_compile((PCRE2_SPTR)(pattern->data ? pattern->data : ""), pattern->length,
                                 PCRE2_NEVER_BACKSLASH_C | PCRE2_NEVER_UTF, &number, &at, NULL);
     if (regex->code) {
-        pcre2_jit_compile(regex->code, PCRE2_JIT_COMPLETE); /* where there is none, the interpreter serves */
+        /* Where there is no compiled code, the interpreter serves. That of PCRE2 10.42 tries later alternatives of an
+         * atomic group after the group has matched. */
+        if (!has_atomic_group(pattern)) pcre2_jit_compile(regex->code, PCRE2_JIT_COMPLETE);
         return LORAC_OK;
     }
     PCRE2_UCHAR reason[128] = "";
