@@ -60,6 +60,7 @@ part "tiny models against llama.cpp" "$python" "$here/make_tiny_models.py" "$wor
 part "tiny models of all families against llama.cpp" "$python" "$here/make_families.py" "$work/families" --check
 part "goldens derived again" goldens
 part "tokens and chats derived again" texts
+part "random regular expressions" "$python" "$here/fuzz_regex.py" "$(dirname "$exe")/split_words" --count 2000
 part "random chat templates" "$python" "$here/fuzz_templates.py" "$(dirname "$exe")/render_templates" --count 2000
 [ -z "${LORAC_TEMPLATES:-}" ] || part "real chat templates" "$python" "$here/judge_templates.py" "$(dirname "$exe")/render_templates" "$LORAC_TEMPLATES"
 part "tokens of hard texts, the default model" "$python" "$here/judge_tokenizers.py" "$exe" "$model"

@@ -35,21 +35,28 @@ static void put_set(struct text *out, const struct alphabet *a, size_t set)
     if (members) text_puts(out, "]");
 }
 
+/* PCRE2 10.42 is wrong about groups that are not entered again: its compiled code tries alternatives that the group has
+ * left, and what stands before one that may be empty is taken for possessive. */
 static bool has_atomic_group(const struct text *pattern)
 {
-    return pattern->length && memmem(pattern->data, pattern->length, "(?>", 3);
+    static const char *const syntax[] = {"(?>", ")?+", ")*+", ")++"};
+    bool found = false;
+    for (size_t i = 0; i < sizeof syntax / sizeof *syntax && pattern->length; i++)
+        found |= memmem(pattern->data, pattern->length, syntax[i], strlen(syntax[i])) != NULL;
+    return found;
 }
 
 static lorac_status compile(struct regex *regex, const struct text *pattern, const char *file, lorac_error *err)
 {
     int number;
     PCRE2_SIZE at;
-    regex->code = pcre2_compile((PCRE2_SPTR)(pattern->data ? pattern->data : ""), pattern->length,
-                                PCRE2_NEVER_BACKSLASH_C | PCRE2_NEVER_UTF, &number, &at, NULL);
+    bool atomic = has_atomic_group(pattern);
+    uint32_t options = PCRE2_NEVER_BACKSLASH_C | PCRE2_NEVER_UTF | (atomic ? PCRE2_NO_AUTO_POSSESS : 0);
+    regex->code =
+        pcre2_compile((PCRE2_SPTR)(pattern->data ? pattern->data : ""), pattern->length, options, &number, &at, NULL);
     if (regex->code) {
-        /* Where there is no compiled code, the interpreter serves. That of PCRE2 10.42 tries later alternatives of an
-         * atomic group after the group has matched. */
-        if (!has_atomic_group(pattern)) pcre2_jit_compile(regex->code, PCRE2_JIT_COMPLETE);
+        if (!atomic)
+            pcre2_jit_compile(regex->code, PCRE2_JIT_COMPLETE); /* where there is none, the interpreter serves */
         return LORAC_OK;
     }
     PCRE2_UCHAR reason[128] = "";
