@@ -14,9 +14,10 @@ struct parse {
     struct pattern_reader at;
     struct regex_program *out;
     struct options options, outer[MAX_DEPTH]; /* outer: of the groups around */
-    size_t depth;
-    size_t group_begin;     /* tokens when the innermost group began */
-    uint32_t caseless_code; /* the literal just before, where case does not count; else 0 */
+    size_t depth, opened[MAX_DEPTH];          /* opened: where in the tokens those groups begin */
+    size_t group_begin;                       /* tokens when the innermost group began */
+    size_t closed, closed_end;                /* where the last group that was closed begins and ends */
+    uint32_t caseless_code;                   /* the literal just before, where case does not count; else 0 */
     bool failed;
 };
 
@@ -152,7 +153,27 @@ static void read_dot(struct parse *s)
 
 /* ---- repetitions ------------------------------------------------------------------------- */
 
-/* {n}, {n,}, {n,m}, {,m}; anything else is a literal brace. What follows reads differently in the two engines. */
+/* Brackets around what is repeated and its interval, which begins at token `interval`: "a{2}+" is "(?:a{2})+", and
+ * "a{2}?" is "(?:a{2})?"; to PCRE2 they would be possessive and lazy. */
+static void bracket_repetition(struct parse *s, size_t interval)
+{
+    static const uint16_t open[] = {'(', '?', ':'};
+    enum { OPEN = sizeof open / sizeof *open };
+    uint16_t *tokens = s->out->tokens.items;
+    bool set = interval && tokens[interval - 1] >= SET_TOKEN, group = interval && interval == s->closed_end;
+    size_t from = group ? s->closed : interval - 1;
+    if (!group && !set) s->at.refused = "a repeated repetition";
+    for (size_t i = 0; i < OPEN; i++) put(s, ')');
+    if (s->failed || s->at.refused) return;
+    tokens = s->out->tokens.items;
+    memmove(tokens + from + OPEN, tokens + from, (s->out->tokens.count - OPEN - from) * sizeof *tokens);
+    memcpy(tokens + from, open, sizeof open);
+    put(s, ')');
+    s->closed = from;
+    s->closed_end = s->out->tokens.count;
+}
+
+/* {n}, {n,}, {n,m}, {,m}; anything else is a literal brace. */
 static bool read_interval(struct parse *s)
 {
     const char *p = s->at.p, *digits = "0123456789";
@@ -163,12 +184,12 @@ static bool read_interval(struct parse *s)
     size_t length = low + comma + high;
     if ((!low && !high) || length >= left || p[length] != '}') return false;
 
+    size_t interval = s->out->tokens.count;
     put(s, '{');
     if (!low) put(s, '0');
     for (size_t i = 0; i <= length; i++) put(s, (uint8_t)p[i]);
     s->at.p += length + 1;
-    if (s->at.p < s->at.end && (*s->at.p == '+' || (*s->at.p == '?' && !comma)))
-        s->at.refused = "a repeated repetition";
+    if (s->at.p < s->at.end && (*s->at.p == '+' || (*s->at.p == '?' && !comma))) bracket_repetition(s, interval);
     return true;
 }
 
@@ -176,11 +197,13 @@ static bool read_interval(struct parse *s)
 
 static void begin_group(struct parse *s, const char *syntax, struct options options)
 {
+    size_t opened = s->out->tokens.count;
     put_syntax(s, syntax);
     if (s->depth == MAX_DEPTH) {
         s->at.refused = "groups nested too deep";
         return;
     }
+    s->opened[s->depth] = opened;
     s->outer[s->depth++] = s->options;
     s->options = options;
     s->at.caseless = options.caseless;
@@ -192,6 +215,8 @@ static void end_group(struct parse *s)
     put(s, ')');
     if (!s->depth) return; /* PCRE2 says so */
     s->options = s->outer[--s->depth];
+    s->closed = s->opened[s->depth];
+    s->closed_end = s->out->tokens.count;
     s->at.caseless = s->options.caseless;
 }
 
