@@ -38,7 +38,7 @@ def size(path):
 def measure(a, name, path, rows):
     loss = reference.lorac(a.lorac, "eval", "--model", path, "--data", a.data)[-1]
     rows.append((name, size(path) / 1e6, loss["perplexity"]))
-    print(f"{name}: {rows[-1][1]:.0f} MB, perplexity {rows[-1][2]:.2f}", flush=True)
+    print(f"{name}: {rows[-1][1]:.0f} MB, perplexity {rows[-1][2]}", flush=True)
 
 
 def table(rows):

@@ -110,7 +110,7 @@ def fp4(kind):
     def make(name, w):
         group = 16 if kind == "nvfp4" else 32
         g, extra = w.reshape(w.shape[0], -1, group), {}
-        top = g.abs().max(2).values
+        top = g.abs().max(2).values.clamp(min=2.0 ** -100)  # of zeros as well
         if kind == "nvfp4":
             glob = torch.tensor([448 * 6 / w.abs().max()])
             scale = (top / 6 * glob).to(torch.float8_e4m3fn)
