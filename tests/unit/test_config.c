@@ -1,6 +1,7 @@
 /* test_config.c — config.json and GGUF metadata: the rotary frequencies against transformers
- * (tests/golden/rope, tools/golden_rope.py), and every value that would change numbers and is not known, refused by
- * name; every family's golden folder with a key or a tensor more, less or of another shape. */
+ * (tests/golden/rope, tools/golden_rope.py), YaRN's keys of GGUF against llama.cpp, and every value that would change
+ * numbers and is not known, refused by name; every family's golden folder with a key or a tensor more, less or of
+ * another shape. */
 #include "engine.h"
 
 #include "file/safetensors.h"
@@ -156,6 +157,103 @@ static void misfits_are_named(void **state)
     runtime_end(r);
 }
 
+/* ---- YaRN of GGUF files (tests/golden/yarn, tools/golden_yarn.py) ------------------------------- */
+
+static void put(struct text *t, const void *bytes, size_t size)
+{
+    text_add(t, bytes, size);
+}
+
+static void put_string(struct text *t, const char *text)
+{
+    uint64_t length = strlen(text);
+    put(t, &length, 8);
+    put(t, text, length);
+}
+
+/* The GGUF file with f32 metadata more in front of its own; a text fills them up to a whole number of alignments. */
+static void write_with_keys(const char *from, const char *to, const json_t *keys)
+{
+    struct memory memory = {0};
+    struct text new = {.memory = &memory}, all = {.memory = &memory};
+    char *bytes, name[80], fill[33] = "";
+    size_t size;
+    const char *key;
+    json_t *value;
+    uint32_t f32 = 6, string = 8;
+    uint64_t count;
+    json_object_foreach((json_t *)(uintptr_t)keys, key, value)
+    {
+        float number = (float)json_number_value(value);
+        snprintf(name, sizeof name, "llama.rope.scaling.%s", key);
+        put_string(&new, name);
+        put(&new, &f32, 4);
+        put(&new, &number, 4);
+    }
+    put_string(&new, "general.fill");
+    put(&new, &string, 4);
+    memset(fill, ' ', (32 - (new.length + 8) % 32) % 32);
+    put_string(&new, fill);
+    OK(os_read(&memory, from, 1 << 20, &bytes, &size, err));
+    memcpy(&count, bytes + 16, 8);
+    count += json_object_size(keys) + 1;
+    put(&all, bytes, 16);
+    put(&all, &count, 8);
+    put(&all, new.data, new.length);
+    put(&all, bytes + 24, size - 24);
+    OK(os_write_whole(&memory, to, all.data, all.length, err));
+    text_free(&new), text_free(&all), mem_free(&memory, bytes);
+}
+
+static double off_by(lorac_model *m, const int32_t *ids, size_t count, const json_t *golden)
+{
+    lorac_session_options o;
+    lorac_session *s;
+    double worst = 0, top = 0;
+    lorac_session_options_init(&o);
+    o.precision = LORAC_EXACT;
+    OK(lorac_session_create(m, NULL, &o, &s, err));
+    OK(lorac_session_append(s, ids, count, err));
+    OK(lorac_sessions_forward(&s, 1, err));
+    const float *logits = lorac_session_logits(s, 0);
+    for (size_t i = 0; i < json_array_size(golden); i++) {
+        double wanted = json_number_value(json_array_get(golden, i));
+        worst = fmax(worst, fabs((double)logits[i] - wanted));
+        top = fmax(top, fabs(wanted));
+    }
+    lorac_session_free(s);
+    return worst / top;
+}
+
+/* yarn_attn_factor changes nothing in llama.cpp, attn_factor does. */
+static void yarn_of_gguf_is_as_in_llama_cpp(void **state)
+{
+    const double bound = 1e-5;
+    json_t *golden = json_of(TEST_DATA "/yarn/llama_cpp.json"), *one;
+    lorac_runtime *r = runtime_of(NULL, 1);
+    char folder[256], from[300], to[300];
+    int32_t ids[100];
+    double worst = 0;
+    size_t i, count = ids_of(json_object_get(golden, "ids"), ids, 100);
+    folder_make(folder);
+    snprintf(from, sizeof from, MODELS "%s", string(golden, "model"));
+    snprintf(to, sizeof to, "%s/model.gguf", folder);
+    json_array_foreach(json_object_get(golden, "cases"), i, one)
+    {
+        write_with_keys(from, to, json_object_get(one, "keys"));
+        lorac_model *m = model_in(r, to, "");
+        double off = off_by(m, ids, count, json_object_get(one, "logits"));
+        if (!(off <= bound)) fail_msg("case %zu: logits %.1e from llama.cpp's (bound %.0e)", i, off, bound);
+        worst = fmax(worst, off);
+        lorac_model_release(m);
+    }
+    print_message("%zu cases within %.1e (bound %.0e)\n", i, worst, bound);
+    assert_true(i >= 4);
+    folder_remove(folder);
+    runtime_end(r);
+    json_decref(golden);
+}
+
 /* ---- every family ----------------------------------------------------------------------------- */
 
 enum { MOST_TENSORS = 64 };
@@ -248,7 +346,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(frequencies_are_those_of_transformers), cmocka_unit_test(unknown_values_are_named),
-        cmocka_unit_test(unknown_values_outside_are_named), cmocka_unit_test(misfits_are_named),
-        cmocka_unit_test(every_family_refuses_by_name)};
+        cmocka_unit_test(unknown_values_outside_are_named),      cmocka_unit_test(misfits_are_named),
+        cmocka_unit_test(yarn_of_gguf_is_as_in_llama_cpp),       cmocka_unit_test(every_family_refuses_by_name)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -277,6 +277,26 @@ static void test_nothing_known(void **state)
     expect_failure(join("x.safetensors"), LORAC_NOT_FOUND, "beside it");
 }
 
+static void test_foreign_files_are_told(void **state)
+{
+    static const struct {
+        const char *name, *bytes;
+        size_t size;
+        const char *words;
+    } cases[] = {
+        {"m.pt", "PK\3\4aaaa", 8, "ZIP"},
+        {"old.bin", "\200\2}q", 4, "pickle"},
+        {"m.tflite", "\34\0\0\0TFL3", 8, "Lite"},
+        {"m.onnx", "\10\7\22\7pytorch", 11, "ONNX"},
+        {"page.gguf", "<!DOCTYPE html>", 15, "HTML"},
+        {"m.gguf", "", 0, "empty"},
+        {"m.safetensors", "version https://git-lfs.github.com/spec/v1", 42, "LFS pointer"},
+    };
+    remove_all();
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        expect_failure(write_file(cases[i].name, cases[i].bytes, cases[i].size), LORAC_FORMAT, cases[i].words);
+}
+
 /* Every prefix of a GGUF's head, and single damaged bytes: a description or an error, never more. */
 static void test_damaged_gguf(void **state)
 {
@@ -339,6 +359,7 @@ int main(void)
         cmocka_unit_test(test_peft_adapter),
         cmocka_unit_test(test_mlx_adapter_with_state),
         cmocka_unit_test(test_nothing_known),
+        cmocka_unit_test(test_foreign_files_are_told),
         cmocka_unit_test(test_damaged_gguf),
         cmocka_unit_test(test_damaged_folders),
     };

@@ -107,11 +107,11 @@ def data(place):
     return out
 
 
-def train(exe, place, start, path, **o):
+def train(exe, place, start, path, *more, **o):
     """The command from these A and B on all rows as one batch; (its steps, the folder of what it wrote)."""
     out = place.new()
     o = dict(batch=len(ROWS), **o)
-    return judge_training.lorac_steps(exe, path, data(place), start, out, o, o.pop("lr"), "exact", RANK, SCALE, -1, "--target-modules", ",".join(place.targets)), out
+    return judge_training.lorac_steps(exe, path, data(place), start, out, o, o.pop("lr"), "exact", RANK, SCALE, -1, "--target-modules", ",".join(place.targets), *more), out
 
 
 # ---- the proofs ---------------------------------------------------------------------------------
@@ -219,6 +219,28 @@ def adapters(report, exe, place):
         report.holds(f"{place.name}: PEFT loads what was trained on the {form}, no key missing or unexpected", not missing and not unexpected, (missing, unexpected))
         for other, where in place.forms().items():
             report.check(f"{place.name}: trained on the {form}, run on the {other}, against PEFT", relative(one_pass(exe, where, place.ids, "--adapter-path", adapter), expected), LOGITS)
+    mlx_adapters(report, exe, place)
+
+
+# mlx-lm computes these otherwise: no windows, no dynamic scaling, no list of layer types.
+NOT_IN_MLX = {"llama-dynamic", "mistral-window", "mistral3-window", "qwen2-window", "phi3-window", "gemma2-plain", "gemma2-scalar", "gemma2-one", "gemma3-mixed", "gemma3_multimodal-mixed"}
+
+
+def mlx_adapters(report, exe, place):
+    """Adapters of mlx-lm in lorac, and lorac's in mlx-lm."""
+    folder = place.forms().get("MLX")
+    if not folder or place.name in NOT_IN_MLX: return
+    def draw(name, shape):
+        g = golden_training.draw("mlx" + name)
+        return (g.uniform(-1, 1, shape) / math.sqrt(shape[0]) if "lora_a" in name else 0.05 * g.standard_normal(shape)).astype(np.float32)
+    theirs = mlx_folder.adapter(folder, place.new(), RANK, SCALE, draw)
+    expected = mlx_folder.logits(folder, place.ids, theirs)
+    base = mlx_folder.logits(folder, place.ids)
+    report.holds(f"{place.name}: mlx-lm's adapter moves its logits", np.abs(expected - base).max() > 0.05 * base.std())
+    for form, path in place.forms().items():
+        report.check(f"{place.name}: mlx-lm's adapter, run on the {form}, against mlx-lm", relative(one_pass(exe, path, place.ids, "--adapter-path", theirs), expected), LOGITS)
+    _, ours = train(exe, place, saved(place, with_adapter(place, "mlx")), folder, "--adapter-format", "mlx", steps=5, lr=2e-2)
+    report.check(f"{place.name}: trained on the MLX, run in mlx-lm, against lorac", relative(one_pass(exe, folder, place.ids, "--adapter-path", ours), mlx_folder.logits(folder, place.ids, ours)), LOGITS)
 
 
 PROOFS = {"logits": logits, "single-tokens": single_tokens, "packed": packed, "beyond": beyond, "gradients": gradients, "steps": steps, "forms": forms, "adapters": adapters}

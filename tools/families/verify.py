@@ -23,7 +23,9 @@ def with_table(model):
 
 def llama_cpp_logits(path, ids):
     import llama_cpp
-    m = llama_cpp.Llama(path, n_ctx=128, n_batch=128, logits_all=True, verbose=False, flash_attn=False, type_k=0, type_v=0, n_threads=1)
+    # −1: what the file says. llama_cpp's defaults for YaRN would overrule it.
+    yarn = dict(yarn_ext_factor=-1.0, yarn_attn_factor=-1.0, yarn_beta_fast=-1.0, yarn_beta_slow=-1.0)
+    m = llama_cpp.Llama(path, n_ctx=128, n_batch=128, logits_all=True, verbose=False, flash_attn=False, type_k=0, type_v=0, n_threads=1, **yarn)
     m.eval(ids)
     return np.array(m.scores[:len(ids)])
 

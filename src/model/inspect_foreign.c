@@ -1,0 +1,42 @@
+/* inspect_foreign.c — files of kinds that lorac does not open, told by their first bytes. */
+#include "model/inspect.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { HEAD = 64 };
+static const struct {
+    size_t at, length;
+    const char *bytes, *kind;
+} kinds[] = {
+    {0, 4, "PK\003\004", "a ZIP archive, as PyTorch's .pt and .bin checkpoints are: lorac opens safetensors and GGUF"},
+    {0, 2, "\200\002", "a Python pickle (an old PyTorch checkpoint): lorac opens safetensors and GGUF"},
+    {4, 4, "TFL3", "a TensorFlow Lite model: lorac opens safetensors and GGUF"},
+    {0, 4, "\211HDF", "an HDF5 file: lorac opens safetensors and GGUF"},
+    {0, 23, "version https://git-lfs", "a Git LFS pointer, not the file itself: run \"git lfs pull\" in its folder"},
+    {0, 9, "<!DOCTYPE", "an HTML page, as a failed download leaves: download the file again"},
+    {0, 9, "<!doctype", "an HTML page, as a failed download leaves: download the file again"},
+    {0, 5, "<html", "an HTML page, as a failed download leaves: download the file again"},
+};
+
+static bool ends_with(const char *text, const char *end)
+{
+    size_t length = strlen(text), wanted = strlen(end);
+    return length >= wanted && !strcmp(text + length - wanted, end);
+}
+
+const char *inspect_foreign(const char *path)
+{
+    char head[HEAD];
+    FILE *f = fopen(path, "rb");
+    if (!f) return NULL;
+    size_t size = fread(head, 1, sizeof head, f);
+    fclose(f);
+    if (!size) return "an empty file";
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        if (size >= kinds[i].at + kinds[i].length && !memcmp(head + kinds[i].at, kinds[i].bytes, kinds[i].length))
+            return kinds[i].kind;
+    if (ends_with(path, ".onnx")) return "an ONNX model: lorac opens safetensors and GGUF";
+    if (ends_with(path, ".mlmodel")) return "a Core ML model: lorac opens safetensors and GGUF";
+    return NULL;
+}
