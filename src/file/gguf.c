@@ -5,6 +5,7 @@
  * Access to what was found is gguf_get.c, models of several files are gguf_split.c. */
 #include "file/gguf_value.h"
 #include "base/reader.h"
+#include "file/foreign.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -242,8 +243,11 @@ static lorac_status read_version(struct parse *p)
 {
     const uint8_t *magic = reader_take(&p->r, 4);
     uint32_t version = reader_u32(&p->r);
-    if (!magic || memcmp(magic, "GGUF", 4) != 0)
-        return fail(p->err, LORAC_FORMAT, p->path, "is no GGUF file: it does not begin with \"GGUF\"");
+    if (!magic || memcmp(magic, "GGUF", 4) != 0) {
+        const char *foreign = file_foreign(p->path);
+        return fail(p->err, LORAC_FORMAT, p->path, "is %s",
+                    foreign ? foreign : "no GGUF file: it does not begin with \"GGUF\"");
+    }
     if (p->r.failed) return fail_short(p, "the header");
     if (version == 2 || version == 3) return LORAC_OK;
     bool swapped = version && !(version & 0xFFFF);

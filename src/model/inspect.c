@@ -3,6 +3,7 @@
  * Damaged files are errors; a well-formed model that lorac does not compute is described and marked "supported": false.
  */
 #include "model/inspect.h"
+#include "file/foreign.h"
 
 #include <lorac/model.h>
 #include "text/tokenizer.h"
@@ -191,7 +192,7 @@ static lorac_status inspect_path(struct inspection *i, lorac_error *err)
 {
     if (os_is_folder(i->path)) return inspect_folder(i, err);
     if (!os_is_file(i->path)) return fail(err, LORAC_NOT_FOUND, i->path, "there is no such file or folder");
-    const char *foreign = inspect_foreign(i->path);
+    const char *foreign = file_foreign(i->path);
     if (foreign) return fail(err, LORAC_FORMAT, i->path, "is %s", foreign);
     if (ends_with(i->path, ".safetensors")) return inspect_weights(i, err);
     if (gguf_is(i->path) || ends_with(i->path, ".gguf")) return inspect_gguf(i, err);

@@ -23,9 +23,6 @@ lorac_status inspect_model_folder(struct inspection *i, lorac_error *err);
 lorac_status inspect_adapter(struct inspection *i, const char *folder, const char *file, lorac_error *err);
 lorac_status inspect_gguf_adapter(struct inspection *i, const struct gguf *g, lorac_error *err);
 
-/* What a file is that lorac does not open, or NULL. */
-const char *inspect_foreign(const char *path);
-
 /* ---- pieces --------------------------------------------------------------------------------- */
 
 /* The tensors of one description: how many, of which types. */

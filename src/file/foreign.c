@@ -1,6 +1,7 @@
-/* inspect_foreign.c — files of kinds that lorac does not open, told by their first bytes. */
-#include "model/inspect.h"
+/* foreign.c — see foreign.h. */
+#include "file/foreign.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -25,10 +26,10 @@ static bool ends_with(const char *text, const char *end)
     return length >= wanted && !strcmp(text + length - wanted, end);
 }
 
-const char *inspect_foreign(const char *path)
+const char *file_foreign(const char *path)
 {
     char head[HEAD];
-    FILE *f = fopen(path, "rb");
+    FILE *f = path ? fopen(path, "rb") : NULL;
     if (!f) return NULL;
     size_t size = fread(head, 1, sizeof head, f);
     fclose(f);
