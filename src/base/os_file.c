@@ -127,6 +127,16 @@ bool os_is_folder(const char *path)
     return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
 }
 
+bool os_is_inside(const char *folder, const char *path)
+{
+    char *outer = realpath(folder, NULL), *inner = realpath(path, NULL);
+    size_t length = outer ? strlen(outer) : 0;
+    bool inside = outer && inner && !strncmp(inner, outer, length) && inner[length] == '/';
+    free(outer);
+    free(inner);
+    return inside;
+}
+
 /* ---- folders ----------------------------------------------------------------------------- */
 
 static int compare_names(const void *a, const void *b)

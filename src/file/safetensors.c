@@ -6,6 +6,7 @@
 #include "file/safetensors.h"
 #include "base/json.h"
 #include "base/reader.h"
+#include "file/foreign.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -179,6 +180,8 @@ static lorac_status read_all(struct parse *p, const uint8_t *bytes, size_t size)
 {
     struct reader r = {.data = bytes, .size = size};
     uint64_t length = reader_u64(&r);
+    const char *foreign = r.failed || length > HEADER_CAP ? file_foreign(p->path) : NULL;
+    if (foreign) return fail(p->err, LORAC_FORMAT, p->path, "is %s", foreign);
     if (r.failed) return fail(p->err, LORAC_FORMAT, p->path, "is no safetensors file: it has only %zu bytes", size);
     if (length > HEADER_CAP || length > reader_left(&r))
         return fail(p->err, LORAC_FORMAT, p->path,

@@ -97,13 +97,34 @@ static lorac_status check_shards(struct opening *o)
     return LORAC_OK;
 }
 
+/* A link may not lead out of the folder; in Hugging Face's cache, whose snapshots are links, it leads to the blobs. */
+static lorac_status check_link(struct opening *o, const char *name)
+{
+    struct memory *m = o->f->memory;
+    char *file = os_join(m, o->folder, name), *snapshots = os_join(m, o->folder, "../../snapshots"),
+         *blobs = os_join(m, o->folder, "../../blobs");
+    lorac_status status = LORAC_OK;
+    if (!file || !snapshots || !blobs)
+        status = fail_memory(o->err, "a path", strlen(o->folder));
+    else if (os_is_file(file) && !os_is_inside(o->folder, file) &&
+             !(os_is_inside(snapshots, o->folder) && os_is_inside(blobs, file)))
+        status = fail(o->err, LORAC_FORMAT, file, "is a link out of the folder that its index is in");
+    mem_free(m, file);
+    mem_free(m, snapshots);
+    mem_free(m, blobs);
+    return status;
+}
+
 static lorac_status open_shards(struct opening *o, bool map)
 {
     size_t count = 0;
     TRY(list_files(o, &count));
     o->f->shards = mem_array(o->f->memory, count, sizeof *o->f->shards);
     if (!o->f->shards) return fail_memory(o->err, "a list of shards", count * sizeof *o->f->shards);
-    for (size_t i = 0; i < count; i++) TRY(open_shard(o, o->files[i], map));
+    for (size_t i = 0; i < count; i++) {
+        TRY(check_link(o, o->files[i]));
+        TRY(open_shard(o, o->files[i], map));
+    }
     TRY(check_index(o));
     return check_shards(o);
 }

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "corpus.h"
 
@@ -320,6 +321,37 @@ static void test_folder_refuses(void **state)
     }
 }
 
+/* A shard that is a link: within the folder, out of it, and as Hugging Face's cache has it. */
+static void test_folder_links(void **state)
+{
+    const char index[] = "{\"weight_map\": {\"a\": \"s1.safetensors\"}}";
+    float one = 1;
+    struct st_folder f;
+    write_one(FOLDER "/outside.safetensors", "a", &one);
+    assert_int_equal(os_make_folder(FOLDER "/snapshots/1", &err), LORAC_OK);
+    assert_int_equal(os_make_folder(FOLDER "/blobs", &err), LORAC_OK);
+    write_one(FOLDER "/blobs/b", "a", &one);
+    write_one(FOLDER "/snapshots/1/own.safetensors", "a", &one);
+    assert_int_equal(
+        os_write_whole(&memory, FOLDER "/snapshots/1/model.safetensors.index.json", index, strlen(index), &err),
+        LORAC_OK);
+    static const struct {
+        const char *target;
+        lorac_status status;
+    } cases[] = {
+        {"own.safetensors", LORAC_OK}, {"../../blobs/b", LORAC_OK}, {"../../outside.safetensors", LORAC_FORMAT}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        assert_int_equal(symlink(cases[i].target, FOLDER "/snapshots/1/s1.safetensors"), 0);
+        assert_int_equal(st_folder_open(&memory, FOLDER "/snapshots/1", true, &f, &err), cases[i].status);
+        if (cases[i].status == LORAC_OK)
+            st_folder_close(&f);
+        else
+            assert_non_null(strstr(err.message, "s1.safetensors: is a link out of the folder"));
+        assert_int_equal(unlink(FOLDER "/snapshots/1/s1.safetensors"), 0);
+        assert_int_equal(memory.used, 0);
+    }
+}
+
 static void test_tensor_in_two_shards(void **state)
 {
     float one = 1, two = 2;
@@ -346,6 +378,7 @@ int main(void)
         in_folder(test_writer_refuses),
         in_folder(test_folder_of_shards),
         in_folder(test_folder_refuses),
+        in_folder(test_folder_links),
         in_folder(test_tensor_in_two_shards),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
