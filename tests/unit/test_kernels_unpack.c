@@ -20,6 +20,7 @@ static void unpack_avx2(struct cpu_kernels *t)
     gemv_avx2(t);
     gemm_avx2(t);
     unpack_planes_avx2(t);
+    gemv_e4m3_avx2(t);
     gemv_codes_avx2(t);
     gemm_q8_avx2(t);
     gemm_q8_k_avx2(t);
@@ -38,6 +39,7 @@ static void unpack_avx512(struct cpu_kernels *t)
     gemv_avx512(t);
     gemm_avx512(t);
     unpack_planes_avx512(t);
+    gemv_e4m3_avx512(t);
     unpack_parts_avx512(t);
     gemv_codes_avx512(t);
     gemm_q8_avx512(t);
@@ -235,6 +237,18 @@ static void check_matrix(const char *level, const struct cpu_kernels *t, struct 
     drop(&m);
 }
 
+/* Columns in groups that do not follow one another, as GPTQ's act-order leaves them. */
+static void check_listed(const char *level, const struct cpu_kernels *t, enum quant_type type, struct worst *worst)
+{
+    static int32_t groups[MOST_COLS];
+    enum { GROUP = 32, COLS = 192 };
+    struct made m = make(type, COLS, GROUP, SCALE_F32, 5);
+    uint64_t state = 9;
+    for (size_t i = 0; i < COLS; i++) groups[i] = (int32_t)(draw(&state) % (COLS / GROUP));
+    m.w.planes.groups = groups;
+    check_matrix(level, t, m, worst);
+}
+
 static void check_type(const char *level, const struct cpu_kernels *t, enum quant_type type)
 {
     static const size_t groups[] = {16, 32, 64, 128, 24}; /* 24: no whole lanes */
@@ -249,6 +263,7 @@ static void check_type(const char *level, const struct cpu_kernels *t, enum quan
             for (size_t n = 1; n <= 3; n++)
                 check_matrix(level, t, make(type, n * groups[g], groups[g], (enum scale_type)s, n), &worst);
         }
+    if (type >= QUANT_AFFINE2 && type < QUANT_MXFP4) check_listed(level, t, type, &worst);
     report(level, quant_formats[type].name, worst.f32, BOUND);
     snprintf(int8, sizeof int8, "%s, int8, of its bound", quant_formats[type].name);
     if (t->gemv_q8[type]) report(level, int8, worst.int8, 1);

@@ -33,6 +33,7 @@ void cpu_kernels_avx2(struct cpu_kernels *t)
     gemm_q8_k_avx2(t);
     gemv_k_avx2(t);
     unpack_planes_avx2(t);
+    gemv_e4m3_avx2(t);
     gemm_codes_avx2(t);
     gemv_codes_avx2(t);
     rows_avx2(t);
@@ -54,6 +55,7 @@ void cpu_kernels_avx512(struct cpu_kernels *t)
     gemm_avx512(t);
     gemv_avx512(t);
     unpack_planes_avx512(t);
+    gemv_e4m3_avx512(t);
     unpack_parts_avx512(t);
     gemv_q8_avx512(t);
     gemm_q8_avx512(t);

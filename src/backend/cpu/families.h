@@ -17,6 +17,7 @@ void gemm_q8_avx2(struct cpu_kernels *t);
 void gemm_q8_k_avx2(struct cpu_kernels *t); /* over gemm_q8_avx2 */
 void gemv_avx2(struct cpu_kernels *t);
 void gemv_k_avx2(struct cpu_kernels *t);
+void gemv_e4m3_avx2(struct cpu_kernels *t); /* gemv_f32 of FP8 and mxfp8 */
 void unpack_planes_avx2(struct cpu_kernels *t);
 void gemm_codes_avx2(struct cpu_kernels *t); /* pack_q8 of the formats of codes.h that have a tile */
 void gemv_codes_avx2(struct cpu_kernels *t); /* gemv_q8 of the formats without other kernels of their own */
@@ -32,6 +33,7 @@ void gemm_q8_k_avx512(struct cpu_kernels *t); /* over gemm_q8_avx512 */
 void gemv_avx512(struct cpu_kernels *t);
 void unpack_planes_avx512(struct cpu_kernels *t);
 void unpack_parts_avx512(struct cpu_kernels *t); /* of other formats without kernels of their own */
+void gemv_e4m3_avx512(struct cpu_kernels *t);
 void gemm_codes_avx512(struct cpu_kernels *t);
 void gemv_codes_avx512(struct cpu_kernels *t);
 void gemv_codes_avx512vbmi(struct cpu_kernels *t); /* over gemv_codes_avx512 */

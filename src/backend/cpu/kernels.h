@@ -161,7 +161,8 @@ struct cpu_kernels {
      * each row of x. */
     void (*gemv_q8_rows[QUANT_TYPES])(float *y, size_t ldy, const struct quant_matrix *w, size_t row, size_t rows,
                                       struct cpu_q8_rows x, size_t count, void *scratch);
-    /* Unquantised formats (NULL for the others): f32 products, sums in explicit lanes. */
+    /* Unquantised formats, FP8 and mxfp8 in whole blocks (NULL for the others): f32 products, sums in explicit lanes.
+     */
     void (*gemv_f32[QUANT_TYPES])(float *y, const struct quant_matrix *w, size_t row, size_t rows, const float *x);
 
     /* dw[n][k] += scale · Σ_m dy[m][n] · x[m][k], n < n_count, k < k_count, m in order, in fixed chunks of rows. */

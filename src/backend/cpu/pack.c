@@ -1,6 +1,7 @@
 /* pack.c — see pack.h. A format without kernels of its own is unpacked to f32, a piece of a panel at a time, and packed
  * as an f32 matrix: so its products are those of its exact values. */
 #include "backend/cpu/pack.h"
+#include "quant/planes.h"
 
 static void unpack(const struct cpu_kernels *k, float *y, const struct quant_matrix *w, size_t row, size_t col,
                    size_t n)
@@ -61,7 +62,7 @@ void cpu_dequantize(const struct cpu_kernels *k, float *y, const struct quant_ma
 void cpu_gemv_f32(const struct cpu_kernels *k, float *y, const struct quant_matrix *w, size_t row, size_t rows,
                   const float *x, float *spare)
 {
-    if (k->gemv_f32[w->type]) {
+    if (k->gemv_f32[w->type] && (w->type < QUANT_PLANES || planes_in_blocks(w))) {
         k->gemv_f32[w->type](y, w, row, rows, x);
         return;
     }

@@ -40,6 +40,26 @@ static ALWAYS_INLINE vecf replace_equal(vecf x, veci a, veci b, vecf with)
 {
     return _mm512_mask_mov_ps(x, _mm512_cmpeq_epi32_mask(a, b), with);
 }
+
+/* Numbers by their place in a list: up to 32 are kept in registers, which gathering is slow beside. */
+struct list {
+    const float *at;
+    __m512 first, last;
+    bool kept;
+};
+static ALWAYS_INLINE struct list list_of(const float *at, size_t n)
+{
+    struct list l = {.at = at, .kept = n <= 32};
+    __mmask32 mask = n < 32 ? (1u << n) - 1 : 0xFFFFFFFF;
+    if (!l.kept) return l;
+    l.first = _mm512_maskz_loadu_ps((__mmask16)mask, at);
+    l.last = _mm512_maskz_loadu_ps((__mmask16)(mask >> 16), at + 16);
+    return l;
+}
+static ALWAYS_INLINE vecf listed_at(const struct list *l, veci place)
+{
+    return l->kept ? _mm512_permutex2var_ps(l->first, place, l->last) : _mm512_i32gather_ps(place, l->at, 4);
+}
 #else
 enum { LANES = 8 };
 typedef __m256 vecf;
@@ -69,6 +89,19 @@ static ALWAYS_INLINE vecf replace_nan(vecf x, vecf maybe)
 static ALWAYS_INLINE vecf replace_equal(vecf x, veci a, veci b, vecf with)
 {
     return _mm256_blendv_ps(x, with, CAST_F(_mm256_cmpeq_epi32(a, b)));
+}
+
+struct list {
+    const float *at;
+};
+static ALWAYS_INLINE struct list list_of(const float *at, size_t n)
+{
+    (void)n;
+    return (struct list){at};
+}
+static ALWAYS_INLINE vecf listed_at(const struct list *l, veci place)
+{
+    return _mm256_i32gather_ps(l->at, place, 4);
 }
 #endif
 
@@ -191,13 +224,38 @@ static ALWAYS_INLINE bool in_lanes(const struct quant_matrix *w, size_t col)
     return !w->planes.groups && w->planes.group % LANES == 0 && w->cols % LANES == 0 && col % LANES == 0;
 }
 
+/* Columns that say which group each is of: affine codes with scales in f32, as GPTQ's become. */
+static ALWAYS_INLINE bool listed(enum quant_type type, const struct quant_matrix *w, size_t col)
+{
+    return type < QUANT_MXFP4 && w->planes.groups && w->planes.scale_type == SCALE_F32 && w->planes.mins &&
+           w->cols % LANES == 0 && col % LANES == 0;
+}
+
+static ALWAYS_INLINE size_t unpack_listed(enum quant_type type, float *y, const struct quant_matrix *w, size_t row,
+                                          size_t col, size_t n)
+{
+    const size_t count = w->cols / w->planes.group, bytes = (size_t)code_bits(type) * LANES / 8;
+    const struct list scales = list_of((const float *)(const void *)w->planes.scales + row * count, count);
+    const struct list mins = list_of((const float *)(const void *)w->planes.mins + row * count, count);
+    const uint8_t *p = w->data + row * w->row_bytes + col / LANES * bytes;
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES, p += bytes) {
+        veci group = VSI(loadu)((const veci *)(const void *)(w->planes.groups + col + i));
+        vecf times = V(mul_ps)(V(cvtepi32_ps)(codes_at(code_bits(type), false, p)), listed_at(&scales, group));
+        __asm__("" : "+v"(times)); /* so that the compiler fuses nothing */
+        V(storeu_ps)(y + i, V(add_ps)(times, listed_at(&mins, group)));
+    }
+    return i;
+}
+
 /* Whole vectors of whole groups; what begins or ends within one is the scalar's. */
 static ALWAYS_INLINE void unpack(enum quant_type type, float *y, const struct quant_matrix *w, size_t row, size_t col,
                                  size_t n)
 {
     const size_t group = w->planes.group, bytes = (size_t)code_bits(type) * LANES / 8;
     if (!in_lanes(w, col)) {
-        planes_dequantize(y, w, row, col, n);
+        size_t done = listed(type, w, col) ? unpack_listed(type, y, w, row, col, n) : 0;
+        if (done < n) planes_dequantize(y + done, w, row, col + done, n - done);
         return;
     }
     const uint8_t *p = w->data + row * w->row_bytes + col / LANES * bytes;

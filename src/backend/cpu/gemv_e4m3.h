@@ -1,0 +1,90 @@
+/* gemv_e4m3.h — rows of FP8 and mxfp8, whose codes are numbers, times one row of activations in f32; the body of
+ * gemv_e4m3_avx2.c and gemv_e4m3_avx512.c.
+ *
+ * E4M3's bits, shifted, are an f16 of a 256th of the number. A group is added up in four chains, then scaled. */
+#include "backend/cpu/families.h"
+#include "quant/planes.h"
+
+#include <immintrin.h>
+#include <string.h>
+
+#define ALWAYS_INLINE inline __attribute__((always_inline))
+
+#ifdef __AVX512F__
+enum { LANES = 16 };
+typedef __m512 vecf;
+#define V(op) _mm512_##op
+static ALWAYS_INLINE vecf numbers(const uint8_t *p)
+{
+    const __m256i sign = _mm256_set1_epi16((short)0x8000), size = _mm256_set1_epi16(0x3F80);
+    __m256i x = _mm256_cvtepu8_epi16(_mm_loadu_si128((const __m128i *)p));
+    x = _mm256_or_si256(_mm256_and_si256(_mm256_slli_epi16(x, 8), sign),
+                        _mm256_and_si256(_mm256_slli_epi16(x, 7), size));
+    return _mm512_cvtph_ps(x);
+}
+static ALWAYS_INLINE float add_lanes(vecf x)
+{
+    return _mm512_reduce_add_ps(x);
+}
+#else
+enum { LANES = 8 };
+typedef __m256 vecf;
+#define V(op) _mm256_##op
+static ALWAYS_INLINE vecf numbers(const uint8_t *p)
+{
+    const __m128i sign = _mm_set1_epi16((short)0x8000), size = _mm_set1_epi16(0x3F80);
+    __m128i x = _mm_cvtepu8_epi16(_mm_loadl_epi64((const __m128i *)p));
+    x = _mm_or_si128(_mm_and_si128(_mm_slli_epi16(x, 8), sign), _mm_and_si128(_mm_slli_epi16(x, 7), size));
+    return _mm256_cvtph_ps(x);
+}
+static ALWAYS_INLINE float add_lanes(vecf v)
+{
+    __m128 x = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
+    x = _mm_add_ps(x, _mm_movehl_ps(x, x));
+    return _mm_cvtss_f32(_mm_add_ss(x, _mm_movehdup_ps(x)));
+}
+#endif
+
+/* Whether 0x7F or 0xFF, which are NaN, is among n bytes, a multiple of 32. */
+static ALWAYS_INLINE bool has_nan(const uint8_t *p, size_t n)
+{
+    const __m256i nan = _mm256_set1_epi8(0x7F);
+    __m256i found = _mm256_setzero_si256();
+    for (size_t i = 0; i < n; i += 32) {
+        __m256i x = _mm256_and_si256(_mm256_loadu_si256((const __m256i *)(p + i)), nan);
+        found = _mm256_or_si256(found, _mm256_cmpeq_epi8(x, nan));
+    }
+    return !_mm256_testz_si256(found, found);
+}
+
+/* Σ of n columns, a multiple of 32, in 256ths. */
+static ALWAYS_INLINE vecf products(const uint8_t *p, const float *x, size_t n)
+{
+    vecf sum[4] = {V(setzero_ps)(), V(setzero_ps)(), V(setzero_ps)(), V(setzero_ps)()};
+    for (size_t i = 0; i < n; i += 32)
+#pragma GCC unroll 4
+        for (size_t k = 0; k < 32 / LANES; k++)
+            sum[k] = V(fmadd_ps)(numbers(p + i + LANES * k), V(loadu_ps)(x + i + LANES * k), sum[k]);
+    return V(add_ps)(V(add_ps)(sum[0], sum[1]), V(add_ps)(sum[2], sum[3]));
+}
+
+static float dot(const struct quant_matrix *w, size_t row, const float *x)
+{
+    const struct quant_planes *p = &w->planes;
+    const uint8_t *codes = w->data + row * w->row_bytes;
+    size_t flat = row * w->cols, group = flat / p->group, left = p->group - flat % p->group;
+    vecf sum = V(setzero_ps)();
+    if (has_nan(codes, w->cols)) return __builtin_nanf("");
+    for (size_t col = 0, n; col < w->cols; col += n, group++, left = p->group) {
+        n = left < w->cols - col ? left : w->cols - col;
+        sum =
+            V(fmadd_ps)(products(codes + col, x + col, n), V(set1_ps)(scale_at(p->scale_type, p->scales, group)), sum);
+    }
+    return add_lanes(sum) * 256 * p->factor;
+}
+
+/* Only of planes_in_blocks. */
+static void gemv(float *y, const struct quant_matrix *w, size_t row, size_t rows, const float *x)
+{
+    for (size_t i = 0; i < rows; i++) y[i] = dot(w, row + i, x);
+}
