@@ -24,8 +24,7 @@ lorac_status os_read(struct memory *m, const char *path, size_t cap, char **byte
 
 bool os_is_file(const char *path);
 bool os_is_folder(const char *path);
-/* Whether a file that exists lies in the folder when all links are followed. */
-bool os_is_inside(const char *folder, const char *path);
+bool os_is_inside(const char *path, const char *folder); /* or the folder itself; both exist */
 
 /* The names in a folder, sorted by byte, without . and ..; free with os_names_free. */
 lorac_status os_list(struct memory *m, const char *folder, char ***names, size_t *count, lorac_error *err);

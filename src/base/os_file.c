@@ -127,13 +127,13 @@ bool os_is_folder(const char *path)
     return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
 }
 
-bool os_is_inside(const char *folder, const char *path)
+bool os_is_inside(const char *path, const char *folder)
 {
-    char *outer = realpath(folder, NULL), *inner = realpath(path, NULL);
+    char *inner = realpath(path, NULL), *outer = realpath(folder, NULL);
     size_t length = outer ? strlen(outer) : 0;
-    bool inside = outer && inner && !strncmp(inner, outer, length) && inner[length] == '/';
-    free(outer);
+    bool inside = inner && outer && !strncmp(inner, outer, length) && (!inner[length] || inner[length] == '/');
     free(inner);
+    free(outer);
     return inside;
 }
 

@@ -106,8 +106,8 @@ static lorac_status check_link(struct opening *o, const char *name)
     lorac_status status = LORAC_OK;
     if (!file || !snapshots || !blobs)
         status = fail_memory(o->err, "a path", strlen(o->folder));
-    else if (os_is_file(file) && !os_is_inside(o->folder, file) &&
-             !(os_is_inside(snapshots, o->folder) && os_is_inside(blobs, file)))
+    else if (os_is_file(file) && !os_is_inside(file, o->folder) &&
+             !(os_is_inside(o->folder, snapshots) && os_is_inside(file, blobs)))
         status = fail(o->err, LORAC_FORMAT, file, "is a link out of the folder that its index is in");
     mem_free(m, file);
     mem_free(m, snapshots);
