@@ -131,7 +131,7 @@ bool os_is_inside(const char *folder, const char *path)
 {
     char *outer = realpath(folder, NULL), *inner = realpath(path, NULL);
     size_t length = outer ? strlen(outer) : 0;
-    bool inside = outer && inner && !strncmp(inner, outer, length) && inner[length] == '/';
+    bool inside = outer && inner && !strncmp(inner, outer, length) && (!inner[length] || inner[length] == '/');
     free(outer);
     free(inner);
     return inside;
