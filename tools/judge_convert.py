@@ -20,8 +20,7 @@ from families import folders, mlx_folder, table
 MODES = [("affine", 4, 32), ("affine", 2, 32), ("affine", 3, 32), ("mxfp4", 4, 32), ("affine", 5, 32), ("nvfp4", 4, 16), ("affine", 6, 32), ("mxfp8", 8, 32), ("affine", 8, 32)]
 WIDER = dict(hidden_size=64, intermediate_size=128)  # mlx-lm wants groups of 64 of some of Granite's modules
 BNB = WIDER | dict(num_key_value_heads=4, head_dim=16)  # bitsandbytes multiplies by matrices of whole tiles alone
-NOT_OPENED = ("internlm2", "gpt_neox")  # by lorac: fused q, k, v head by head, quantised
-NO_NF4 = ("gpt_neox", "gpt2", "mistral3", "gemma3_multimodal", *folders.remote.BUILDERS)
+NO_NF4 = ("gpt2", "mistral3", "gemma3_multimodal", *folders.remote.BUILDERS)
 LENGTH = 16  # shorter than every window: mlx-lm has none in some families
 LOGITS = 1e-5  # of the largest
 
@@ -71,7 +70,6 @@ def judge_mlx(report, exe, name, source, root, mode, bits, group):
     try: other = greedy(theirs, ids)
     except IndexError: other = None  # mlx-lm converts some layer patterns of Gemma 3 and does not run them
     if other: report.holds(f"{what}: mlx-lm's 20 tokens", other == greedy(ours, ids))
-    if name.startswith(NOT_OPENED): return
     o = reference.lorac(exe, "generate", "--model", ours, "--prompt-tokens", ",".join(map(str, ids)), "--max-tokens", 3, "--temp", 0)[-1]
     report.holds(f"{what}: lorac opens it", len(o["tokens"]) > 0 or o["finish_reason"] == "stop")
 

@@ -38,20 +38,13 @@ static lorac_status check_place(const struct conversion *c, lorac_error *err)
 
 /* ---- the work ------------------------------------------------------------------------------------ */
 
-/* Whatever was written opens: a tensor that is missing or misshapen shows before the folder has its name. What mlx-lm
- * or transformers alone can read is said, and written. */
+/* Whatever was written opens: a tensor that is missing or misshapen shows before the folder has its name. */
 static lorac_status check_opens(struct conversion *c, const char *folder, lorac_error *err)
 {
     lorac_model *model;
-    lorac_error why = {.status = LORAC_OK};
-    lorac_status status = lorac_model_open(c->runtime, folder, &model, &why);
-    if (status == LORAC_OK) lorac_model_release(model);
-    if (status == LORAC_UNSUPPORTED) {
-        runtime_log(c->runtime, "%s: lorac itself does not open it: %s", c->out, why.message);
-        return LORAC_OK;
-    }
-    if (status != LORAC_OK && err) *err = why;
-    return status;
+    TRY(lorac_model_open(c->runtime, folder, &model, err));
+    lorac_model_release(model);
+    return LORAC_OK;
 }
 
 static lorac_status make_folder(struct conversion *c, const char *folder, lorac_error *err)

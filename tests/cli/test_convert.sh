@@ -78,9 +78,6 @@ convert --out "$work/half" --dtype float16
 expect 0 "another type"
 json "its figures" 'last["format"] == "float16" and last["bits_per_weight"] == 16'
 
-run convert --model "$golden/families/internlm2" --out "$work/intern" -q --q-mode nvfp4
-expect 0 "what mlx-lm alone reads" "lorac itself does not open it"
-
 # ---- what is refused, and leaves nothing -----------------------------------------------------------
 convert --out "$work/no" -q --q-bits 7
 expect 2 "7 bits" "2, 3, 4, 5, 6 or 8"
