@@ -10,6 +10,7 @@
     X(train)                                                                                                           \
     X(eval)                                                                                                            \
     X(data)                                                                                                            \
+    X(convert)                                                                                                         \
     X(tokenize)                                                                                                        \
     X(inspect)                                                                                                         \
     X(bench)                                                                                                           \

@@ -40,7 +40,7 @@ part() { # NAME COMMAND…: its output goes through, its verdict into the summar
 goldens() {
   "$python" "$here/golden_logits.py" "$work/golden" && "$python" "$here/golden_training.py" "$work/golden" &&
     "$python" "$here/golden_rope.py" "$work/golden" && "$python" "$here/golden_regex.py" "$work/golden" &&
-    "$python" "$here/golden_quants.py" "$work/golden" && "$python" "$here/golden_planes.py" "$work/golden" && "$python" "$here/golden_families.py" "$work/golden" &&
+    "$python" "$here/golden_quants.py" "$work/golden" && "$python" "$here/golden_planes.py" "$work/golden" && "$python" "$here/golden_quantize.py" "$work/golden" && "$python" "$here/golden_families.py" "$work/golden" &&
     "$python" "$here/compare_goldens.py" "$root/tests/golden" "$work/golden"
 }
 # Tokens and rendered chats are compared to the byte; the scripts write beside themselves, so they run in a copy.
@@ -70,6 +70,7 @@ part "log-probabilities against transformers" "$python" "$here/judge_logits.py" 
 part "adapters across PEFT, mlx-lm and lorac" "$python" "$here/judge_adapters.py" "$exe"
 part "training against PEFT" "$python" "$here/judge_training.py" "$exe"
 part "quantised folders against their makers" "$python" "$here/judge_quantized.py" "$exe" --train
+part "converted folders against mlx-lm and bitsandbytes" "$python" "$here/judge_convert.py" "$exe"
 part "grids of codebook types derived again" "$python" "$here/iq_grids.py" --check
 part "eight proofs of every family" "$python" "$here/judge_families.py" "$exe"
 part "killed and resumed" "$here/judge_kill.sh" "$exe" "$model"

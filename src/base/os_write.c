@@ -101,6 +101,17 @@ void os_writer_write(struct os_writer *w, const void *bytes, size_t size)
     if (!w->failed) keep_failure(w, write_all(w->handle, bytes, size));
 }
 
+void os_writer_put(struct os_writer *w, size_t at, const void *bytes, size_t size)
+{
+    for (size_t done = 0; done < size && !w->failed;) {
+        size_t part = size - done < 1u << 30 ? size - done : 1u << 30;
+        ssize_t n = pwrite(w->handle, (const char *)bytes + done, part, (off_t)(at + done));
+        if (n < 0 && errno == EINTR) continue;
+        if (n <= 0) keep_failure(w, n ? errno : EIO);
+        done += n > 0 ? (size_t)n : 0;
+    }
+}
+
 void os_writer_abort(struct os_writer *w)
 {
     if (w->handle >= 0) close(w->handle);

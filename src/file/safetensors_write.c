@@ -103,30 +103,63 @@ static lorac_status print_header(struct writing *w, const char *const *metadata,
 
 /* ---- the file ---------------------------------------------------------------------------- */
 
-static lorac_status write_file(struct writing *w, const struct text *header)
+static void write_header(struct os_writer *out, const struct text *header)
 {
-    struct os_writer out;
     uint8_t length[8];
     for (int i = 0; i < 8; i++) length[i] = (uint8_t)((uint64_t)header->length >> (8 * i));
-    TRY(os_writer_open(w->memory, w->path, &out, w->err));
-    os_writer_write(&out, length, sizeof length);
-    os_writer_write(&out, header->data, header->length);
-    for (size_t i = 0; i < w->count; i++) os_writer_write(&out, w->sorted[i]->data, w->sorted[i]->bytes);
-    return os_writer_commit(&out, w->err);
+    os_writer_write(out, length, sizeof length);
+    os_writer_write(out, header->data, header->length);
+}
+
+static void find_places(const struct writing *w, const struct st_tensor *tensors, size_t data, size_t *places)
+{
+    for (size_t i = 0; i < w->count; data += w->sorted[i++]->bytes) places[w->sorted[i] - tensors] = data;
+}
+
+lorac_status st_writer_open(struct memory *m, const char *path, const struct st_tensor *tensors, size_t count,
+                            const char *const *metadata, size_t metadata_pairs, struct st_writer *out, lorac_error *err)
+{
+    struct writing w = {.memory = m, .path = path, .count = count, .err = err};
+    struct text header = {.memory = m};
+    *out = (struct st_writer){.file = {.handle = -1, .memory = m}, .places = mem_array(m, count, sizeof *out->places)};
+    w.sorted = mem_array(m, count, sizeof *w.sorted);
+    lorac_status status = w.sorted && out->places ? LORAC_OK : fail_memory(err, "a tensor table", count);
+    for (size_t i = 0; i < count && status == LORAC_OK; i++) w.sorted[i] = &tensors[i];
+    if (count && status == LORAC_OK) qsort(w.sorted, count, sizeof *w.sorted, compare_tensors);
+    if (status == LORAC_OK) status = print_header(&w, metadata, metadata_pairs, &header);
+    if (status == LORAC_OK) status = os_writer_open(m, path, &out->file, err);
+    if (status == LORAC_OK) {
+        write_header(&out->file, &header);
+        find_places(&w, tensors, 8 + header.length, out->places);
+    } else
+        mem_free(m, out->places);
+    text_free(&header);
+    mem_free(m, w.sorted);
+    return status;
+}
+
+void st_writer_put(struct st_writer *w, size_t tensor, size_t offset, const void *bytes, size_t size)
+{
+    os_writer_put(&w->file, w->places[tensor] + offset, bytes, size);
+}
+
+lorac_status st_writer_commit(struct st_writer *w, lorac_error *err)
+{
+    mem_free(w->file.memory, w->places);
+    return os_writer_commit(&w->file, err);
+}
+
+void st_writer_abort(struct st_writer *w)
+{
+    mem_free(w->file.memory, w->places);
+    os_writer_abort(&w->file);
 }
 
 lorac_status safetensors_write(struct memory *m, const char *path, const struct st_tensor *tensors, size_t count,
                                const char *const *metadata, size_t metadata_pairs, lorac_error *err)
 {
-    struct writing w = {.memory = m, .path = path, .count = count, .err = err};
-    struct text header = {.memory = m};
-    w.sorted = mem_array(m, count, sizeof *w.sorted);
-    if (!w.sorted) return fail_memory(err, "a tensor table", count * sizeof *w.sorted);
-    for (size_t i = 0; i < count; i++) w.sorted[i] = &tensors[i];
-    if (count) qsort(w.sorted, count, sizeof *w.sorted, compare_tensors);
-    lorac_status status = print_header(&w, metadata, metadata_pairs, &header);
-    if (status == LORAC_OK) status = write_file(&w, &header);
-    text_free(&header);
-    mem_free(m, w.sorted);
-    return status;
+    struct st_writer w;
+    TRY(st_writer_open(m, path, tensors, count, metadata, metadata_pairs, &w, err));
+    for (size_t i = 0; i < count; i++) st_writer_put(&w, i, 0, tensors[i].data, tensors[i].bytes);
+    return st_writer_commit(&w, err);
 }

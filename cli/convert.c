@@ -1,0 +1,160 @@
+/* convert.c — `lorac convert`: a model quantised, or in another type of numbers. */
+#include "common.h"
+#include "json_out.h"
+#include "signals.h"
+#include "terminal.h"
+#include <lorac/convert.h>
+
+#include <string.h>
+
+struct convert {
+    struct common common;
+    const char *out;
+    bool force, quantize, double_quant;
+    int mode, dtype;
+    size_t bits, group, shard_bytes;
+};
+
+static const char *const modes[] = {"affine", "mxfp4", "mxfp8", "nvfp4", "nf4"};
+static const char *const dtypes[] = {NULL, "float16", "bfloat16", "float32"};
+
+static const struct option option_table[] = {
+    SECTION("Folder"),
+    OPTION(TEXT, struct convert, out, "out", .aliases = "mlx-path save-path", .value = "DIR", .fallback = "mlx_model",
+           .help = "the folder to write; it must not be there"),
+    OPTION(FLAG, struct convert, force, "force", .help = "replace a model's folder that is there"),
+    OPTION(BYTES, struct convert, shard_bytes, "max-shard-size", .value = "SIZE", .fallback = "5368709120", .least = 1,
+           .help = "weights that take more are cut into files of this size"),
+    SECTION("Numbers"),
+    OPTION(FLAG, struct convert, quantize, "quantize", .aliases = "-q", .help = "quantise"),
+    OPTION(CHOICE, struct convert, mode, "q-mode", .value = "MODE", .choices = "affine|mxfp4|mxfp8|nvfp4|nf4",
+           .fallback = "affine",
+           .help = "how: affine, mxfp4, mxfp8 and nvfp4 for mlx-lm, nf4 for transformers with bitsandbytes"),
+    OPTION(COUNT, struct convert, bits, "q-bits", .value = "BITS", .fallback = "0",
+           .help = "affine: 2, 3, 4, 5, 6 or 8; 0: what the mode has (affine: 4)"),
+    OPTION(COUNT, struct convert, group, "q-group-size", .value = "N", .fallback = "0",
+           .help = "numbers that share a scale, affine: 32, 64 or 128; 0: what the mode has (affine: 64)"),
+    OPTION(FLAG, struct convert, double_quant, "double-quant", .help = "nf4: quantise its scales, too"),
+    OPTION(CHOICE, struct convert, dtype, "dtype", .value = "TYPE", .choices = "auto|float16|bfloat16|float32",
+           .fallback = "auto",
+           .help = "the type of what is not quantised; auto: config.json's torch_dtype, else as it is"),
+    SECTION("Model"),
+    MODEL_OPTIONS(struct convert),
+    SECTION("Output"),
+    JSON_OPTION(struct convert),
+    OPTIONS_END,
+};
+
+struct progress {
+    struct terminal terminal;
+    double start;
+};
+
+static int on_progress(void *user, size_t done, size_t total)
+{
+    struct progress *p = user;
+    char a[32], b[32], left[32];
+    double elapsed = seconds_now() - p->start, fraction = total ? (double)done / (double)total : 1;
+    if (terminal_due(&p->terminal) && done)
+        terminal_progress(&p->terminal, fraction, "%s of %s  %s left", format_bytes(a, sizeof a, (double)done),
+                          format_bytes(b, sizeof b, (double)total),
+                          format_duration(left, sizeof left, elapsed * (1 / fraction - 1)));
+    return interrupted();
+}
+
+static json_t *names_json(const char *lines)
+{
+    json_t *names = json_array();
+    for (size_t length; *lines; lines += length + 1) {
+        length = strcspn(lines, "\n");
+        json_array_append_new(names, json_text(lines, length));
+    }
+    return names;
+}
+
+static void print_names(const char *lines)
+{
+    for (size_t length; *lines; lines += length + 1) {
+        length = strcspn(lines, "\n");
+        fprintf(stderr, "lorac: not quantised, since the group does not divide its rows: %.*s\n", (int)length, lines);
+    }
+}
+
+static void print_result(const struct convert *v, const lorac_converted *r, double seconds)
+{
+    double bits = r->parameters ? 8.0 * (double)r->bytes / (double)r->parameters : 0;
+    const char *format = v->quantize ? modes[v->mode] : dtypes[v->dtype] ? dtypes[v->dtype] : "unquantized";
+    char size[32];
+    print_names(r->unquantized);
+    if (v->common.json)
+        json_print_line(stdout, json_pack("{s:o,s:s,s:I,s:o,s:n,s:o}", "out", json_text(v->out, strlen(v->out)),
+                                          "format", format, "bytes", (json_int_t)r->bytes, "bits_per_weight",
+                                          json_number(bits), "perplexity", "unquantized", names_json(r->unquantized)));
+    else
+        printf("%s: %s, %s, %.3f bits per weight (%.1f s)\n", v->out, format,
+               format_bytes(size, sizeof size, (double)r->bytes), bits, seconds);
+}
+
+static int convert(const struct convert *v, const struct engine *e, const char *model)
+{
+    struct progress progress = {.start = seconds_now()};
+    lorac_convert_options o;
+    lorac_converted converted = {.struct_size = sizeof converted};
+    lorac_error err;
+    terminal_open(&progress.terminal, stderr);
+    lorac_convert_options_init(&o);
+    o.mode = v->quantize ? modes[v->mode] : NULL;
+    o.bits = v->bits;
+    o.group = v->group;
+    o.double_quant = v->double_quant;
+    o.dtype = dtypes[v->dtype];
+    o.shard_bytes = v->shard_bytes;
+    o.force = v->force;
+    o.progress = on_progress;
+    o.user = &progress;
+    lorac_status failed = lorac_convert(e->runtime, model, v->out, &o, &converted, &err);
+    terminal_clear(&progress.terminal);
+    if (interrupted() && failed) return fail_interrupted(v->common.json, "interrupted: nothing was written");
+    if (failed == LORAC_INVALID_ARGUMENT && !*err.file) return fail_usage(v->common.json, "%s", err.message);
+    if (failed) return fail_error(v->common.json, &err);
+    print_result(v, &converted, seconds_now() - progress.start);
+    lorac_free(converted.unquantized);
+    return 0;
+}
+
+/* Options that say how to quantise, where nothing is to be quantised. */
+static const char *idle_option(const struct arguments *a)
+{
+    static const char *const names[] = {"q-mode", "q-bits", "q-group-size", "double-quant"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (option_origin(a, names[i]) != ORIGIN_DEFAULT) return names[i];
+    return NULL;
+}
+
+static int run(struct arguments *a)
+{
+    const struct convert *v = a->values;
+    struct engine e;
+    char buffer[4096];
+    if (!v->quantize && idle_option(a)) return fail_usage(v->common.json, "--%s needs --quantize", idle_option(a));
+    const char *model = model_path(&v->common, buffer, sizeof buffer);
+    if (!model) return 1;
+    signals_install();
+    int status = engine_open(&e, &v->common, OPEN_RUNTIME);
+    if (!status) status = convert(v, &e, model);
+    engine_close(&e);
+    return status;
+}
+
+const struct command command_convert = {
+    .name = "convert",
+    .summary = "quantise a model, or change its type of numbers",
+    .details =
+        "Writes the folder that mlx-lm (affine, mxfp4, mxfp8, nvfp4, or without -q) or transformers (nf4) loads.",
+    .examples = "  lorac convert --model Qwen3-0.6B --out qwen-4bit -q\n"
+                "  lorac convert --model Qwen3-0.6B --out qwen-nf4 -q --q-mode nf4\n"
+                "  lorac convert --model Qwen3-0.6B --out qwen-f16 --dtype float16\n",
+    .options = option_table,
+    .values_size = sizeof(struct convert),
+    .run = run,
+};

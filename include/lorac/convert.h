@@ -1,0 +1,46 @@
+/* convert.h — a model in another form: quantised as MLX and bitsandbytes do, or in another type of numbers.
+ *
+ * A Hugging Face folder is read tensor by tensor and written as a folder that mlx-lm or transformers loads. The folder
+ * appears whole under its name or not at all, and the same input gives the same bytes. Thread rule: any thread. */
+#ifndef LORAC_CONVERT_H
+#define LORAC_CONVERT_H
+
+#include <lorac/runtime.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct lorac_convert_options {
+    size_t struct_size;
+    const char *mode;   /* "affine", "mxfp4", "mxfp8", "nvfp4": an MLX folder; "nf4": one for transformers with
+                           bitsandbytes; NULL (default): not quantised, an MLX folder */
+    size_t bits, group; /* 0 (default): what mlx-lm takes for the mode */
+    int double_quant;   /* nf4: its scales are quantised, too */
+    const char *dtype;  /* "float16", "bfloat16", "float32": of what is not quantised, and of what is before; NULL
+                           (default): config.json's torch_dtype, else each tensor as it is */
+    size_t shard_bytes; /* a file of weights holds at most this, or one module; 5 GiB */
+    int force;          /* take the place of a model folder that is there */
+    int (*progress)(void *user, size_t done, size_t total); /* bytes of the source; not 0 cancels; NULL */
+    void *user;
+} lorac_convert_options;
+LORAC_API void lorac_convert_options_init(lorac_convert_options *options);
+
+typedef struct lorac_converted {
+    size_t struct_size;
+    size_t parameters; /* numbers that were written, biases and norms included */
+    size_t bytes;      /* of the tensors */
+    size_t quantized;  /* modules */
+    char *unquantized; /* names of modules whose rows no group divides, a line each; released with lorac_free */
+    size_t unquantized_count;
+} lorac_converted;
+/* Fills *converted (its struct_size set) on success. LORAC_INVALID_ARGUMENT: the options make no sense together, or the
+ * folder is there. */
+LORAC_API lorac_status lorac_convert(lorac_runtime *runtime, const char *model, const char *out,
+                                     const lorac_convert_options *options, lorac_converted *converted,
+                                     lorac_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

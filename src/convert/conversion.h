@@ -1,0 +1,95 @@
+/* conversion.h — one conversion: the source, what each of its tensors becomes, and where it goes.
+ *
+ * plan.c lists the items; layouts.c says of which tensors an item consists; write.c computes and writes them, a
+ * piece at a time; shards.c makes the files; folder.c adds what is no weight. */
+#ifndef CONVERT_CONVERSION_H
+#define CONVERT_CONVERSION_H
+
+#include "base/json.h"
+#include "base/runtime.h"
+#include "file/safetensors.h"
+#include "model/family.h"
+#include "quant/quantize.h"
+
+#include <lorac/convert.h>
+
+enum { ITEM_NAME = 256, ITEM_TENSORS = 6 };
+
+/* A tensor of the output, or a quantised module of it, from one tensor of the source. */
+struct item {
+    char name[ITEM_NAME]; /* of the tensor; of the module, without ".weight", where it is quantised */
+    const struct st_tensor *source;
+    const struct os_file *file; /* of the source */
+    size_t first, rows, cols;   /* rows of the source from `first` on; what is no matrix has one row */
+    bool transposed;            /* the source is (cols, rows) */
+    bool quantized;
+    struct quantization q;
+    enum st_dtype dtype;   /* of what is not quantised, and of the numbers before they are */
+    size_t tensors, bytes; /* in the output */
+};
+
+struct conversion {
+    struct lorac_runtime *runtime;
+    struct memory *memory;
+    const lorac_convert_options *options;
+    const char *model, *out;
+    bool bnb;              /* the folder is transformers', otherwise mlx-lm's */
+    struct quantization q; /* what modules get, unless the family says otherwise */
+    json_t *config;        /* config.json's */
+    const struct family *family;
+    struct model_config shape;
+    bool sees; /* the language model is a part of what is in the folder */
+    struct st_folder source;
+    const struct os_file *file; /* the one whose tensors are being listed */
+    struct list items;          /* struct item, in the order of the source's files */
+    struct text undivided;      /* names, a line each */
+    size_t undivided_count;
+    size_t source_bytes, done; /* of all items, and of those that are written */
+};
+
+/* ---- modes.c ------------------------------------------------------------------------------------- */
+
+/* What mode, bits and group mean together; group and bits 0: the mode's own. */
+lorac_status quantization_of(const char *mode, size_t bits, size_t group, struct quantization *q, lorac_error *err);
+size_t quantization_bits(const struct quantization *q);
+const char *quantization_mode(const struct quantization *q);
+/* {"group_size", "bits", "mode"} */
+json_t *quantization_json(const struct quantization *q);
+
+/* ---- names.c ------------------------------------------------------------------------------------- */
+
+/* mlx-lm's name of a tensor; false: it has none there. */
+bool mlx_name(const struct conversion *c, const char *name, char out[ITEM_NAME]);
+/* The two halves of its rows that a tensor becomes in mlx-lm, by mlx-lm's name of the whole; false: it stays one. */
+bool mlx_halves(const struct conversion *c, const char *name, char out[2][ITEM_NAME]);
+bool name_ends(const char *name, const char *end);
+
+/* ---- plan.c -------------------------------------------------------------------------------------- */
+
+lorac_status conversion_open(struct conversion *c, lorac_error *err);
+void conversion_close(struct conversion *c);
+/* How a module is quantised in this family; false: it is not. */
+bool item_quantization(const struct conversion *c, const char *module, struct quantization *q);
+
+/* ---- layouts.c ----------------------------------------------------------------------------------- */
+
+/* The tensors of an item, with names (from the memory), types and shapes; their number, 0 without memory. */
+size_t item_tensors(const struct conversion *c, const struct item *item, struct st_tensor tensors[ITEM_TENSORS]);
+size_t item_elements(const struct item *item);
+
+/* ---- write.c, shards.c --------------------------------------------------------------------------- */
+
+/* The bytes of an item's tensors; `tensor` is its first one in the file. */
+lorac_status write_item(struct conversion *c, const struct item *item, struct st_writer *file, size_t tensor,
+                        lorac_error *err);
+/* All weights, as files of `folder`, and their index. */
+lorac_status conversion_write(struct conversion *c, const char *folder, lorac_error *err);
+
+/* ---- folder.c ------------------------------------------------------------------------------------ */
+
+lorac_status write_json(const struct conversion *c, const char *folder, const char *name, const json_t *value,
+                        bool sorted, lorac_error *err);
+/* config.json, the tokenizer's files, and the card. */
+lorac_status conversion_write_rest(struct conversion *c, const char *folder, lorac_error *err);
+
+#endif

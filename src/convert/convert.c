@@ -1,0 +1,104 @@
+/* convert.c — lorac_convert: the folder is made under another name beside its place, opened to see that it is whole,
+ * and renamed. */
+#include "convert/conversion.h"
+
+#include <lorac/model.h>
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+void lorac_convert_options_init(lorac_convert_options *options)
+{
+    *options = (lorac_convert_options){.struct_size = sizeof *options, .shard_bytes = (size_t)5 << 30};
+}
+
+/* ---- the place ----------------------------------------------------------------------------------- */
+
+/* What --force replaces must look like what it writes, and must not hold the source. */
+static lorac_status check_replaced(const struct conversion *c, lorac_error *err)
+{
+    char *config = os_join(c->memory, c->out, "config.json");
+    bool model = config && os_is_file(config);
+    mem_free(c->memory, config);
+    if (!config) return fail_memory(err, "a path", strlen(c->out));
+    if (!model) return fail(err, LORAC_INVALID_ARGUMENT, c->out, "is no model's folder; it is not replaced");
+    if (os_is_inside(c->model, c->out))
+        return fail(err, LORAC_INVALID_ARGUMENT, c->out, "holds the model that is to be converted");
+    return LORAC_OK;
+}
+
+static lorac_status check_place(const struct conversion *c, lorac_error *err)
+{
+    if (!os_is_folder(c->out) && !os_is_file(c->out)) return LORAC_OK;
+    if (!c->options->force)
+        return fail(err, LORAC_INVALID_ARGUMENT, c->out, "is there already; choose another name, or --force");
+    return check_replaced(c, err);
+}
+
+/* ---- the work ------------------------------------------------------------------------------------ */
+
+/* Whatever was written opens: a tensor that is missing or misshapen shows before the folder has its name. */
+static lorac_status check_opens(struct conversion *c, const char *folder, lorac_error *err)
+{
+    lorac_model *model;
+    TRY(lorac_model_open(c->runtime, folder, &model, err));
+    lorac_model_release(model);
+    return LORAC_OK;
+}
+
+static lorac_status make_folder(struct conversion *c, const char *folder, lorac_error *err)
+{
+    TRY(os_make_folder(folder, err));
+    lorac_status status = conversion_write(c, folder, err);
+    if (status == LORAC_OK) status = conversion_write_rest(c, folder, err);
+    if (status == LORAC_OK) status = check_opens(c, folder, err);
+    if (status == LORAC_OK) status = os_replace_folder(c->memory, folder, c->out, err);
+    if (status != LORAC_OK) os_remove_tree(c->memory, folder, NULL);
+    return status;
+}
+
+static lorac_status make_beside(struct conversion *c, lorac_error *err)
+{
+    struct text name = {.memory = c->memory};
+    size_t length = strlen(c->out);
+    while (length > 1 && c->out[length - 1] == '/') length--;
+    text_printf(&name, "%.*s.%ld.tmp", (int)length, c->out, (long)getpid());
+    lorac_status status = name.failed ? fail_memory(err, "a path", length) : make_folder(c, name.data, err);
+    text_free(&name);
+    return status;
+}
+
+static void describe(struct conversion *c, lorac_converted *converted)
+{
+    const struct item *items = c->items.items;
+    *converted = (lorac_converted){.struct_size = converted->struct_size, .unquantized_count = c->undivided_count};
+    for (size_t i = 0; i < c->items.count; i++) {
+        converted->parameters += item_elements(&items[i]);
+        converted->bytes += items[i].bytes;
+        converted->quantized += items[i].quantized;
+    }
+    text_puts(&c->undivided, "");
+    converted->unquantized = text_release(&c->undivided);
+}
+
+lorac_status lorac_convert(lorac_runtime *runtime, const char *model, const char *out,
+                           const lorac_convert_options *options, lorac_converted *converted, lorac_error *err)
+{
+    struct conversion *c = mem_alloc(&runtime->memory, sizeof *c);
+    if (!c) return fail_memory(err, "a conversion", sizeof *c);
+    *c = (struct conversion){.runtime = runtime,
+                             .memory = &runtime->memory,
+                             .options = options,
+                             .model = model,
+                             .out = out,
+                             .items = {.memory = &runtime->memory, .size = sizeof(struct item)},
+                             .undivided = {.memory = &runtime->memory}};
+    lorac_status status = check_place(c, err);
+    if (status == LORAC_OK) status = conversion_open(c, err);
+    if (status == LORAC_OK) status = make_beside(c, err);
+    if (status == LORAC_OK) describe(c, converted);
+    conversion_close(c);
+    mem_free(&runtime->memory, c);
+    return status;
+}

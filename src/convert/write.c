@@ -1,0 +1,199 @@
+/* write.c — computing and writing an item: a piece of it at a time, cut over all threads.
+ *
+ * What was read of the mapped source is given back piece by piece: memory stays below a few pieces. */
+#include "convert/layouts.h"
+
+#include "base/pool.h"
+#include "quant/pack.h"
+#include "quant/planes.h"
+
+#include <string.h>
+
+enum { TASK = 1 << 15, PIECE = 1 << 22 }; /* numbers; whole groups of every mode */
+
+/* ---- numbers ------------------------------------------------------------------------------------- */
+
+static enum scale_type number_of(enum st_dtype dtype)
+{
+    return dtype == ST_F32 ? SCALE_F32 : dtype == ST_F16 ? SCALE_F16 : SCALE_BF16;
+}
+
+static void read_transposed(const struct item *item, size_t first, size_t n, float *y)
+{
+    enum scale_type type = number_of(item->source->dtype);
+    for (size_t i = first; i < first + n; i++)
+        *y++ = scale_at(type, item->source->data, i % item->cols * item->rows + i / item->cols);
+}
+
+/* Numbers of the item, as the type they are to have can hold them. */
+static void read_numbers(const struct item *item, size_t first, size_t n, float *y)
+{
+    const struct st_tensor *t = item->source;
+    enum quant_type type = t->dtype == ST_F32 ? QUANT_F32 : t->dtype == ST_F16 ? QUANT_F16 : QUANT_BF16;
+    struct quant_matrix m = {.type = type, .data = t->data, .rows = 1, .row_bytes = t->bytes};
+    m.cols = t->bytes / st_dtype_bytes(t->dtype);
+    if (item->transposed)
+        read_transposed(item, first, n, y);
+    else
+        quant_dequantize(y, &m, 0, item->first * item->cols + first, n);
+    if (item->dtype == t->dtype || item->dtype == ST_F32) return;
+    for (size_t i = 0; i < n; i++) y[i] = number_rounded(number_of(item->dtype), y[i]);
+}
+
+/* ---- one piece ----------------------------------------------------------------------------------- */
+
+struct item_writing {
+    struct conversion *c;
+    const struct item *item;
+    struct st_writer *file;
+    size_t tensor;          /* the item's first in the file */
+    size_t first, count;    /* the piece: numbers of the item */
+    float *scratch;         /* (threads, TASK) */
+    uint8_t *codes;         /* of the piece, or its numbers where it is not quantised */
+    struct quantized out;   /* codes, and where the piece's scales and minimums go */
+    uint8_t *scales, *mins; /* of the piece; NF4: of the item */
+};
+
+static void run_task(void *context, size_t task, int worker)
+{
+    struct item_writing *w = context;
+    const struct item *item = w->item;
+    size_t at = task * TASK, n = w->count - at < TASK ? w->count - at : TASK;
+    float *x = w->scratch + (size_t)worker * TASK;
+    read_numbers(item, w->first + at, n, x);
+    if (!item->quantized) {
+        for (size_t i = 0; i < n; i++) number_store(number_of(item->dtype), w->codes, at + i, x[i]);
+        return;
+    }
+    size_t scales = at / item->q.group * scale_bytes(quantized_scales(&item->q));
+    struct quantized out = {w->out.codes + at * quantization_bits(&item->q) / 8, w->out.scales + scales,
+                            w->out.mins + scales};
+    quantize(&item->q, x, n, &out);
+}
+
+/* What the source holds up to here was read. */
+static lorac_status report(struct conversion *c, size_t bytes, lorac_error *err)
+{
+    c->done += bytes;
+    if (c->options->progress && c->options->progress(c->options->user, c->done, c->source_bytes))
+        return fail(err, LORAC_CANCELLED, NULL, "the conversion was stopped");
+    return LORAC_OK;
+}
+
+static lorac_status compute(struct item_writing *w, lorac_error *err)
+{
+    const struct st_tensor *t = w->item->source;
+    struct conversion *c = w->c;
+    size_t bytes = st_dtype_bytes(t->dtype), end = (w->item->first * w->item->cols + w->first + w->count) * bytes;
+    if (!pool_run(c->runtime->pool, POOL_NORMAL, run_task, w, (w->count + TASK - 1) / TASK, NULL))
+        return fail(err, LORAC_CANCELLED, NULL, "the conversion was stopped");
+    if (!w->item->transposed) os_file_release(w->item->file, (size_t)(t->data - w->item->file->data) + end);
+    return report(c, w->count * bytes, err);
+}
+
+static void put_piece(struct item_writing *w)
+{
+    const struct item *item = w->item;
+    size_t bits = item->quantized ? quantization_bits(&item->q) : 8 * st_dtype_bytes(item->dtype);
+    st_writer_put(w->file, w->tensor + MLX_CODES, w->first * bits / 8, w->codes, w->count * bits / 8);
+    if (!item->quantized || w->c->bnb) return;
+    size_t bytes = scale_bytes(quantized_scales(&item->q)), at = w->first / item->q.group * bytes,
+           size = w->count / item->q.group * bytes;
+    st_writer_put(w->file, w->tensor + MLX_SCALES, at, w->scales, size);
+    if (item->q.type < QUANT_MXFP4) st_writer_put(w->file, w->tensor + MLX_MINS, at, w->mins, size);
+}
+
+static lorac_status write_pieces(struct item_writing *w, lorac_error *err)
+{
+    for (size_t all = item_elements(w->item); w->first < all; w->first += w->count) {
+        w->count = all - w->first < PIECE ? all - w->first : PIECE;
+        size_t block = w->c->bnb && w->item->quantized ? w->first / w->item->q.group : 0;
+        w->out = (struct quantized){w->codes, w->scales + block * sizeof(float), w->mins};
+        TRY(compute(w, err));
+        put_piece(w);
+    }
+    return LORAC_OK;
+}
+
+/* ---- bitsandbytes' scales ------------------------------------------------------------------------ */
+
+static lorac_status put_nested(struct item_writing *w, size_t blocks, float *offset, lorac_error *err)
+{
+    struct memory *m = w->c->memory;
+    const float *absmax = (const float *)(void *)w->scales;
+    size_t outers = (blocks + NESTED_BLOCK - 1) / NESTED_BLOCK;
+    float map[DYNAMIC_MAP], *outer = mem_array(m, outers, sizeof *outer);
+    uint8_t *codes = mem_alloc(m, blocks);
+    lorac_status status = outer && codes ? LORAC_OK : fail_memory(err, "scales", blocks);
+    if (status == LORAC_OK) {
+        double sum = 0;
+        for (size_t i = 0; i < blocks; i++) sum += (double)absmax[i];
+        *offset = (float)(sum / (double)blocks);
+        dynamic_map(map);
+        quantize_nested(map, absmax, blocks, *offset, codes, outer);
+        st_writer_put(w->file, w->tensor + BNB_ABSMAX, 0, codes, blocks);
+        st_writer_put(w->file, w->tensor + BNB_OUTER, 0, outer, outers * sizeof *outer);
+        st_writer_put(w->file, w->tensor + BNB_OUTER_MAP, 0, map, sizeof map);
+    }
+    mem_free(m, outer);
+    mem_free(m, codes);
+    return status;
+}
+
+static lorac_status put_bnb(struct item_writing *w, size_t blocks, lorac_error *err)
+{
+    char state[BNB_STATE];
+    float offset = 0;
+    bool nested = w->c->options->double_quant;
+    if (nested) TRY(put_nested(w, blocks, &offset, err));
+    if (!nested) st_writer_put(w->file, w->tensor + BNB_ABSMAX, 0, w->scales, blocks * sizeof(float));
+    st_writer_put(w->file, w->tensor + BNB_MAP, 0, planes_table(QUANT_NF4), 16 * sizeof(float));
+    st_writer_put(w->file, w->tensor + BNB_JSON, 0, state, bnb_state(w->item, nested, offset, state));
+    return LORAC_OK;
+}
+
+/* ---- one item ------------------------------------------------------------------------------------ */
+
+static lorac_status write_computed(struct item_writing *w, lorac_error *err)
+{
+    struct memory *m = w->c->memory;
+    bool bnb = w->c->bnb && w->item->quantized;
+    size_t threads = (size_t)pool_threads(w->c->runtime->pool), all = item_elements(w->item);
+    size_t piece = all < PIECE ? all : PIECE, blocks = bnb ? (all + w->item->q.group - 1) / w->item->q.group : 0;
+    w->scratch = mem_array(m, threads * TASK, sizeof *w->scratch);
+    w->codes = mem_array(m, piece, sizeof(float));
+    w->scales = mem_array(m, bnb ? blocks : piece / 16 + 1, sizeof(float));
+    w->mins = mem_array(m, piece / 16 + 1, sizeof(float));
+    bool whole = w->scratch && w->codes && w->scales && w->mins;
+    lorac_status status = whole ? write_pieces(w, err) : fail_memory(err, "a piece of a module", piece);
+    if (status == LORAC_OK && bnb) status = put_bnb(w, blocks, err);
+    mem_free(m, w->scratch);
+    mem_free(m, w->codes);
+    mem_free(m, w->scales);
+    mem_free(m, w->mins);
+    return status;
+}
+
+/* What changes neither type nor order goes from file to file. */
+static lorac_status copy_item(struct conversion *c, const struct item *item, struct st_writer *file, size_t tensor,
+                              lorac_error *err)
+{
+    enum { SLICE = 1 << 26 };
+    size_t bytes = st_dtype_bytes(item->dtype), all = item_elements(item) * bytes;
+    const uint8_t *from = item->source->data + item->first * item->cols * bytes;
+    for (size_t at = 0, n; at < all; at += n) {
+        n = all - at < SLICE ? all - at : SLICE;
+        st_writer_put(file, tensor, at, from + at, n);
+        os_file_release(item->file, (size_t)(from - item->file->data) + at + n);
+        TRY(report(c, n, err));
+    }
+    return LORAC_OK;
+}
+
+lorac_status write_item(struct conversion *c, const struct item *item, struct st_writer *file, size_t tensor,
+                        lorac_error *err)
+{
+    struct item_writing w = {.c = c, .item = item, .file = file, .tensor = tensor};
+    bool same = !item->quantized && !item->transposed && item->dtype == item->source->dtype;
+    return same ? copy_item(c, item, file, tensor, err) : write_computed(&w, err);
+}

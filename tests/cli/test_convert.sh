@@ -1,0 +1,105 @@
+#!/bin/bash
+# test_convert.sh LORAC — `lorac convert` on the small folders of tests/golden: tensors equal to the bytes that mlx_lm.convert and
+# transformers with bitsandbytes give them (tests/golden/convert), and what a folder must never be: torn, in the way, different twice.
+cd "$(dirname "$0")/../.." || exit 1
+source tests/cli/helper.sh
+golden=tests/golden
+export LORAC_GOLDEN=$golden
+
+# digests FOLDER: {name: "TYPE [shape] SHA-256's first digits"}, as tools/golden_convert.py has them
+cat >"$work/digests.py" <<'PYTHON'
+import hashlib, json, os, sys
+def digests(folder):
+    out = {}
+    for file in sorted(n for n in os.listdir(folder) if n.endswith(".safetensors")):
+        raw = open(os.path.join(folder, file), "rb").read()
+        size = int.from_bytes(raw[:8], "little")
+        for name, t in json.loads(raw[8:8 + size]).items():
+            begin, end = (8 + size + o for o in t.get("data_offsets", (0, 0)))
+            if name != "__metadata__": out[name] = f"{t['dtype']} {t['shape']} {hashlib.sha256(raw[begin:end]).hexdigest()[:16]}"
+    return out
+PYTHON
+
+# ---- the same tensors as the foreign programs' -----------------------------------------------------
+python3 - >"$work/cases" <<'PYTHON'
+import json, os
+for i, case in enumerate(json.load(open(os.path.join(os.environ["LORAC_GOLDEN"], "convert/tensors.json")))): print(i, case["folder"], *case["options"])
+PYTHON
+count=0
+while read -r i folder options; do
+    # shellcheck disable=SC2086
+    run convert --model "$golden/$folder" --out "$work/made" --force --json $options
+    expect 0 "convert $folder $options"
+    checks=$((checks + 1)) count=$((count + 1))
+    PYTHONPATH=$work python3 - "$work/made" "$i" <<'PYTHON' || fail "convert $folder $options: tensors"
+import json, os, sys
+from digests import digests
+case, made = json.load(open(os.path.join(os.environ["LORAC_GOLDEN"], "convert/tensors.json")))[int(sys.argv[2])], digests(sys.argv[1])
+bad = [k for k, v in case["tensors"].items() if made.get(k) != v] + [k for k in made if k not in case["tensors"] and "--double-quant" not in case["options"]]
+if bad: print(bad[:5])
+sys.exit(bool(bad))
+PYTHON
+done <"$work/cases"
+[ "$count" -ge 20 ] || fail "only $count cases"
+
+# ---- the folder ------------------------------------------------------------------------------------
+convert() { run convert --model "$golden/models/plain" --json "$@"; }
+convert --out "$work/four" -q --q-group-size 32
+expect 0 "4 bits"
+json "its figures" 'last["format"] == "affine" and 5 < last["bits_per_weight"] < 7 and last["perplexity"] is None and last["unquantized"] == []'
+run inspect "$work/four" --json
+json "what it is" 'last["supported"] and last["format"] == "MLX"'
+run generate --model "$work/four" --prompt-tokens 1,2,3 --max-tokens 3 --json
+expect 0 "it generates"
+for file in config.json generation_config.json tokenizer.json tokenizer_config.json chat_template.jinja README.md model.safetensors model.safetensors.index.json; do
+    [ -s "$work/four/$file" ] || fail "$file is missing"
+done
+python3 -c 'import json, sys; c = json.load(open(sys.argv[1])); sys.exit(not (c["quantization"] == c["quantization_config"] == {"group_size": 32, "bits": 4, "mode": "affine"} and list(c) == sorted(c)))' "$work/four/config.json" || fail "config.json"
+
+convert --out "$work/four" -q
+expect 1 "a folder that is there" "--force"
+convert --out "$work/again" -q --q-group-size 32
+expect 0 "once more"
+diff -r --exclude README.md "$work/four" "$work/again" || fail "the same input gives other bytes"
+convert --out "$work/shards" -q --q-group-size 32 --max-shard-size 8K
+expect 0 "shards"
+[ "$(ls "$work/shards"/model-*.safetensors | wc -l)" -gt 1 ] || fail "one shard"
+for folder in four shards; do
+    run generate --model "$work/$folder" --prompt-tokens 1,2,3 --max-tokens 5 --temp 0 --json
+    cp "$work/out" "$work/said.$folder"
+done
+python3 -c 'import json, sys; a, b = (json.load(open(f))["tokens"] for f in sys.argv[1:]); sys.exit(a != b)' "$work/said.four" "$work/said.shards" || fail "shards say something else"
+
+convert --out "$work/wide" -q --q-group-size 64
+expect 0 "a group that does not divide all rows"
+json "what was left out" 'any(n.endswith("q_proj") for n in last["unquantized"])'
+[[ "$said" == *"not quantised, since the group does not divide its rows: model.layers.0.self_attn.q_proj"* ]] || fail "what was left out, for people"
+convert --out "$work/half" --dtype float16
+expect 0 "another type"
+json "its figures" 'last["format"] == "float16" and last["bits_per_weight"] == 16'
+
+# ---- what is refused, and leaves nothing -----------------------------------------------------------
+convert --out "$work/no" -q --q-bits 7
+expect 2 "7 bits" "2, 3, 4, 5, 6 or 8"
+convert --out "$work/no" -q --q-mode mxfp4 --q-group-size 64
+expect 2 "a group that mxfp4 has not" "groups of 32"
+convert --out "$work/no" --q-bits 4
+expect 2 "bits of nothing" "--q-bits needs --quantize"
+run convert --model "$work/four" --out "$work/no" -q --json
+expect 1 "a quantised source" "quantised already"
+run convert --model "$golden/models/plain-q4_0.gguf" --out "$work/no" -q --json
+expect 1 "a GGUF" "is no folder"
+mkdir "$work/mine"
+echo precious >"$work/mine/file"
+convert --out "$work/mine" -q --force
+expect 1 "a folder that is no model's" "it is not replaced"
+[ -e "$work/mine/file" ] || fail "a folder was replaced"
+cp -r "$golden/models/plain" "$work/plain"
+run convert --model "$work/plain" --out "$work/plain/" -q --force
+expect 1 "onto the source" "holds the model"
+# a full disk, as a limit on the size of a file: nothing stays
+(trap '' XFSZ; ulimit -f 8; "$lorac" convert --model "$golden/models/plain" --out "$work/full" >"$work/out" 2>"$work/said")
+status=$? out='' said=$(cat "$work/said")
+expect 1 "a full disk" "cannot write"
+[ -z "$(ls -d "$work"/no* "$work"/full* "$work"/*.tmp 2>/dev/null)" ] || fail "something was left behind: $(ls "$work")"
+finish
