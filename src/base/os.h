@@ -24,7 +24,8 @@ lorac_status os_read(struct memory *m, const char *path, size_t cap, char **byte
 
 bool os_is_file(const char *path);
 bool os_is_folder(const char *path);
-bool os_is_inside(const char *path, const char *folder); /* or the folder itself; both exist */
+/* Whether what exists lies in the folder, or is it, when all links are followed. */
+bool os_is_inside(const char *path, const char *folder);
 
 /* The names in a folder, sorted by byte, without . and ..; free with os_names_free. */
 lorac_status os_list(struct memory *m, const char *folder, char ***names, size_t *count, lorac_error *err);
@@ -46,6 +47,8 @@ struct os_writer {
 };
 lorac_status os_writer_open(struct memory *m, const char *path, struct os_writer *w, lorac_error *err);
 void os_writer_write(struct os_writer *w, const void *bytes, size_t size); /* failures are kept until commit */
+/* At a place of the file, whatever was written before. */
+void os_writer_put(struct os_writer *w, size_t at, const void *bytes, size_t size);
 lorac_status os_writer_commit(struct os_writer *w, lorac_error *err);
 void os_writer_abort(struct os_writer *w); /* also allowed after a failed commit */
 
