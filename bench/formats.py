@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Decoding and prompts in every quantised format, on random weights of one shape, beside what the format's bytes and the best format allow.
 
-usage: formats.py LORAC FOLDER [--shape tinyllama-1.1b] [--rounds 3] [--only FORMAT,…] [--prefix CMD]
-FOLDER keeps the models (some 20 GB) for the next time. A round runs every format once; medians count. Allowed while decoding: the bandwidth that the best
+usage: formats.py LORAC FOLDER [--shape tinyllama-8-layers] [--rounds 3] [--only FORMAT,…] [--prefix CMD]
+FOLDER keeps the models (some 8 GB) for the next time. A round runs every format once; medians count. Allowed while decoding: the bandwidth that the best
 format reached, in the same rounds, by the bytes of a token; of a prompt: the best format's rate. --prefix: a command that every run gets in front of it."""
 import argparse, json, os, shlex, statistics, subprocess, sys
 
@@ -43,7 +43,7 @@ def table(results):
 
 def main():
     p = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    p.add_argument("lorac"); p.add_argument("folder"); p.add_argument("--shape", default="tinyllama-1.1b"); p.add_argument("--rounds", type=int, default=3)
+    p.add_argument("lorac"); p.add_argument("folder"); p.add_argument("--shape", default="tinyllama-8-layers"); p.add_argument("--rounds", type=int, default=3)
     p.add_argument("--only", default=""); p.add_argument("--prefix", default="")
     a, results = p.parse_args(), {}
     wanted = [n for n in a.only.split(",") if n] or GGUF + FOLDERS

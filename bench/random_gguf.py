@@ -2,7 +2,7 @@
 """A GGUF file with random weights of a known model's shape, for measuring speed and memory where the model itself is not at hand.
 
 usage: random_gguf.py SHAPE TYPE FILE.gguf [--seed N] [--context N] [--layers N] [--tokenizer tokenizer.json]
-SHAPE: smollm2-135m, tinyllama-1.1b, llama-2-7b, mistral-7b, llama-3-8b, tiny. TYPE: what TYPES below lists (every matrix; norms are f32 ones).
+SHAPE: smollm2-135m, tinyllama-1.1b, tinyllama-8-layers, llama-2-7b, mistral-7b, llama-3-8b, tiny. TYPE: what TYPES below lists (every matrix; norms are f32 ones).
 
 Needs nothing but Python. Matrices are cut from a pool of random blocks at random places, so that writing costs little more than the disk does;
 weights are of the size 0.58 / sqrt(columns), so that activations stay near 1. The tokenizer is GPT-2's bytes, a few control tokens and fillers:
@@ -13,6 +13,7 @@ SHAPES = {  # width, ffn, layers, heads, kv heads, vocabulary, context, rope bas
     "tiny": (512, 768, 2, 8, 4, 512, 512, 10000.0, False),
     "smollm2-135m": (576, 1536, 30, 9, 3, 49152, 8192, 100000.0, True),
     "tinyllama-1.1b": (2048, 5632, 22, 32, 4, 32000, 2048, 10000.0, False),
+    "tinyllama-8-layers": (2048, 5632, 8, 32, 4, 32000, 2048, 10000.0, False),
     "llama-2-7b": (4096, 11008, 32, 32, 32, 32000, 4096, 10000.0, False),
     "mistral-7b": (4096, 14336, 32, 32, 8, 32000, 32768, 10000.0, False),
     "llama-3-8b": (4096, 14336, 32, 32, 8, 128256, 8192, 500000.0, False),

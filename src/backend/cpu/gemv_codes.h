@@ -195,12 +195,22 @@ static ALWAYS_INLINE float add_lanes(__m256 v)
     return _mm_cvtss_f32(_mm_add_ss(x, _mm_movehdup_ps(x)));
 }
 
+/* What the next rows need of the scales and minimums from byte `from` on: they lie apart from the codes. */
+static ALWAYS_INLINE void prefetch_scales(enum quant_type type, const struct quant_planes *p, size_t from, size_t bytes)
+{
+    for (size_t i = 0; i < bytes; i += 64) {
+        prefetch((uintptr_t)p->scales + from + i, 64);
+        if (coded[type].minimum) prefetch((uintptr_t)p->mins + from + i, 64);
+    }
+}
+
 /* ROWS rows; of fewer the last one stands for those missing, and they are not stored. */
 static ALWAYS_INLINE void few_rows(enum quant_type type, float *y, const struct quant_matrix *w, struct coded_rows *all,
                                    size_t rows, struct cpu_q8 x)
 {
     const size_t bytes = ROWS * coded[type].chunk_bytes, blocks = w->cols / BLOCK;
     const uint8_t *data = all->next.chunk;
+    const size_t scales = (all->next.group + ROWS * all->groups) * all->scale_bytes, more = ROWS * all->chunk_scales;
     struct coded_row row[ROWS];
     struct sums s;
     for (size_t v = 0; v < VECS; v++) s.sum[v] = V(setzero_ps)();
@@ -212,6 +222,7 @@ static ALWAYS_INLINE void few_rows(enum quant_type type, float *y, const struct 
         const size_t steps = blocks - b < STEPS ? blocks - b : STEPS;
         const struct x_chunk chunk = x_chunk_at(coded[type], x, b, steps);
         prefetch(prefetch_from(data, ROWS, w->row_bytes, b / STEPS * bytes), bytes);
+        if (type >= QUANT_PLANES) prefetch_scales(type, &w->planes, scales + b / STEPS * more, more);
         add_chunk(type, w, row, &s, &chunk, steps);
     }
     for (size_t r = 0; r < rows; r++) y[r] = add_lanes(_mm256_add_ps(sum_of_row(&s, r), s.mins[r]));
