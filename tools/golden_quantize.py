@@ -46,8 +46,9 @@ def mlx_entries():
 
 def bnb_entries():
     draw = np.random.Generator(np.random.PCG64(8))
-    for n in (64 * 12, 64 * 5 + 30, 64 * 3 + 7, 6):
+    for n in (64 * 12, 64 * 5 + 30, 64 * 3 + 7, 64 + 10, 6):
         x = draw.standard_normal(n).astype(np.float32) * np.exp2(draw.integers(-9, 3, n // 32 + 1)).repeat(32)[:n].astype(np.float32)
+        if n == 74: x[64:] = 0
         if n > 600: x[:64], x[64:128], x[130], x[200], x[260:320], x[320:384] = 0, -0.7, np.inf, np.nan, 1e-41, np.linspace(-1, 1, 64)
         packed, state = F.quantize_4bit(torch.from_numpy(x), blocksize=64, quant_type="nf4", compress_statistics=False)
         yield f"nf4-{n}.values", torch.from_numpy(x)

@@ -69,7 +69,6 @@ static void name_dtype(const struct conversion *c, json_t *config)
 static json_t *sorted_copy(const json_t *object)
 {
     json_t *copy = json_object();
-    struct text;
     const char *key, *least;
     json_t *value, *rest = json_copy((json_t *)object);
     while (json_object_size(rest)) {

@@ -78,6 +78,51 @@ convert --out "$work/half" --dtype float16
 expect 0 "another type"
 json "its figures" 'last["format"] == "float16" and last["bits_per_weight"] == 16'
 
+run convert --model "$golden/families/cohere" --out "$work/cohere" -q --q-mode nvfp4 --json
+json "norms of two dimensions are no modules" 'last["unquantized"] == []'
+
+# ---- a module of several pieces: rows that repeat have codes and scales that repeat -------------------
+cat >"$work/repeat.py" <<'PYTHON'
+import json, os, random, struct, sys
+HIDDEN, PERIOD = 64, 37
+def write(folder, intermediate):
+    os.makedirs(folder)
+    json.dump(dict(model_type="llama", architectures=["LlamaForCausalLM"], hidden_size=HIDDEN, intermediate_size=intermediate, num_hidden_layers=1, num_attention_heads=2, num_key_value_heads=2,
+                   vocab_size=8, max_position_embeddings=64, rms_norm_eps=1e-5, tie_word_embeddings=True, torch_dtype="float16"), open(folder + "/config.json", "w"))
+    draw, at, header, parts = random.Random(1), 0, {}, []
+    block = b"".join(struct.pack("<e", draw.gauss(0, 1)) for _ in range(PERIOD * HIDDEN))
+    layer, square = "model.layers.0.", [HIDDEN, HIDDEN]
+    shapes = {"model.embed_tokens": [8, HIDDEN], "model.norm": [HIDDEN], layer + "input_layernorm": [HIDDEN], layer + "post_attention_layernorm": [HIDDEN],
+              **{layer + f"self_attn.{m}_proj": square for m in "qkvo"}, layer + "mlp.gate_proj": [intermediate, HIDDEN], layer + "mlp.up_proj": [intermediate, HIDDEN], layer + "mlp.down_proj": [HIDDEN, intermediate]}
+    for name, shape in shapes.items():
+        size = 2 * shape[0] * (shape[1] if len(shape) > 1 else 1)
+        header[name + ".weight"] = dict(dtype="F16", shape=shape, data_offsets=[at, at + size]); at += size
+        parts.append((block * (size // len(block) + 1))[:size])
+    text = json.dumps(header).encode()
+    with open(folder + "/model.safetensors", "wb") as f: f.write(struct.pack("<Q", len(text)) + text + b"".join(parts))
+def gate(folder):
+    raw = open(folder + "/model.safetensors", "rb").read()
+    size = int.from_bytes(raw[:8], "little")
+    return {n: (t["shape"][0], raw[8 + size + t["data_offsets"][0]:8 + size + t["data_offsets"][1]]) for n, t in json.loads(raw[8:8 + size]).items() if "gate_proj" in n and "quant_" not in n}
+def check(large, small, rows):
+    a, b = gate(large), gate(small)
+    for name in a:
+        row, part = len(a[name][1]) // rows, b[name][1]
+        period = part[:PERIOD * row]
+        if a[name][1] != (period * (rows // PERIOD + 1))[:rows * row]: sys.exit(f"{name} does not repeat")
+    sys.exit(len(a) < 2)
+PYTHON
+PYTHONPATH=$work python3 -c 'import sys; from repeat import write; [write(f"{sys.argv[1]}/rows{n}", n) for n in (70016, 64)]' "$work"
+for options in "--q-bits 3" "--q-mode mxfp8" "--q-mode nf4" "--q-bits 4 --dtype float32"; do
+    for rows in 70016 64; do
+        # shellcheck disable=SC2086
+        run convert --model "$work/rows$rows" --out "$work/made$rows" --force -q $options
+        expect 0 "$rows rows, $options"
+    done
+    checks=$((checks + 1))
+    PYTHONPATH=$work python3 -c 'import sys; from repeat import check; check(f"{sys.argv[1]}/made70016", f"{sys.argv[1]}/made64", 70016)' "$work" || fail "pieces, $options"
+done
+
 # ---- what is refused, and leaves nothing -----------------------------------------------------------
 convert --out "$work/no" -q --q-bits 7
 expect 2 "7 bits" "2, 3, 4, 5, 6 or 8"

@@ -126,7 +126,7 @@ static void test_ends(void **unused)
 
 static void test_nf4(void **unused)
 {
-    static const char *const names[] = {"nf4-768", "nf4-350", "nf4-199", "nf4-6"};
+    static const char *const names[] = {"nf4-768", "nf4-350", "nf4-199", "nf4-74", "nf4-6"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         const struct st_tensor *values = tensor(names[i], "values"), *codes = tensor(names[i], "codes");
         size_t n = values->shape[0], blocks = (n + 63) / 64, differ = 0;
