@@ -43,7 +43,7 @@ def measure(a, name, path, rows):
 
 def table(rows):
     half = (len(rows) + 1) // 2
-    cell = lambda r: f"{r[0]} | {r[1]:.0f} | {r[2]:.2f}" if r and r[2] < 1e4 else f"{r[0]} | {r[1]:.0f} | over 10⁴" if r else " | | "
+    cell = lambda r: f"{r[0]} | {r[1]:.0f} | {r[2]:.2f}" if r and (r[2] or 1e9) < 1e4 else f"{r[0]} | {r[1]:.0f} | over 10⁴" if r else " | | "
     lines = [f"| {cell(rows[i])} | | {cell(rows[i + half] if i + half < len(rows) else None)} |" for i in range(half)]
     return "\n".join(["| format | MB | perplexity | | format | MB | perplexity |", "| --- | --- | --- | --- | --- | --- | --- |"] + lines)
 
@@ -65,7 +65,8 @@ def main():
     path = os.path.join(reference.ROOT, "docs", "formats.md")
     text = open(path).read()
     before, rest = text.split(BEGIN); after = rest.split(END)[1]
-    open(path, "w").write(f"{before}{BEGIN}\n{table(rows)}\n{END}{after}")
+    text = f"{before}{BEGIN}\n{table(rows)}\n{END}{after}"
+    open(path, "w").write(text)
 
 
 if __name__ == "__main__": main()

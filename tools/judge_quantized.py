@@ -142,6 +142,7 @@ def fp8(shape, integer=False):
         if shape == "tensor": scale = (w.abs().max() / top).reshape(1)
         elif shape == "row": scale = w.abs().max(1, keepdim=True).values / top
         else: scale = torch.nn.functional.pad(w, (0, 0, 0, -w.shape[0] % 128)).reshape(-(-w.shape[0] // 128), 128, -1, 128).abs().amax((1, 3)) / top
+        scale = scale.clamp(min=2.0 ** -100)  # of zeros as well
         spread = scale if shape != "block" else scale.repeat_interleave(128, 0)[:w.shape[0]].repeat_interleave(128, 1)
         codes = torch.round(w / spread).to(torch.int8) if integer else (w / spread).to(torch.float8_e4m3fn)
         return {f"{name}.weight": codes, f"{name}.weight_scale{'_inv' if shape == 'block' else ''}": scale}, codes.float() * spread
