@@ -1,7 +1,7 @@
 /* gemv_e4m3.h — rows of FP8 and mxfp8, whose codes are numbers, times one row of activations in f32; the body of
  * gemv_e4m3_avx2.c and gemv_e4m3_avx512.c.
  *
- * E4M3's bits, shifted, are an f16 of a 256th of the number. A group is added up in four chains, then scaled. */
+ * E4M3's bits, shifted, are an f16 of a 256th of the number. A group is added up, then scaled. */
 #include "backend/cpu/families.h"
 #include "quant/planes.h"
 
@@ -57,15 +57,21 @@ static ALWAYS_INLINE bool has_nan(const uint8_t *p, size_t n)
     return !_mm256_testz_si256(found, found);
 }
 
-/* Σ of n columns, a multiple of 32, in 256ths. */
+/* Σ of 32 columns, in 256ths. */
+static ALWAYS_INLINE vecf block(const uint8_t *p, const float *x)
+{
+    vecf sum = V(mul_ps)(numbers(p), V(loadu_ps)(x));
+#pragma GCC unroll 4
+    for (size_t k = 1; k < 32 / LANES; k++) sum = V(fmadd_ps)(numbers(p + LANES * k), V(loadu_ps)(x + LANES * k), sum);
+    return sum;
+}
+
+/* Σ of n columns, a multiple of 32. */
 static ALWAYS_INLINE vecf products(const uint8_t *p, const float *x, size_t n)
 {
-    vecf sum[4] = {V(setzero_ps)(), V(setzero_ps)(), V(setzero_ps)(), V(setzero_ps)()};
-    for (size_t i = 0; i < n; i += 32)
-#pragma GCC unroll 4
-        for (size_t k = 0; k < 32 / LANES; k++)
-            sum[k] = V(fmadd_ps)(numbers(p + i + LANES * k), V(loadu_ps)(x + i + LANES * k), sum[k]);
-    return V(add_ps)(V(add_ps)(sum[0], sum[1]), V(add_ps)(sum[2], sum[3]));
+    vecf sum = block(p, x);
+    for (size_t i = 32; i < n; i += 32) sum = V(add_ps)(sum, block(p + i, x + i));
+    return sum;
 }
 
 static float dot(const struct quant_matrix *w, size_t row, const float *x)
