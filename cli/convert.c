@@ -45,20 +45,14 @@ static const struct option option_table[] = {
     OPTIONS_END,
 };
 
-struct progress {
-    struct terminal terminal;
-    double start;
-};
-
 static int on_progress(void *user, size_t done, size_t total)
 {
-    struct progress *p = user;
+    struct terminal *t = user;
     char a[32], b[32], left[32];
-    double elapsed = seconds_now() - p->start, fraction = total ? (double)done / (double)total : 1;
-    if (terminal_due(&p->terminal) && done)
-        terminal_progress(&p->terminal, fraction, "%s of %s  %s left", format_bytes(a, sizeof a, (double)done),
-                          format_bytes(b, sizeof b, (double)total),
-                          format_duration(left, sizeof left, elapsed * (1 / fraction - 1)));
+    double fraction = total ? (double)done / (double)total : 1;
+    if (terminal_due(t) && done)
+        terminal_progress(t, fraction, "%s of %s  %s left", format_bytes(a, sizeof a, (double)done),
+                          format_bytes(b, sizeof b, (double)total), terminal_left(t, left, sizeof left, fraction));
     return interrupted();
 }
 
@@ -97,11 +91,11 @@ static void print_result(const struct convert *v, const lorac_converted *r, doub
 
 static int convert(const struct convert *v, const struct engine *e, const char *model)
 {
-    struct progress progress = {.start = seconds_now()};
+    struct terminal terminal;
     lorac_convert_options o;
     lorac_converted converted = {.struct_size = sizeof converted};
     lorac_error err;
-    terminal_open(&progress.terminal, stderr);
+    terminal_open(&terminal, stderr);
     lorac_convert_options_init(&o);
     o.mode = v->quantize ? modes[v->mode] : NULL;
     o.bits = v->bits;
@@ -111,13 +105,13 @@ static int convert(const struct convert *v, const struct engine *e, const char *
     o.shard_bytes = v->shard_bytes;
     o.force = v->force;
     o.progress = on_progress;
-    o.user = &progress;
+    o.user = &terminal;
     lorac_status failed = lorac_convert(e->runtime, model, v->out, &o, &converted, &err);
-    terminal_clear(&progress.terminal);
+    terminal_clear(&terminal);
     if (interrupted() && failed) return fail_interrupted(v->common.json, "interrupted: nothing was written");
     if (failed == LORAC_INVALID_ARGUMENT && !*err.file) return fail_usage(v->common.json, "%s", err.message);
     if (failed) return fail_error(v->common.json, &err);
-    print_result(v, &converted, seconds_now() - progress.start);
+    print_result(v, &converted, seconds_now() - terminal.start);
     lorac_free(converted.unquantized);
     return 0;
 }

@@ -27,31 +27,26 @@ static const struct option option_table[] = {
     OPTIONS_END,
 };
 
-struct progress {
-    struct terminal terminal;
-    double start;
-};
-
 static int on_progress(void *user, size_t done, size_t total)
 {
-    struct progress *p = user;
+    struct terminal *t = user;
     char left[32];
-    double elapsed = seconds_now() - p->start, fraction = total ? (double)done / (double)total : 0;
-    if (terminal_due(&p->terminal) && done)
-        terminal_progress(&p->terminal, fraction, "%zu of %zu tokens  %.0f tokens/s  %s left", done, total,
-                          (double)done / elapsed, format_duration(left, sizeof left, elapsed * (1 / fraction - 1)));
+    double fraction = total ? (double)done / (double)total : 0;
+    if (terminal_due(t) && done)
+        terminal_progress(t, fraction, "%zu of %zu tokens  %.0f tokens/s  %s left", done, total,
+                          (double)done / (seconds_now() - t->start), terminal_left(t, left, sizeof left, fraction));
     return interrupted();
 }
 
 static int evaluate(const struct eval *v, const struct engine *e, const lorac_dataset *dataset)
 {
-    struct progress progress = {.start = seconds_now()};
+    struct terminal terminal;
     lorac_evaluation result = {.struct_size = sizeof result};
     lorac_error err;
-    terminal_open(&progress.terminal, stderr);
+    terminal_open(&terminal, stderr);
     lorac_status failed = lorac_evaluate(e->model, e->set, dataset, (lorac_precision)v->common.precision, on_progress,
-                                         &progress, &result, &err);
-    terminal_clear(&progress.terminal);
+                                         &terminal, &result, &err);
+    terminal_clear(&terminal);
     if (interrupted()) return fail_interrupted(v->common.json, "interrupted");
     if (failed) return fail_error(v->common.json, &err);
     if (v->common.json)

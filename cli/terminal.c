@@ -12,7 +12,7 @@
 void terminal_open(struct terminal *t, FILE *out)
 {
     const char *kind = getenv("TERM"), *no_colour = getenv("NO_COLOR");
-    *t = (struct terminal){.out = out};
+    *t = (struct terminal){.out = out, .start = seconds_now()};
     t->live = isatty(fileno(out)) && kind && strcmp(kind, "dumb");
     t->colours = t->live && !(no_colour && *no_colour);
 }
@@ -21,6 +21,11 @@ const char *terminal_colour(const struct terminal *t, enum colour colour)
 {
     static const char *const codes[] = {"\033[0m", "\033[1m", "\033[2m", "\033[32m", "\033[36m", "\033[33m"};
     return t->colours ? codes[colour] : "";
+}
+
+const char *terminal_left(const struct terminal *t, char *text, size_t size, double fraction)
+{
+    return format_duration(text, size, (seconds_now() - t->start) * (1 / fraction - 1));
 }
 
 void terminal_clear(struct terminal *t)

@@ -16,6 +16,7 @@ struct terminal {
     bool live, colours; /* live: a terminal that can be redrawn */
     bool drawn;         /* a progress line is on the screen */
     double last;        /* when it was drawn */
+    double start;       /* when it was opened, in seconds_now() */
 };
 
 void terminal_open(struct terminal *t, FILE *out);
@@ -30,6 +31,8 @@ bool terminal_due(struct terminal *t);
 void terminal_progress(struct terminal *t, double fraction, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 void terminal_clear(struct terminal *t);
+/* The time left after a fraction (over 0) of the work that began when the terminal was opened. Returns `text`. */
+const char *terminal_left(const struct terminal *t, char *text, size_t size, double fraction);
 
 /* Short forms for people: "1.25 GB", "3:05" or "2:03:05". They return `text`. */
 const char *format_bytes(char *text, size_t size, double bytes);

@@ -4,9 +4,8 @@ judge_quantized.py), and lorac's perplexity on a data set, as the table of docs/
 
 usage: format_perplexity.py LORAC MODEL-F32.gguf FOLDER --data DIR [--only TEXT]
 MODEL-F32.gguf is tools/pad_model.py's; FOLDER the same weights as a Hugging Face folder."""
-import argparse, ctypes, json, os, shutil, tempfile
+import argparse, ctypes, os, shutil, tempfile
 import llama_cpp
-from safetensors.torch import load_file, save_file
 import judge_quantized, reference
 
 GGUF = {"F32": 0, "Q8_0": 7, "Q6_K": 18, "Q5_1": 9, "Q5_0": 8, "Q5_K_M": 17, "Q4_1": 3, "Q4_0": 2, "Q4_K_M": 15, "Q4_K_S": 14, "IQ4_NL": 25, "IQ4_XS": 30,
@@ -18,17 +17,6 @@ def quantize(source, out, kind):
     p = llama_cpp.llama_model_quantize_default_params()
     p.ftype, p.nthread, p.allow_requantize = kind, 2, True
     if llama_cpp.llama_model_quantize(source.encode(), out.encode(), ctypes.byref(p)): raise RuntimeError(f"llama.cpp does not write {out}")
-
-
-def folder(source, out, scheme):
-    make, config, parts = scheme
-    shutil.copytree(source, out, ignore=shutil.ignore_patterns("*.safetensors"))
-    tensors = {}
-    for key, w in load_file(os.path.join(source, "model.safetensors")).items():
-        tensors |= make(key[:-len(".weight")], w.float())[0] if w.ndim == 2 and any(p in key for p in parts) else {key: w}
-    save_file({k: v.contiguous() for k, v in tensors.items()}, os.path.join(out, "model.safetensors"))
-    path = os.path.join(out, "config.json")
-    json.dump(json.load(open(path)) | config, open(path, "w"))
 
 
 def size(path):
@@ -60,7 +48,7 @@ def main():
         for name, scheme in judge_quantized.SCHEMES.items():
             if a.only not in name: continue
             out = os.path.join(root, "folder")
-            folder(a.folder, out, scheme); measure(a, name, out, rows); shutil.rmtree(out)
+            judge_quantized.folder(a.folder, out, scheme); measure(a, name, out, rows); shutil.rmtree(out)
     if a.only: return
     path = os.path.join(reference.ROOT, "docs", "formats.md")
     text = open(path).read()

@@ -10,22 +10,12 @@ import torch
 from safetensors import safe_open
 from transformers import BitsAndBytesConfig, LlamaForCausalLM
 import judge_convert, reference, tiny_llama
+from tensor_digests import digests
 from families import mlx_folder, table
 
 FAMILIES = sorted(set(table.FAMILIES) - {"olmo", "granite", "minicpm", "gpt2", "gpt_neox"})  # not read by mlx-lm in this form or width
 MODELS = [("models/plain", "affine", 4, 32, {}), ("models/bias", "affine", 3, 32, {}), ("models/llama3", "mxfp8", 8, 32, {}), ("models/sharded", "mxfp4", 4, 32, {}),
           ("models/linear", "affine", 5, 64, {}), ("models/plain", "affine", 8, 32, {"dtype": "bfloat16"})]
-
-
-def digests(folder):
-    out = {}
-    for file in sorted(n for n in os.listdir(folder) if n.endswith(".safetensors")):
-        raw = open(os.path.join(folder, file), "rb").read()
-        size = int.from_bytes(raw[:8], "little")
-        for name, t in json.loads(raw[8:8 + size]).items():
-            begin, end = (8 + size + o for o in t.get("data_offsets", (0, 0)))
-            if name != "__metadata__": out[name] = f"{t['dtype']} {t['shape']} {hashlib.sha256(raw[begin:end]).hexdigest()[:16]}"
-    return dict(sorted(out.items()))
 
 
 def with_tokenizer(folder, root):

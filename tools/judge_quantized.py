@@ -165,10 +165,10 @@ UNTIED = {f"{n}, untied": SCHEMES[n][:2] + (parts,) for parts, names in (
 
 # ---- one scheme ---------------------------------------------------------------------------------
 
-def write(source, out, scheme):
-    """The folder in the scheme; the model on its values."""
+def folder(source, out, scheme):
+    """The folder in the scheme; the values that its tensors stand for."""
     make, config, parts = scheme
-    shutil.copytree(source, out); os.remove(os.path.join(out, "model.safetensors"))
+    shutil.copytree(source, out, ignore=shutil.ignore_patterns("*.safetensors"))
     tensors, values = {}, {}
     for key, w in load_file(os.path.join(source, "model.safetensors")).items():
         if w.ndim == 2 and any(p in key for p in parts): made, values[key] = make(key[:-len(".weight")], w.float()); tensors |= made
@@ -176,6 +176,12 @@ def write(source, out, scheme):
     save_file({k: v.contiguous() for k, v in tensors.items()}, os.path.join(out, "model.safetensors"))
     path = os.path.join(out, "config.json")
     json.dump(json.load(open(path)) | config, open(path, "w"))
+    return values
+
+
+def write(source, out, scheme):
+    """The folder in the scheme; the model on its values."""
+    values = folder(source, out, scheme)
     model = LlamaForCausalLM.from_pretrained(source, dtype=torch.float32, attn_implementation="eager").eval()
     model.load_state_dict(values, strict=False); model.tie_weights()
     return model

@@ -163,6 +163,12 @@ void list_free(struct list *l)
     *l = (struct list){.memory = l->memory, .size = l->size};
 }
 
+bool ends_with(const char *text, const char *end)
+{
+    size_t length = strlen(text), wanted = strlen(end);
+    return length >= wanted && !strcmp(text + length - wanted, end);
+}
+
 void lorac_free(void *pointer)
 {
     free(pointer);

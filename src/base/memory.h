@@ -24,6 +24,8 @@ void mem_free(struct memory *m, void *block);                      /* NULL is al
 bool size_mul(size_t a, size_t b, size_t *product);
 bool size_add(size_t a, size_t b, size_t *sum);
 
+bool ends_with(const char *text, const char *end);
+
 /* A growable run of bytes. Zero-initialise with .memory set; text_free at the end. */
 struct text {
     struct memory *memory;

@@ -62,7 +62,6 @@ json_t *quantization_json(const struct quantization *q);
 bool mlx_name(const struct conversion *c, const char *name, char out[ITEM_NAME]);
 /* The two halves of its rows that a tensor becomes in mlx-lm, by mlx-lm's name of the whole; false: it stays one. */
 bool mlx_halves(const struct conversion *c, const char *name, char out[2][ITEM_NAME]);
-bool name_ends(const char *name, const char *end);
 
 /* ---- plan.c -------------------------------------------------------------------------------------- */
 

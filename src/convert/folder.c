@@ -115,7 +115,7 @@ static bool is_copied(const char *name)
     static const char *const left_out[] = {"config.json", "model.safetensors.index.json", "hf_quant_config.json",
                                            "pytorch_model.bin.index.json", "quantize_config.json"};
     bool copied = false;
-    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) copied |= name_ends(name, endings[i]);
+    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) copied |= ends_with(name, endings[i]);
     for (size_t i = 0; i < sizeof starts / sizeof *starts; i++) copied |= !strncmp(name, starts[i], strlen(starts[i]));
     for (size_t i = 0; i < sizeof left_out / sizeof *left_out; i++) copied &= strcmp(name, left_out[i]) != 0;
     return copied;

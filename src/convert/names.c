@@ -4,12 +4,6 @@
 #include <stdio.h>
 #include <string.h>
 
-bool name_ends(const char *name, const char *end)
-{
-    size_t length = strlen(name), wanted = strlen(end);
-    return length >= wanted && !strcmp(name + length - wanted, end);
-}
-
 /* Buffers that older programs saved among the weights. */
 static const char *const buffers[] = {".rotary_emb.inv_freq",   ".attention.rope.inv_freq", ".attn.bias",
                                       ".attention.bias",        ".attn.masked_bias",        ".attention.masked_bias",
@@ -52,14 +46,14 @@ static bool is_head(const char *name)
 static void end_otherwise(const struct conversion *c, char name[ITEM_NAME])
 {
     static const char from[] = ".shared_mlp.output_linear.weight", to[] = ".mlp.down_proj.weight";
-    if (!strcmp(c->family->name, "granitemoehybrid") && name_ends(name, from))
+    if (!strcmp(c->family->name, "granitemoehybrid") && ends_with(name, from))
         memcpy(name + strlen(name) - (sizeof from - 1), to, sizeof to);
 }
 
 bool mlx_name(const struct conversion *c, const char *name, char out[ITEM_NAME])
 {
     for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++)
-        if (name_ends(name, buffers[i])) return false;
+        if (ends_with(name, buffers[i])) return false;
     bool named = c->sees ? begin_otherwise(seeing, sizeof seeing / sizeof *seeing, c->family->name, name, out)
                          : begin_otherwise(starts, sizeof starts / sizeof *starts, c->family->name, name, out);
     if (c->sees && !named) return false;
@@ -71,7 +65,7 @@ bool mlx_name(const struct conversion *c, const char *name, char out[ITEM_NAME])
 bool mlx_halves(const struct conversion *c, const char *name, char out[2][ITEM_NAME])
 {
     static const char whole[] = ".shared_mlp.input_linear.weight", *const halves[] = {"gate", "up"};
-    if (strcmp(c->family->name, "granitemoehybrid") || !name_ends(name, whole)) return false;
+    if (strcmp(c->family->name, "granitemoehybrid") || !ends_with(name, whole)) return false;
     int before = (int)(strlen(name) - (sizeof whole - 1));
     for (int i = 0; i < 2; i++) snprintf(out[i], ITEM_NAME, "%.*s.mlp.%s_proj.weight", before, name, halves[i]);
     return true;

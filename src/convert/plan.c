@@ -97,7 +97,7 @@ bool item_quantization(const struct conversion *c, const char *module, struct qu
     if (!c->options->mode) return false;
     *q = c->q;
     for (size_t i = 0; !c->bnb && i < sizeof careful / sizeof *careful; i++)
-        if (!strcmp(careful[i].family, c->family->name) && name_ends(module, careful[i].module))
+        if (!strcmp(careful[i].family, c->family->name) && ends_with(module, careful[i].module))
             *q = (struct quantization){.type = QUANT_AFFINE8, .group = 64};
     return true;
 }
@@ -114,7 +114,7 @@ static void decide(struct conversion *c, struct item *item)
 {
     const struct st_tensor *t = item->source;
     struct quantization q;
-    if (t->dims != 2 || !is_number(t->dtype) || !name_ends(item->name, ".weight") || strstr(item->name, "norm") ||
+    if (t->dims != 2 || !is_number(t->dtype) || !ends_with(item->name, ".weight") || strstr(item->name, "norm") ||
         (c->bnb && !in_layer(item->name)))
         return;
     char *end = item->name + strlen(item->name) - strlen(".weight");
@@ -154,7 +154,7 @@ static lorac_status add_item(struct conversion *c, const struct st_tensor *t, co
     size_t all = t->bytes / st_dtype_bytes(t->dtype);
     item->cols = t->dims == 2 ? t->shape[1] : all;
     for (size_t i = 0; c->shape.conv1d && !c->bnb && t->dims == 2 && i < sizeof turned / sizeof *turned; i++)
-        if (name_ends(name, turned[i])) item->transposed = true;
+        if (ends_with(name, turned[i])) item->transposed = true;
     if (item->transposed) item->rows = t->shape[1], item->cols = t->shape[0];
     snprintf(item->name, sizeof item->name, "%s", name);
     decide(c, item);

@@ -1,7 +1,7 @@
 /* foreign.c — see foreign.h. */
 #include "file/foreign.h"
+#include "base/memory.h"
 
-#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -19,12 +19,6 @@ static const struct {
     {0, 9, "<!doctype", "an HTML page, as a failed download leaves: download the file again"},
     {0, 5, "<html", "an HTML page, as a failed download leaves: download the file again"},
 };
-
-static bool ends_with(const char *text, const char *end)
-{
-    size_t length = strlen(text), wanted = strlen(end);
-    return length >= wanted && !strcmp(text + length - wanted, end);
-}
 
 const char *file_foreign(const char *path)
 {

@@ -182,12 +182,6 @@ static lorac_status inspect_weights(struct inspection *i, lorac_error *err)
     return status;
 }
 
-static bool ends_with(const char *text, const char *end)
-{
-    size_t length = strlen(text), wanted = strlen(end);
-    return length >= wanted && !strcmp(text + length - wanted, end);
-}
-
 static lorac_status inspect_path(struct inspection *i, lorac_error *err)
 {
     if (os_is_folder(i->path)) return inspect_folder(i, err);

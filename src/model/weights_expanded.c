@@ -4,9 +4,6 @@
 #include "model/weights_quantized.h"
 #include "quant/codebook.h"
 
-#include <stdio.h>
-#include <string.h>
-
 enum { PIECE = 16 }; /* blocks at a time */
 
 struct expansion {
@@ -61,16 +58,12 @@ lorac_status weights_expand(struct weights *w, const char *name, const struct so
     const struct quant_expansion *how = quant_expansion_of(m->type);
     struct expansion e = {how, &quant_formats[m->type], m, s, w->model->runtime->backend};
     if (!how) return LORAC_OK;
-    if (!strcmp(name, w->last.name)) {
-        *m = w->last.matrix;
-        return LORAC_OK;
-    }
+    if (weights_last(w, name, m->rows, m->cols, m)) return LORAC_OK;
     *m = (struct qmatrix){how->to, {0}, m->rows, m->cols, 0, NULL};
     TRY(make_room(w, how, m, err));
     w->model->weight_bytes += m->rows * m->row_bytes - s->bytes; /* as it is computed with */
     if (how->group) w->model->weight_bytes += m->rows * m->cols / how->group * sizeof(float);
     pool_run(w->model->runtime->pool, POOL_NORMAL, expand_task, &e, m->rows, NULL);
-    w->last.matrix = *m;
-    snprintf(w->last.name, sizeof w->last.name, "%s", name);
+    weights_remember(w, name, m);
     return LORAC_OK;
 }

@@ -141,6 +141,19 @@ static const struct {
     {".weight_scale", NULL, scheme_scaled},
 };
 
+bool weights_last(const struct weights *w, const char *name, size_t rows, size_t cols, struct qmatrix *m)
+{
+    if (strcmp(name, w->last.name) || w->last.matrix.rows != rows || w->last.matrix.cols != cols) return false;
+    *m = w->last.matrix;
+    return true;
+}
+
+void weights_remember(struct weights *w, const char *name, const struct qmatrix *m)
+{
+    w->last.matrix = *m;
+    snprintf(w->last.name, sizeof w->last.name, "%s", name);
+}
+
 lorac_status weights_quantized(struct weights *w, const char *name, size_t rows, size_t cols, struct qmatrix *m,
                                bool *found, lorac_error *err)
 {
@@ -149,11 +162,8 @@ lorac_status weights_quantized(struct weights *w, const char *name, size_t rows,
     size_t length = strlen(name);
     *found = false;
     if (!w->quantization || length < sizeof end || strcmp(name + length - (sizeof end - 1), end)) return LORAC_OK;
-    if (!strcmp(name, w->last.name) && w->last.matrix.rows == rows && w->last.matrix.cols == cols) {
-        *m = w->last.matrix;
-        *found = true;
-        return LORAC_OK;
-    }
+    *found = weights_last(w, name, rows, cols, m);
+    if (*found) return LORAC_OK;
     snprintf(module, sizeof module, "%.*s", (int)(length - (sizeof end - 1)), name);
     struct module q = {w, module, rows, cols};
     const char *method = json_string_value(json_object_get(w->quantization, "quant_method"));
@@ -165,8 +175,7 @@ lorac_status weights_quantized(struct weights *w, const char *name, size_t rows,
         *found = true;
         TRY(schemes[i].scheme(&q, m, err));
         w->model->parameters += rows * cols;
-        w->last.matrix = *m;
-        memcpy(w->last.name, name, length + 1);
+        weights_remember(w, name, m);
         return LORAC_OK;
     }
     return LORAC_OK;

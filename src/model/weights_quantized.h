@@ -12,6 +12,9 @@
 /* The matrix of a module, of which `name` is the tensor "MODULE.weight"; *found: whether it is quantised. */
 lorac_status weights_quantized(struct weights *w, const char *name, size_t rows, size_t cols, struct qmatrix *m,
                                bool *found, lorac_error *err);
+/* The matrix that was made last, if it is this one: several linears may be rows of one. */
+bool weights_last(const struct weights *w, const char *name, size_t rows, size_t cols, struct qmatrix *m);
+void weights_remember(struct weights *w, const char *name, const struct qmatrix *m);
 /* *m, the whole of the tensor, as it is computed with: as it is stored, or expanded (quant/codebook.h). */
 lorac_status weights_expand(struct weights *w, const char *name, const struct source *s, struct qmatrix *m,
                             lorac_error *err);

@@ -41,10 +41,12 @@ static inline bool planes_halves(enum quant_type type)
 {
     return type == QUANT_NVFP4 || type == QUANT_GRID1 || type == QUANT_GRID2;
 }
-/* Whether the matrix is whole blocks of 32 columns, each of one group or of two of 16: what gemv_q8 takes. */
-static inline bool planes_in_blocks(const struct quant_matrix *w)
+/* Whether int8 products may take the matrix: one of blocks, or planes that are whole blocks of 32 columns, each of one
+ * group or of two of 16. */
+static inline bool quant_in_blocks(const struct quant_matrix *w)
 {
     size_t group = w->planes.group;
+    if (w->type < QUANT_PLANES) return true;
     return !(w->cols % 32) && !w->planes.groups && (planes_halves(w->type) ? group == 16 : group % 32 == 0);
 }
 /* Bits of a code of an affine format. */

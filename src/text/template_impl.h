@@ -391,6 +391,7 @@ bool is_printable(uint32_t code);
 bool is_cased(uint32_t code);
 bool is_alphabetic(uint32_t code);
 bool is_alphanumeric(uint32_t code);
+bool is_word_character(uint32_t code); /* of \w */
 bool is_decimal(uint32_t code);
 bool is_digit(uint32_t code);   /* also superscripts and the like */
 bool is_numeric(uint32_t code); /* also fractions and Han numerals */

@@ -107,6 +107,11 @@ bool is_alphanumeric(uint32_t c)
     return is_alphabetic(c) || (category >= UTF8PROC_CATEGORY_ND && category <= UTF8PROC_CATEGORY_NO);
 }
 
+bool is_word_character(uint32_t c)
+{
+    return c == '_' || is_alphanumeric(c);
+}
+
 /* Unicode's XID_Start: letters and numbers that are letters, and a few more; without what NFKC makes something else. */
 static bool begins_identifier(uint32_t c)
 {

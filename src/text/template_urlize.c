@@ -19,13 +19,9 @@ static uint32_t fold(uint32_t c)
     if (c >= 'A' && c <= 'Z') return c | 32;
     return c == 0x130 || c == 0x131 ? 'i' : c == 0x17F ? 's' : c == 0x212A ? 'k' : c;
 }
-static bool is_word(uint32_t c)
-{
-    return c == '_' || is_alphanumeric(c);
-}
 static bool is_host(uint32_t c)
 {
-    return is_word(c) || c == '%' || c == '-' || c == '.';
+    return is_word_character(c) || c == '%' || c == '-' || c == '.';
 }
 static bool is_letter(uint32_t c)
 {
@@ -37,11 +33,11 @@ static bool is_hex(uint32_t c)
 }
 static bool is_encoded(uint32_t c)
 {
-    return is_word(c) || c == '%';
+    return is_word_character(c) || c == '%';
 }
 static bool is_mail_host(uint32_t c)
 {
-    return is_word(c) || c == '.' || c == '-';
+    return is_word_character(c) || c == '.' || c == '-';
 }
 static bool is_scheme(uint32_t c)
 {
@@ -164,12 +160,12 @@ static bool is_mail(struct str s)
     if (sign < 2) return false;
     struct str host = str_slice(s, sign, s.length);
     size_t at = 0, dot = host.length;
-    if (!pass(host, &at, is_word, 1)) return false;
+    if (!pass(host, &at, is_word_character, 1)) return false;
     pass(host, &at, is_mail_host, SIZE_MAX);
     if (at < host.length) return false;
     while (dot && host.at[dot - 1] != '.') dot--;
     at = dot;
-    return dot && pass(host, &at, is_word, SIZE_MAX) && at == host.length;
+    return dot && pass(host, &at, is_word_character, SIZE_MAX) && at == host.length;
 }
 
 /* ---- links ------------------------------------------------------------------------------- */

@@ -23,13 +23,9 @@ static bool parts_words(char c)
 {
     return c == ' ' || (c >= '\t' && c <= '\r');
 }
-static bool is_word(uint32_t c)
-{
-    return c == '_' || is_alphanumeric(c);
-}
 static bool is_letter(uint32_t c)
 {
-    return is_word(c) && !is_decimal(c);
+    return is_word_character(c) && !is_decimal(c);
 }
 
 /* The character before *at, which moves there; 0 at the beginning. */
@@ -52,10 +48,10 @@ static size_t dash_end(struct str s, size_t at)
 {
     size_t before = at, end = at;
     uint32_t c = step_back(s, &before);
-    if (!is_word(c) && !(c && c < 0x80 && strchr("!\"'&.,?", (int)c))) return at;
+    if (!is_word_character(c) && !(c && c < 0x80 && strchr("!\"'&.,?", (int)c))) return at;
     while (end < s.length && s.at[end] == '-') end++;
     size_t next = end;
-    return end - at >= 2 && is_word(step(s, &next)) ? end : at;
+    return end - at >= 2 && is_word_character(step(s, &next)) ? end : at;
 }
 
 /* Whether a line may end after the hyphen at `at`: two letters on both sides, where one of two may be a hyphen. */

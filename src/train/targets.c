@@ -23,7 +23,7 @@ static lorac_status choose_layers(struct lorac_trainer *t, lorac_error *err)
 /* ---- a list of names ------------------------------------------------------------------------ */
 
 /* As PEFT matches: the whole name, or its end behind a dot. */
-static bool ends_with(const char *name, const char *end, size_t length)
+static bool is_named(const char *name, const char *end, size_t length)
 {
     size_t n = strlen(name);
     return n >= length && !memcmp(name + n - length, end, length) && (n == length || name[n - length - 1] == '.');
@@ -35,7 +35,7 @@ static bool in_list(const char *name, const char *list, uint64_t *hits)
     size_t i = 0;
     for (const char *at = list; *at; i++) {
         size_t length = strcspn(at, ",");
-        if (length && i < MAX_NAMES && ends_with(name, at, length)) {
+        if (length && i < MAX_NAMES && is_named(name, at, length)) {
             *hits |= 1ull << i;
             found = true;
         }

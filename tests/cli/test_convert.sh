@@ -6,20 +6,6 @@ source tests/cli/helper.sh
 golden=tests/golden
 export LORAC_GOLDEN=$golden
 
-# digests FOLDER: {name: "TYPE [shape] SHA-256's first digits"}, as tools/golden_convert.py has them
-cat >"$work/digests.py" <<'PYTHON'
-import hashlib, json, os, sys
-def digests(folder):
-    out = {}
-    for file in sorted(n for n in os.listdir(folder) if n.endswith(".safetensors")):
-        raw = open(os.path.join(folder, file), "rb").read()
-        size = int.from_bytes(raw[:8], "little")
-        for name, t in json.loads(raw[8:8 + size]).items():
-            begin, end = (8 + size + o for o in t.get("data_offsets", (0, 0)))
-            if name != "__metadata__": out[name] = f"{t['dtype']} {t['shape']} {hashlib.sha256(raw[begin:end]).hexdigest()[:16]}"
-    return out
-PYTHON
-
 # ---- the same tensors as the foreign programs' -----------------------------------------------------
 python3 - >"$work/cases" <<'PYTHON'
 import json, os
@@ -31,9 +17,9 @@ while read -r i folder options; do
     run convert --model "$golden/$folder" --out "$work/made" --force --json $options
     expect 0 "convert $folder $options"
     checks=$((checks + 1)) count=$((count + 1))
-    PYTHONPATH=$work python3 - "$work/made" "$i" <<'PYTHON' || fail "convert $folder $options: tensors"
+    PYTHONPATH=tools python3 - "$work/made" "$i" <<'PYTHON' || fail "convert $folder $options: tensors"
 import json, os, sys
-from digests import digests
+from tensor_digests import digests
 case, made = json.load(open(os.path.join(os.environ["LORAC_GOLDEN"], "convert/tensors.json")))[int(sys.argv[2])], digests(sys.argv[1])
 bad = [k for k, v in case["tensors"].items() if made.get(k) != v] + [k for k in made if k not in case["tensors"] and "--double-quant" not in case["options"]]
 if bad: print(bad[:5])

@@ -183,7 +183,7 @@ static void check_int8(const struct cpu_kernels *t, const struct quant_matrix *w
     static struct q8 x8;
     static _Alignas(64) uint8_t panel[MOST_COLS / 32 * TILE * 40];
     float y[ROWS * TILE];
-    if (!t->gemv_q8[w->type] || (w->type >= QUANT_PLANES && !planes_in_blocks(w))) return;
+    if (!t->gemv_q8[w->type] || !quant_in_blocks(w)) return;
     quantize(t, &x8, w->cols);
     t->gemv_q8[w->type](y, w, 0, ROWS, (struct cpu_q8){x8.q, x8.d, x8.sum});
     for (size_t r = 0; r < ROWS; r++) compare_int8(w, r, x8.rows, 0, y[r], worst);

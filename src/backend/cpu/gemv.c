@@ -30,11 +30,6 @@ static struct cpu_q8 row_of(struct cpu_q8_rows x, size_t row)
     return (struct cpu_q8){x.q, x.d, x.sum};
 }
 
-static bool int8_can(const struct cpu_kernels *k, const struct quant_matrix *w)
-{
-    return k->gemv_q8[w->type] && (w->type < QUANT_PLANES || planes_in_blocks(w));
-}
-
 /* y[r · ld + i] = W[first + i] · x[r]; all rows of x. */
 static void products(const struct gemv_run *g, struct cpu_scratch *scratch, const struct quant_matrix *w, size_t first,
                      size_t rows, float *y, size_t ld)
@@ -48,7 +43,7 @@ static void products(const struct gemv_run *g, struct cpu_scratch *scratch, cons
     }
     for (size_t r = 0; r < a->rows; r++, y += ld) {
         const float *x = cpu_floats(a->x) + r * a->ldx;
-        if (!int8_can(k, w)) {
+        if (!k->gemv_q8[w->type] || !quant_in_blocks(w)) {
             cpu_gemv_f32(k, y, w, first, rows, x, scratch->rows);
             continue;
         }

@@ -12,14 +12,6 @@
 
 enum { ROWS = 4 };
 
-/* Neighbours, then pairs, then the halves. */
-static ALWAYS_INLINE float sum8(__m256 v)
-{
-    v = _mm256_hadd_ps(v, v);
-    v = _mm256_hadd_ps(v, v);
-    return _mm_cvtss_f32(_mm_add_ss(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1)));
-}
-
 /* ---- int8 activations ------------------------------------------------------------------------------------- */
 
 static ALWAYS_INLINE int sum_epi32(__m256i v)

@@ -188,13 +188,6 @@ static ALWAYS_INLINE __m256 sum_of_row(const struct sums *s, size_t r)
     return s->sum[r];
 #endif
 }
-static ALWAYS_INLINE float add_lanes(__m256 v)
-{
-    __m128 x = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
-    x = _mm_add_ps(x, _mm_movehl_ps(x, x));
-    return _mm_cvtss_f32(_mm_add_ss(x, _mm_movehdup_ps(x)));
-}
-
 /* What the next rows need of the scales and minimums from byte `from` on: they lie apart from the codes. */
 static ALWAYS_INLINE void prefetch_scales(enum quant_type type, const struct quant_planes *p, size_t from, size_t bytes)
 {
@@ -225,7 +218,7 @@ static ALWAYS_INLINE void few_rows(enum quant_type type, float *y, const struct 
         if (type >= QUANT_PLANES) prefetch_scales(type, &w->planes, scales + b / STEPS * more, more);
         add_chunk(type, w, row, &s, &chunk, steps);
     }
-    for (size_t r = 0; r < rows; r++) y[r] = add_lanes(_mm256_add_ps(sum_of_row(&s, r), s.mins[r]));
+    for (size_t r = 0; r < rows; r++) y[r] = sum8(_mm256_add_ps(sum_of_row(&s, r), s.mins[r]));
 }
 
 #define GEMV(type)                                                                                                     \

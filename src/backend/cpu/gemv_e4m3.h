@@ -2,13 +2,8 @@
  * gemv_e4m3_avx2.c and gemv_e4m3_avx512.c.
  *
  * E4M3's bits, shifted, are an f16 of a 256th of the number. A group is added up, then scaled. */
-#include "backend/cpu/families.h"
+#include "backend/cpu/unpack_avx2.h"
 #include "quant/planes.h"
-
-#include <immintrin.h>
-#include <string.h>
-
-#define ALWAYS_INLINE inline __attribute__((always_inline))
 
 #ifdef __AVX512F__
 enum { LANES = 16 };
@@ -22,14 +17,11 @@ static ALWAYS_INLINE vecf numbers(const uint8_t *p)
                         _mm256_and_si256(_mm256_slli_epi16(x, 7), size));
     return _mm512_cvtph_ps(x);
 }
-static ALWAYS_INLINE float add_lanes(vecf x)
-{
-    return _mm512_reduce_add_ps(x);
-}
+#define add_lanes _mm512_reduce_add_ps
 #else
 enum { LANES = 8 };
 typedef __m256 vecf;
-#define V(op) _mm256_##op
+#define V(op)     _mm256_##op
 static ALWAYS_INLINE vecf numbers(const uint8_t *p)
 {
     const __m128i sign = _mm_set1_epi16((short)0x8000), size = _mm_set1_epi16(0x3F80);
@@ -37,12 +29,7 @@ static ALWAYS_INLINE vecf numbers(const uint8_t *p)
     x = _mm_or_si128(_mm_and_si128(_mm_slli_epi16(x, 8), sign), _mm_and_si128(_mm_slli_epi16(x, 7), size));
     return _mm256_cvtph_ps(x);
 }
-static ALWAYS_INLINE float add_lanes(vecf v)
-{
-    __m128 x = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
-    x = _mm_add_ps(x, _mm_movehl_ps(x, x));
-    return _mm_cvtss_f32(_mm_add_ss(x, _mm_movehdup_ps(x)));
-}
+#define add_lanes sum8
 #endif
 
 /* Whether 0x7F or 0xFF, which are NaN, is among n bytes, a multiple of 32. */
@@ -89,7 +76,7 @@ static float dot(const struct quant_matrix *w, size_t row, const float *x)
     return add_lanes(sum) * 256 * p->factor;
 }
 
-/* Only of planes_in_blocks. */
+/* Only of quant_in_blocks. */
 static void gemv(float *y, const struct quant_matrix *w, size_t row, size_t rows, const float *x)
 {
     for (size_t i = 0; i < rows; i++) y[i] = dot(w, row + i, x);

@@ -14,14 +14,6 @@ static ALWAYS_INLINE __m256i load32(const void *p)
     return _mm256_loadu_si256((const __m256i *)p);
 }
 
-/* Neighbours, then pairs, then the halves. */
-static ALWAYS_INLINE float sum8(__m256 v)
-{
-    v = _mm256_hadd_ps(v, v);
-    v = _mm256_hadd_ps(v, v);
-    return _mm_cvtss_f32(_mm_add_ss(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1)));
-}
-
 static ALWAYS_INLINE __m256 sum_pairs(__m256i pairs)
 {
     return _mm256_cvtepi32_ps(_mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));

@@ -62,7 +62,7 @@ void cpu_dequantize(const struct cpu_kernels *k, float *y, const struct quant_ma
 void cpu_gemv_f32(const struct cpu_kernels *k, float *y, const struct quant_matrix *w, size_t row, size_t rows,
                   const float *x, float *spare)
 {
-    if (k->gemv_f32[w->type] && (w->type < QUANT_PLANES || planes_in_blocks(w))) {
+    if (k->gemv_f32[w->type] && quant_in_blocks(w)) {
         k->gemv_f32[w->type](y, w, row, rows, x);
         return;
     }

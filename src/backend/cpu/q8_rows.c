@@ -13,7 +13,7 @@ struct q8_run {
 bool q8_rows_takes(const struct cpu_backend *c, const struct qmatrix *w)
 {
     struct quant_matrix m = cpu_matrix_of(w);
-    return c->k.pack_q8[w->type] && (w->type < QUANT_PLANES || planes_in_blocks(&m));
+    return c->k.pack_q8[w->type] && quant_in_blocks(&m);
 }
 
 bool q8_rows_can(const struct cpu_backend *c, const struct matmul *a)

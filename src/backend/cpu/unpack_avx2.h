@@ -64,6 +64,14 @@ static ALWAYS_INLINE __m256 unpack8(enum quant_type type, const uint8_t *row, si
     return _mm256_fmadd_ps(_mm256_cvtepi32_ps(codes), d, _mm256_set1_ps(load_half(p + 2)));
 }
 
+/* The sum: neighbours, then pairs, then the halves. */
+static ALWAYS_INLINE float sum8(__m256 v)
+{
+    v = _mm256_hadd_ps(v, v);
+    v = _mm256_hadd_ps(v, v);
+    return _mm_cvtss_f32(_mm_add_ss(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1)));
+}
+
 /* r (8, 8) in place */
 static ALWAYS_INLINE void transpose8(__m256 r[8])
 {
