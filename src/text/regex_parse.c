@@ -305,6 +305,8 @@ lorac_status regex_parse(struct memory *m, const char *pattern, size_t length, b
     if (length > MAX_PATTERN) s.at.refused = "more than 32768 bytes";
     while (s.at.p < s.at.end && !s.at.refused && !s.failed)
         literal ? read_literal(&s, pattern_code(&s.at)) : read_part(&s);
+    if (!s.failed && !s.at.refused && regex_repeats_nothing(program))
+        s.at.refused = "an interval of repetitions of what may match nothing";
     if (s.failed) return fail_memory(err, "a regular expression", length);
     if (!s.at.refused) return LORAC_OK;
     return fail(err, LORAC_UNSUPPORTED, file, "the regular expression \"%.*s\" has %s at byte %zu",

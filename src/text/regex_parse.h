@@ -13,6 +13,8 @@ struct regex_program {
     struct list sets;   /* struct code_set, no two equal */
 };
 void regex_program_free(struct regex_program *p);
+/* Whether it repeats more than once, by an interval, what may match nothing. */
+bool regex_repeats_nothing(const struct regex_program *p);
 /* With `literal`, the pattern is a plain string. Free the program in either case. */
 lorac_status regex_parse(struct memory *m, const char *pattern, size_t length, bool literal, const char *file,
                          struct regex_program *program, lorac_error *err);

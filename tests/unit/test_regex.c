@@ -220,6 +220,8 @@ static void test_refusals(void **state)
         {"(?i:ss)", LORAC_UNSUPPORTED, "two letters"},
         {"(?i:\xC3\x9F)", LORAC_UNSUPPORTED, "two letters"},
         {"a*{2}+", LORAC_UNSUPPORTED, "repetition"},
+        {"(?:a?|b){2}", LORAC_UNSUPPORTED, "nothing"},
+        {"(?:b(?>(?:\\b)*a*?|c){,3})+", LORAC_UNSUPPORTED, "nothing"},
         {"(a", LORAC_FORMAT, "wrong"},
         {"a)", LORAC_FORMAT, "wrong"},
         {"a|*", LORAC_FORMAT, "wrong"},
