@@ -1,5 +1,7 @@
 /* data.c — splits are DIR/train.jsonl, DIR/valid.jsonl and DIR/test.jsonl; or .json, or .csv. */
 #include "data.h"
+#include "signals.h"
+#include "terminal.h"
 
 #include <string.h>
 
@@ -52,4 +54,31 @@ int data_open_first(const struct data *d, const struct engine *e, const char *sp
 int data_open(const struct data *d, const struct engine *e, const char *split, bool json, lorac_dataset **dataset)
 {
     return data_open_first(d, e, split, 0, json, dataset);
+}
+
+/* ---- loss ---------------------------------------------------------------------------------- */
+
+static int on_progress(void *user, size_t done, size_t total)
+{
+    struct terminal *t = user;
+    char left[32];
+    double fraction = total ? (double)done / (double)total : 0;
+    if (terminal_due(t) && done)
+        terminal_progress(t, fraction, "%zu of %zu tokens  %.0f tokens/s  %s left", done, total,
+                          (double)done / (seconds_now() - t->start), terminal_left(t, left, sizeof left, fraction));
+    return interrupted();
+}
+
+int data_evaluate(const struct engine *e, lorac_adapter_set *set, const lorac_dataset *dataset, const struct common *c,
+                  lorac_evaluation *result)
+{
+    struct terminal terminal;
+    lorac_error err;
+    *result = (lorac_evaluation){.struct_size = sizeof *result};
+    terminal_open(&terminal, stderr);
+    lorac_status failed =
+        lorac_evaluate(e->model, set, dataset, (lorac_precision)c->precision, on_progress, &terminal, result, &err);
+    terminal_clear(&terminal);
+    if (interrupted()) return fail_interrupted(c->json, "interrupted");
+    return failed ? fail_error(c->json, &err) : 0;
 }

@@ -4,6 +4,7 @@
 
 #include "common.h"
 #include <lorac/dataset.h>
+#include <lorac/trainer.h>
 
 struct data {
     const char *folder;
@@ -34,5 +35,8 @@ int data_open(const struct data *d, const struct engine *e, const char *split, b
 /* The same, but at most the first `rows` rows; 0: all. */
 int data_open_first(const struct data *d, const struct engine *e, const char *split, size_t rows, bool json,
                     lorac_dataset **dataset);
+/* The mean loss over the dataset, with a progress bar; 0, or the exit status of a reported failure. */
+int data_evaluate(const struct engine *e, lorac_adapter_set *set, const lorac_dataset *dataset, const struct common *c,
+                  lorac_evaluation *result);
 
 #endif

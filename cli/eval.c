@@ -2,7 +2,6 @@
 #include "data.h"
 #include "json_out.h"
 #include "signals.h"
-#include "terminal.h"
 #include <lorac/trainer.h>
 
 #include <math.h>
@@ -27,28 +26,11 @@ static const struct option option_table[] = {
     OPTIONS_END,
 };
 
-static int on_progress(void *user, size_t done, size_t total)
-{
-    struct terminal *t = user;
-    char left[32];
-    double fraction = total ? (double)done / (double)total : 0;
-    if (terminal_due(t) && done)
-        terminal_progress(t, fraction, "%zu of %zu tokens  %.0f tokens/s  %s left", done, total,
-                          (double)done / (seconds_now() - t->start), terminal_left(t, left, sizeof left, fraction));
-    return interrupted();
-}
-
 static int evaluate(const struct eval *v, const struct engine *e, const lorac_dataset *dataset)
 {
-    struct terminal terminal;
-    lorac_evaluation result = {.struct_size = sizeof result};
-    lorac_error err;
-    terminal_open(&terminal, stderr);
-    lorac_status failed = lorac_evaluate(e->model, e->set, dataset, (lorac_precision)v->common.precision, on_progress,
-                                         &terminal, &result, &err);
-    terminal_clear(&terminal);
-    if (interrupted()) return fail_interrupted(v->common.json, "interrupted");
-    if (failed) return fail_error(v->common.json, &err);
+    lorac_evaluation result;
+    int status = data_evaluate(e, e->set, dataset, &v->common, &result);
+    if (status) return status;
     if (v->common.json)
         json_print_line(stdout, json_pack("{s:o,s:I,s:o}", "loss", json_number(result.loss), "tokens",
                                           (json_int_t)result.tokens, "perplexity", json_number(exp(result.loss))));

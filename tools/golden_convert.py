@@ -4,7 +4,8 @@ bitsandbytes of one.
 
 usage: golden_convert.py [OUT]     (default tests/golden)
 
-A list of {"folder", "options" of lorac convert, "tensors": {name: "TYPE [shape] SHA-256's first 16 digits"}}."""
+A list of {"folder", "options" of lorac convert, "tensors": {name: "TYPE [shape] SHA-256's first 16 digits"}}, some with
+"dequantized": the tensors that mlx_lm.convert --dequantize makes of what was written."""
 import hashlib, json, os, shutil, sys, tempfile
 import torch
 from safetensors import safe_open
@@ -15,7 +16,7 @@ from families import mlx_folder, table
 
 FAMILIES = sorted(set(table.FAMILIES) - {"olmo", "granite", "minicpm", "gpt2", "gpt_neox"})  # not read by mlx-lm in this form or width
 MODELS = [("models/plain", "affine", 4, 32, {}), ("models/bias", "affine", 3, 32, {}), ("models/llama3", "mxfp8", 8, 32, {}), ("models/sharded", "mxfp4", 4, 32, {}),
-          ("models/linear", "affine", 5, 64, {}), ("models/plain", "affine", 8, 32, {"dtype": "bfloat16"})]
+          ("models/linear", "affine", 5, 64, {}), ("models/plain", "affine", 8, 32, {"dtype": "bfloat16"}), ("models/plain", "affine", 4, 32, {"quant_predicate": "mixed_3_6"})]
 
 
 def with_tokenizer(folder, root):
@@ -28,8 +29,12 @@ def mlx(folder, mode, bits, group, more):
     with tempfile.TemporaryDirectory() as root:
         source = mlx_folder.convertible(with_tokenizer(os.path.join(reference.GOLDEN, folder), root), os.path.join(root, "convertible"))
         judge_convert.quiet(judge_convert.mlx_lm.convert, source, os.path.join(root, "out"), quantize=True, q_mode=mode, q_bits=bits, q_group_size=group, **more)
-        options = ["-q", "--q-mode", mode, "--q-bits", str(bits), "--q-group-size", str(group), *(x for k, v in more.items() for x in (f"--{k}", v))]
-        return dict(folder=folder, options=options, tensors=digests(os.path.join(root, "out")))
+        dequantized = {}
+        if folder.startswith("models") and mode != "mxfp4":  # MLX gives bf16, in a model of f16, too
+            judge_convert.quiet(judge_convert.mlx_lm.convert, os.path.join(root, "out"), os.path.join(root, "numbers"), dequantize=True)
+            dequantized = dict(dequantized=digests(os.path.join(root, "numbers")))
+        options = ["-q", "--q-mode", mode, "--q-bits", str(bits), "--q-group-size", str(group), *(x for k, v in more.items() for x in (f"--{k.replace('_', '-')}", v))]
+        return dict(folder=folder, options=options, tensors=digests(os.path.join(root, "out"))) | dequantized
 
 
 def nf4(folder, double):

@@ -2,10 +2,10 @@
 """`lorac convert` against mlx_lm.convert and bitsandbytes, on tiny checkpoints of every family (tools/families/table.py).
 
 usage: judge_convert.py LORAC [--family NAME]... [--only PART]
-mlx: every tensor's bytes, and the configs' quantization, equal mlx_lm.convert's; mlx_lm loads both folders and gives the same 20 tokens;
+mlx: every tensor's bytes, and the configs' quantization, equal mlx_lm.convert's, and its numbers again after --dequantize; mlx_lm loads both folders and gives the same 20 tokens;
 lorac opens ours. nf4: transformers with bitsandbytes loads the folder, logits and tensors equal its own
 quantisation's, lorac's those of transformers in f32 on its values. Exit 1 when one does not hold."""
-import argparse, contextlib, io, itertools, json, os, tempfile, warnings
+import argparse, contextlib, io, itertools, json, os, shutil, tempfile, warnings
 import numpy as np, torch
 import mlx.core as mx, mlx_lm
 import bitsandbytes.functional as F
@@ -17,10 +17,11 @@ import transformers
 import reference, tiny_llama
 from families import folders, mlx_folder, table
 
-MODES = [("affine", 4, 32), ("affine", 2, 32), ("affine", 3, 32), ("mxfp4", 4, 32), ("affine", 5, 32), ("nvfp4", 4, 16), ("affine", 6, 32), ("mxfp8", 8, 32), ("affine", 8, 32)]
+MODES = [("affine", 4, 32), ("affine", 2, 32), ("affine", 3, 32), ("mxfp4", 4, 32), ("affine", 5, 32), ("nvfp4", 4, 16), ("affine", 6, 32), ("mxfp8", 8, 32), ("affine", 8, 32), ("mixed_3_6", 4, 32)]
 WIDER = dict(hidden_size=64, intermediate_size=128)  # mlx-lm wants groups of 64 of some of Granite's modules
 BNB = WIDER | dict(num_key_value_heads=4, head_dim=16)  # bitsandbytes multiplies by matrices of whole tiles alone
 NO_NF4 = ("gpt2", "mistral3", "gemma3_multimodal", *folders.remote.BUILDERS)
+NO_DOWN_PROJ = ("gpt2", "gpt_neox", "phi", "starcoder2", "internlm2")  # and no recipes
 LENGTH = 16  # shorter than every window: mlx-lm has none in some families
 LOGITS = 1e-5  # of the largest
 
@@ -58,15 +59,24 @@ def greedy(folder, ids, count=20):
 def judge_mlx(report, exe, name, source, root, mode, bits, group):
     ours, theirs, ids = os.path.join(root, "ours"), os.path.join(root, "theirs"), folders.ids_of(LENGTH)
     what = f"{name}, {mode} {bits} x {group}"
-    done = reference.lorac(exe, "convert", "--model", source, "--out", ours, "-q", "--q-mode", mode, "--q-bits", bits, "--q-group-size", group)[-1]
-    quiet(mlx_lm.convert, mlx_folder.convertible(source, os.path.join(root, "folder")), theirs, quantize=True, q_mode=mode, q_bits=bits, q_group_size=group)
+    recipe = mode if mode.startswith("mixed") else None
+    mode, lorac_recipe = "affine" if recipe else mode, ["--quant-predicate", recipe] if recipe else []
+    done = reference.lorac(exe, "convert", "--model", source, "--out", ours, "-q", "--q-mode", mode, "--q-bits", bits, "--q-group-size", group, *lorac_recipe)[-1]
+    try: quiet(mlx_lm.convert, mlx_folder.convertible(source, os.path.join(root, "folder")), theirs, quantize=True, q_mode=mode, q_bits=bits, q_group_size=group, quant_predicate=recipe)
+    except ValueError as e: raise AssertionError(f"mlx_lm.convert: {e}")
     differ = different(tensors(ours), tensors(theirs))
     report.holds(f"{what}: tensors equal mlx_lm.convert's", not differ, differ[:4])
-    report.holds(f"{what}: bits per weight", done["bits_per_weight"] > bits * 0.9 and done["bytes"] == sum(t.nbytes for t in tensors(ours).values()), done)
+    report.holds(f"{what}: bits per weight", done["bits_per_weight"] > (3 if recipe else bits) * 0.9 and done["bytes"] == sum(t.nbytes for t in tensors(ours).values()), done)
     configs = [json.load(open(os.path.join(f, "config.json"))) for f in (ours, theirs)]
     default = lambda q: {k: {**v, "mode": v.get("mode", "affine")} if isinstance(v, dict) else v for k, v in q.items()}
     report.holds(f"{what}: config", default(configs[0]["quantization"]) == default(configs[1]["quantization"]) and configs[0]["quantization"] == configs[0]["quantization_config"]
                  and {k for k in configs[0]} == {k for k in configs[1]}, [c.get("quantization") for c in configs] + [set(configs[0]) ^ set(configs[1])])
+    for f in (ours, theirs): shutil.rmtree(f + "-numbers", ignore_errors=True)
+    reference.lorac(exe, "convert", "--model", ours, "--out", ours + "-numbers", "-d", *(["--dtype", "bfloat16"] if mode in ("mxfp4", "mxfp8", "nvfp4") else []))
+    quiet(mlx_lm.convert, theirs, theirs + "-numbers", dequantize=True, dtype="bfloat16" if mode in ("mxfp4", "mxfp8", "nvfp4") else None)
+    differ = different(tensors(ours + "-numbers"), tensors(theirs + "-numbers"))
+    other_modes = mode.endswith(("fp4", "fp8")) and any(isinstance(q, dict) for q in configs[0]["quantization"].values())  # MLX rounds affine's scales to bf16 first
+    if not other_modes: report.holds(f"{what}: dequantised as mlx_lm.convert does", not differ, differ[:4])
     try: other = greedy(theirs, ids)
     except (IndexError, ValueError): other = None  # mlx-lm converts some layer patterns of Gemma 3, and nvfp4 of a width of 48, and does not run them
     if other: report.holds(f"{what}: mlx-lm's 20 tokens", other == greedy(ours, ids))
@@ -126,7 +136,8 @@ def main():
         def judge(part, options, *more):
             with tempfile.TemporaryDirectory() as root: part(report, a.lorac, name, save(family, variant, root, options), root, *more)
         if not v.mlx and a.only != "nf4":
-            for mode in (MODES[0], MODES[1 + i % (len(MODES) - 1)]): report.attempt(name, judge, judge_mlx, WIDER if family == "granite" else {}, *mode)
+            usable = MODES[1:] if family not in NO_DOWN_PROJ else MODES[1:-1]
+            for mode in (MODES[0], usable[i % len(usable)]): report.attempt(name, judge, judge_mlx, WIDER if family == "granite" else {}, *mode)
         if a.only != "mlx" and family not in NO_NF4 and "longrope" not in str(v.options): report.attempt(name, judge, judge_nf4, BNB, bool(i % 2))
     report.end()
 

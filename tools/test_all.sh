@@ -40,7 +40,8 @@ part() { # NAME COMMAND…: its output goes through, its verdict into the summar
 goldens() {
   "$python" "$here/golden_logits.py" "$work/golden" && "$python" "$here/golden_training.py" "$work/golden" &&
     "$python" "$here/golden_rope.py" "$work/golden" && "$python" "$here/golden_regex.py" "$work/golden" &&
-    "$python" "$here/golden_quants.py" "$work/golden" && "$python" "$here/golden_planes.py" "$work/golden" && "$python" "$here/golden_quantize.py" "$work/golden" && "$python" "$here/golden_families.py" "$work/golden" &&
+    "$python" "$here/golden_quants.py" "$work/golden" && "$python" "$here/golden_planes.py" "$work/golden" && "$python" "$here/golden_quantize.py" "$work/golden" &&
+    "$python" "$here/golden_convert.py" "$work/golden" && "$python" "$here/golden_families.py" "$work/golden" &&
     "$python" "$here/compare_goldens.py" "$root/tests/golden" "$work/golden"
 }
 # Tokens and rendered chats are compared to the byte; the scripts write beside themselves, so they run in a copy.

@@ -17,6 +17,15 @@ typedef struct lorac_convert_options {
                            bitsandbytes; NULL (default): not quantised, an MLX folder */
     size_t bits, group; /* 0 (default): what mlx-lm takes for the mode */
     int double_quant;   /* nf4: its scales are quantised, too */
+    int dequantize;     /* a source that is quantised is written as numbers; without it, it must be quantised anew */
+    const char *recipe; /* affine, as mlx-lm's --quant-predicate: "mixed_2_6", "mixed_3_4", "mixed_3_6", "mixed_4_6":
+                           values, down projections of some layers, and the head get the second number of bits, all else
+                           the first; NULL (default): none */
+    /* "PATTERN=MODE[:BITS[:GROUP]]" or "PATTERN=none": modules of an MLX folder that are quantised otherwise, or not at
+     * all. PATTERN, with * and ?, is for a module's whole name or the end of it after a dot; the last that fits holds.
+     */
+    const char *const *overrides;
+    size_t override_count;
     const char *dtype;  /* "float16", "bfloat16", "float32": of what is not quantised, and of what is before; NULL
                            (default): config.json's torch_dtype, else each tensor as it is */
     size_t shard_bytes; /* a file of weights holds at most this, or one module; 5 GiB */
@@ -35,7 +44,7 @@ typedef struct lorac_converted {
     size_t unquantized_count;
 } lorac_converted;
 /* Fills *converted (its struct_size set) on success. LORAC_INVALID_ARGUMENT: the options make no sense together, or the
- * folder is there. */
+ * folder is there. The source may be quantised in any scheme that lorac_model_open takes. */
 LORAC_API lorac_status lorac_convert(lorac_runtime *runtime, const char *model, const char *out,
                                      const lorac_convert_options *options, lorac_converted *converted,
                                      lorac_error *err);

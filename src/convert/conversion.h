@@ -8,7 +8,7 @@
 #include "base/json.h"
 #include "base/runtime.h"
 #include "file/safetensors.h"
-#include "model/family.h"
+#include "model/model.h"
 #include "quant/quantize.h"
 
 #include <lorac/convert.h>
@@ -19,9 +19,13 @@ enum { ITEM_NAME = 256, ITEM_TENSORS = 6 };
 struct item {
     char name[ITEM_NAME]; /* of the tensor; of the module, without ".weight", where it is quantised */
     const struct st_tensor *source;
-    const struct os_file *file; /* of the source */
-    size_t first, rows, cols;   /* rows of the source from `first` on; what is no matrix has one row */
-    bool transposed;            /* the source is (cols, rows) */
+    const struct os_file *file;         /* of the source */
+    const struct stored_matrix *stored; /* of the opened base; NULL: none is, or it is no matrix */
+    size_t first, rows, cols;           /* rows of the source from `first` on; what is no matrix has one row */
+    size_t read;                        /* bytes of the source */
+    bool matrix;
+    bool packed;     /* the source is quantised: `stored` has the numbers */
+    bool transposed; /* the source is (cols, rows) */
     bool quantized;
     struct quantization q;
     enum st_dtype dtype;   /* of what is not quantised, and of the numbers before they are */
@@ -39,10 +43,12 @@ struct conversion {
     const struct family *family;
     struct model_config shape;
     bool sees; /* the language model is a part of what is in the folder */
-    struct st_folder source;
-    const struct os_file *file; /* the one whose tensors are being listed */
-    struct list items;          /* struct item, in the order of the source's files */
-    struct text undivided;      /* names, a line each */
+    struct st_folder own;
+    struct lorac_model *base;       /* the source, where it is quantised; or NULL */
+    const struct st_folder *source; /* the base's, or our own */
+    const struct os_file *file;     /* the one whose tensors are being listed */
+    struct list items;              /* struct item, in the order of the source's files */
+    struct text undivided;          /* names, a line each */
     size_t undivided_count;
     size_t source_bytes, done; /* of all items, and of those that are written */
 };
@@ -63,12 +69,37 @@ bool mlx_name(const struct conversion *c, const char *name, char out[ITEM_NAME])
 /* The two halves of its rows that a tensor becomes in mlx-lm, by mlx-lm's name of the whole; false: it stays one. */
 bool mlx_halves(const struct conversion *c, const char *name, char out[2][ITEM_NAME]);
 
+/* ---- source.c ------------------------------------------------------------------------------------ */
+
+lorac_status source_open(struct conversion *c, lorac_error *err);
+void source_close(struct conversion *c);
+/* The matrix of the opened base that the tensor is or, where it is quantised, belongs to; NULL: none. */
+const struct stored_matrix *source_matrix(const struct conversion *c, const struct st_tensor *t);
+bool source_is_packed(const struct stored_matrix *m); /* NULL: no */
+/* The matrix where it lies. */
+struct quant_matrix source_view(const struct conversion *c, const struct qmatrix *m);
+bool is_number(enum st_dtype dtype);
+/* "float16" and the like. */
+bool dtype_named(const char *name, enum st_dtype *dtype);
+/* The type that a tensor of type `own` is to have, and the own one of a module that is quantised. */
+enum st_dtype dtype_for(const struct conversion *c, enum st_dtype own);
+enum st_dtype dtype_of_packed(const struct stored_matrix *m);
+
+/* ---- choice.c ------------------------------------------------------------------------------------ */
+
+/* Whether the options about modules make sense together, and for the modules that there are. */
+lorac_status check_choice(const lorac_convert_options *o, lorac_error *err);
+lorac_status check_modules(const struct conversion *c, lorac_error *err);
+/* How a module is quantised; undivided: it would be, but no group divides its rows. */
+enum choice { CHOICE_LEAVE, CHOICE_UNDIVIDED, CHOICE_QUANTIZE };
+enum choice choose(const struct conversion *c, const struct item *item, struct quantization *q);
+/* Whether config.json says of every module how it is quantised. */
+bool choice_by_module(const struct conversion *c);
+
 /* ---- plan.c -------------------------------------------------------------------------------------- */
 
 lorac_status conversion_open(struct conversion *c, lorac_error *err);
 void conversion_close(struct conversion *c);
-/* How a module is quantised in this family; false: it is not. */
-bool item_quantization(const struct conversion *c, const char *module, struct quantization *q);
 
 /* ---- layouts.c ----------------------------------------------------------------------------------- */
 

@@ -22,14 +22,14 @@ lorac_status write_json(const struct conversion *c, const char *folder, const ch
 
 /* ---- config.json --------------------------------------------------------------------------------- */
 
-/* MLX's: the mode, and the modules that have another. */
+/* MLX's: the mode, and the modules that have another; with a recipe all of them. */
 static json_t *mlx_quantization(const struct conversion *c)
 {
     json_t *all = quantization_json(&c->q);
     const struct item *items = c->items.items;
     for (size_t i = 0; i < c->items.count; i++) {
         const struct quantization *q = &items[i].q;
-        if (items[i].quantized && (q->type != c->q.type || q->group != c->q.group))
+        if (items[i].quantized && (choice_by_module(c) || q->type != c->q.type || q->group != c->q.group))
             json_object_set_new(all, items[i].name, quantization_json(q));
     }
     return all;
@@ -81,11 +81,19 @@ static json_t *sorted_copy(const json_t *object)
     return copy;
 }
 
+static void drop_quantization(json_t *config)
+{
+    json_object_del(config, "quantization");
+    json_object_del(config, "quantization_config");
+}
+
 static lorac_status write_config(const struct conversion *c, const char *folder, lorac_error *err)
 {
     json_t *config = json_copy(c->config), *text = json_object_get(config, "text_config");
     lorac_status status = LORAC_OK;
     json_object_del(config, "_name_or_path");
+    drop_quantization(config);
+    if (json_is_object(text)) drop_quantization(text);
     name_dtype(c, config);
     if (json_is_object(text)) name_dtype(c, text);
     if (c->bnb)

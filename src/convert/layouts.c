@@ -67,10 +67,9 @@ static void add_bnb(struct adding *a, bool nested)
 static void add_plain(struct adding *a)
 {
     const struct item *i = a->item;
-    bool matrix = i->source->dims == 2;
-    add(a, "", i->dtype, matrix ? i->rows : 1, matrix ? i->cols : 0);
+    add(a, "", i->dtype, i->matrix ? i->rows : 1, i->matrix ? i->cols : 0);
     struct st_tensor *t = &a->tensors[a->count - 1];
-    if (matrix) return;
+    if (i->matrix) return;
     t->dims = i->source->dims;
     memcpy(t->shape, i->source->shape, sizeof t->shape);
     t->bytes = i->cols * st_dtype_bytes(i->dtype);

@@ -1,106 +1,14 @@
-/* plan.c — opening the source and deciding what each of its tensors becomes. See conversion.h.
+/* plan.c — deciding what each tensor of the source becomes. See conversion.h.
  *
  * Quantised are all matrices but norms: in an MLX folder embeddings and head as well, in one for bitsandbytes the
  * layers' alone, as transformers has it. */
 #include "convert/conversion.h"
 
-#include "model/config_json.h"
-
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { CONFIG_CAP = 1 << 24 };
-
-/* ---- the source ---------------------------------------------------------------------------------- */
-
-static lorac_status read_config(struct conversion *c, lorac_error *err)
-{
-    if (!os_is_folder(c->model))
-        return fail(err, LORAC_UNSUPPORTED, c->model, "is no folder; lorac converts Hugging Face and MLX folders");
-    char *file = os_join(c->memory, c->model, "config.json");
-    if (!file) return fail_memory(err, "a path", strlen(c->model));
-    lorac_status status = json_read_file(c->memory, file, CONFIG_CAP, &c->config, err);
-    if (status == LORAC_OK) status = config_from_json(c->config, file, &c->family, &c->shape, err);
-    if (status == LORAC_OK && config_quantization(c->config))
-        status = fail(err, LORAC_UNSUPPORTED, c->model, "is quantised already; convert the folder it was made from");
-    mem_free(c->memory, file);
-    return status;
-}
-
-/* A matrix of GPT-2 is (in, out), unless mlx-lm wrote it: q, k and v together tell which. */
-static void tell_transposed(struct conversion *c)
-{
-    static const char *const names[] = {"h.0.attn.c_attn.weight", "transformer.h.0.attn.c_attn.weight",
-                                        "model.h.0.attn.c_attn.weight"};
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        const struct st_tensor *t = st_folder_find(&c->source, names[i]);
-        if (t && t->dims == 2 && t->shape[0] == 3 * t->shape[1]) c->shape.conv1d = false;
-    }
-}
-
-static lorac_status open_source(struct conversion *c, lorac_error *err)
-{
-    TRY(read_config(c, err));
-    TRY(st_folder_open(c->memory, c->model, c->runtime->map_files, &c->source, err));
-    c->sees = json_is_object(json_object_get(c->config, "text_config"));
-    if (c->sees && json_is_true(json_object_get(c->config, "tie_word_embeddings")))
-        c->shape.tied_head = !st_folder_find(&c->source, "language_model.lm_head.weight") &&
-                             !st_folder_find(&c->source, "lm_head.weight");
-    tell_transposed(c);
-    return LORAC_OK;
-}
-
-/* ---- the type of numbers ------------------------------------------------------------------------- */
-
-static const struct {
-    const char *name;
-    enum st_dtype dtype;
-} dtypes[] = {{"float16", ST_F16}, {"bfloat16", ST_BF16}, {"float32", ST_F32}};
-enum { DTYPES = sizeof dtypes / sizeof *dtypes };
-
-static bool is_number(enum st_dtype dtype)
-{
-    return dtype == ST_F32 || dtype == ST_F16 || dtype == ST_BF16;
-}
-
-static bool dtype_named(const char *name, enum st_dtype *dtype)
-{
-    for (size_t i = 0; name && i < DTYPES; i++)
-        if (!strcmp(dtypes[i].name, name)) {
-            *dtype = dtypes[i].dtype;
-            return true;
-        }
-    return false;
-}
-
-/* As mlx-lm: what was asked for, what config.json says under either name, else what each tensor has. */
-static enum st_dtype dtype_for(const struct conversion *c, enum st_dtype own)
-{
-    enum st_dtype dtype = own;
-    const json_t *text = json_object_get(c->config, "text_config");
-    if (!is_number(own) || dtype_named(c->options->dtype, &dtype)) return dtype;
-    if (dtype_named(json_string_value(json_object_get(c->config, "torch_dtype")), &dtype)) return dtype;
-    dtype_named(json_string_value(json_object_get(text, "dtype")), &dtype);
-    return dtype;
-}
-
 /* ---- items --------------------------------------------------------------------------------------- */
-
-/* Families in which mlx-lm keeps some modules at 8 bits: low-bit codes lose too much of them. */
-static const struct {
-    const char *family, *module; /* the end of its name */
-} careful[] = {{"granite", "self_attn.o_proj"}, {"granite", "mlp.down_proj"}, {"granite", "lm_head"}};
-
-bool item_quantization(const struct conversion *c, const char *module, struct quantization *q)
-{
-    if (!c->options->mode) return false;
-    *q = c->q;
-    for (size_t i = 0; !c->bnb && i < sizeof careful / sizeof *careful; i++)
-        if (!strcmp(careful[i].family, c->family->name) && ends_with(module, careful[i].module))
-            *q = (struct quantization){.type = QUANT_AFFINE8, .group = 64};
-    return true;
-}
 
 static bool in_layer(const char *name)
 {
@@ -112,19 +20,17 @@ static bool in_layer(const char *name)
 /* Quantises the item, whose name loses ".weight", if it is a matrix of a module that is to be and the group fits. */
 static void decide(struct conversion *c, struct item *item)
 {
-    const struct st_tensor *t = item->source;
-    struct quantization q;
-    if (t->dims != 2 || !is_number(t->dtype) || !ends_with(item->name, ".weight") || strstr(item->name, "norm") ||
+    struct quantization q = c->q;
+    if (!item->matrix || !is_number(item->dtype) || !ends_with(item->name, ".weight") || strstr(item->name, "norm") ||
         (c->bnb && !in_layer(item->name)))
         return;
     char *end = item->name + strlen(item->name) - strlen(".weight");
     *end = 0;
-    bool wanted = item_quantization(c, item->name, &q);
-    item->quantized = wanted && (c->bnb ? item->rows * item->cols % 2 == 0
-                                        : item->cols % c->q.group == 0 && item->cols % q.group == 0);
+    enum choice choice = choose(c, item, &q);
+    item->quantized = choice == CHOICE_QUANTIZE;
     item->q = q;
     item->q.number = item->dtype == ST_F16 ? SCALE_F16 : item->dtype == ST_BF16 ? SCALE_BF16 : SCALE_F32;
-    if (wanted && !item->quantized) {
+    if (choice == CHOICE_UNDIVIDED) {
         text_printf(&c->undivided, "%s\n", item->name);
         c->undivided_count++;
     }
@@ -144,35 +50,65 @@ static lorac_status measure(const struct conversion *c, struct item *item, lorac
     return LORAC_OK;
 }
 
-static lorac_status add_item(struct conversion *c, const struct st_tensor *t, const char *name, size_t first,
-                             size_t rows, lorac_error *err)
+/* A tensor of the source, or a module that is quantised there, as it is to be written. */
+static struct item item_of(const struct conversion *c, const struct st_tensor *t)
+{
+    struct item item = {.source = t, .file = c->file, .stored = source_matrix(c, t), .matrix = t->dims == 2};
+    item.packed = source_is_packed(item.stored);
+    item.dtype = dtype_for(c, item.packed ? dtype_of_packed(item.stored) : t->dtype);
+    item.rows = item.matrix ? t->shape[0] : 1;
+    item.cols = item.matrix ? t->shape[1] : t->bytes / st_dtype_bytes(t->dtype);
+    item.read = t->bytes;
+    snprintf(item.name, sizeof item.name, "%s", t->name);
+    if (!item.packed) return item;
+    item.matrix = true;
+    item.rows = item.stored->matrix.rows;
+    item.cols = item.stored->matrix.cols;
+    item.read = item.rows * item.stored->matrix.row_bytes;
+    snprintf(item.name, sizeof item.name, "%.*s.weight", (int)item.stored->name_length, item.stored->name);
+    return item;
+}
+
+static lorac_status add_item(struct conversion *c, struct item item, lorac_error *err)
 {
     static const char *const turned[] = {".c_attn.weight", ".c_proj.weight", ".c_fc.weight"};
-    struct item *item = list_add(&c->items);
-    if (!item) return fail_memory(err, "the list of tensors", sizeof *item);
-    *item = (struct item){.source = t, .file = c->file, .first = first, .rows = rows, .dtype = dtype_for(c, t->dtype)};
-    size_t all = t->bytes / st_dtype_bytes(t->dtype);
-    item->cols = t->dims == 2 ? t->shape[1] : all;
-    for (size_t i = 0; c->shape.conv1d && !c->bnb && t->dims == 2 && i < sizeof turned / sizeof *turned; i++)
-        if (ends_with(name, turned[i])) item->transposed = true;
-    if (item->transposed) item->rows = t->shape[1], item->cols = t->shape[0];
-    snprintf(item->name, sizeof item->name, "%s", name);
-    decide(c, item);
-    c->source_bytes += item_elements(item) * st_dtype_bytes(t->dtype);
-    return measure(c, item, err);
+    struct item *added = list_add(&c->items);
+    if (!added) return fail_memory(err, "the list of tensors", sizeof item);
+    for (size_t i = 0; c->shape.conv1d && !c->bnb && item.matrix && i < sizeof turned / sizeof *turned; i++)
+        if (ends_with(item.name, turned[i])) item.transposed = true;
+    if (item.transposed) item.rows = item.source->shape[1], item.cols = item.source->shape[0];
+    decide(c, &item);
+    c->source_bytes += item.read;
+    *added = item;
+    return measure(c, added, err);
 }
 
 /* What a tensor becomes in an MLX folder: nothing, itself, or two halves. */
-static lorac_status add_mlx(struct conversion *c, const struct st_tensor *t, lorac_error *err)
+static lorac_status add_mlx(struct conversion *c, struct item item, lorac_error *err)
 {
     char name[ITEM_NAME], halves[2][ITEM_NAME];
-    size_t rows = t->dims == 2 ? t->shape[0] : 1;
-    if (!mlx_name(c, t->name, name)) return LORAC_OK;
-    if (mlx_halves(c, name, halves) && t->dims == 2) {
-        TRY(add_item(c, t, halves[0], 0, rows / 2, err));
-        return add_item(c, t, halves[1], rows / 2, rows - rows / 2, err);
+    size_t rows = item.rows, read = item.read;
+    if (!mlx_name(c, item.name, name)) return LORAC_OK;
+    snprintf(item.name, sizeof item.name, "%s", name);
+    if (!mlx_halves(c, name, halves) || !item.matrix) return add_item(c, item, err);
+    for (size_t i = 0; i < 2; i++) {
+        memcpy(item.name, halves[i], sizeof item.name);
+        item.first = i * (rows / 2);
+        item.rows = i ? rows - rows / 2 : rows / 2;
+        item.read = i ? read - read / 2 : read / 2;
+        TRY(add_item(c, item, err));
     }
-    return add_item(c, t, name, 0, rows, err);
+    return LORAC_OK;
+}
+
+/* Of a quantised module's tensors one stands for all. */
+static lorac_status add_tensor(struct conversion *c, const struct st_tensor *t, const char *file, lorac_error *err)
+{
+    if (strlen(t->name) + 64 > ITEM_NAME)
+        return fail(err, LORAC_UNSUPPORTED, file, "tensor \"%.200s\" has too long a name", t->name);
+    struct item item = item_of(c, t);
+    if (item.packed && item.stored->name != t->name) return LORAC_OK;
+    return c->bnb ? add_item(c, item, err) : add_mlx(c, item, err);
 }
 
 static int by_place(const void *a, const void *b)
@@ -189,13 +125,7 @@ static lorac_status add_shard(struct conversion *c, const struct safetensors *s,
     lorac_status status = sorted ? LORAC_OK : fail_memory(err, "the list of tensors", s->count);
     for (size_t i = 0; sorted && i < s->count; i++) sorted[i] = &s->tensors[i];
     if (sorted && s->count) qsort(sorted, s->count, sizeof *sorted, by_place);
-    for (size_t i = 0; i < s->count && status == LORAC_OK; i++) {
-        size_t rows = sorted[i]->dims == 2 ? sorted[i]->shape[0] : 1;
-        if (strlen(sorted[i]->name) + 64 > ITEM_NAME)
-            status = fail(err, LORAC_UNSUPPORTED, s->path, "tensor \"%.200s\" has too long a name", sorted[i]->name);
-        else
-            status = c->bnb ? add_item(c, sorted[i], sorted[i]->name, 0, rows, err) : add_mlx(c, sorted[i], err);
-    }
+    for (size_t i = 0; i < s->count && status == LORAC_OK; i++) status = add_tensor(c, sorted[i], s->path, err);
     mem_free(c->memory, sorted);
     return status;
 }
@@ -213,15 +143,18 @@ lorac_status conversion_open(struct conversion *c, lorac_error *err)
 {
     const lorac_convert_options *o = c->options;
     enum st_dtype dtype;
+    if (o->mode && o->dequantize) return fail(err, LORAC_INVALID_ARGUMENT, NULL, "quantise or dequantise, not both");
     if (o->dtype && !dtype_named(o->dtype, &dtype))
         return fail(err, LORAC_INVALID_ARGUMENT, NULL, "\"%.40s\" is none of float16, bfloat16, float32", o->dtype);
     if (o->mode) TRY(quantization_of(o->mode, o->bits, o->group, &c->q, err));
     c->bnb = o->mode && c->q.type == QUANT_NF4;
     if (o->double_quant && !c->bnb)
         return fail(err, LORAC_INVALID_ARGUMENT, NULL, "double quantisation belongs to nf4");
-    TRY(open_source(c, err));
+    TRY(check_choice(o, err));
+    TRY(source_open(c, err));
     if (c->bnb) TRY(check_bnb(c, err));
-    for (size_t i = 0; i < c->source.shard_count; i++) TRY(add_shard(c, &c->source.shards[i], err));
+    for (size_t i = 0; i < c->source->shard_count; i++) TRY(add_shard(c, &c->source->shards[i], err));
+    TRY(check_modules(c, err));
     if (c->undivided.failed) return fail_memory(err, "a list of names", c->undivided.length);
     if (!c->items.count) return fail(err, LORAC_FORMAT, c->model, "holds no tensor of a language model");
     return LORAC_OK;
@@ -229,8 +162,7 @@ lorac_status conversion_open(struct conversion *c, lorac_error *err)
 
 void conversion_close(struct conversion *c)
 {
-    st_folder_close(&c->source);
+    source_close(c);
     list_free(&c->items);
     text_free(&c->undivided);
-    json_decref(c->config);
 }

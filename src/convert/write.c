@@ -25,18 +25,36 @@ static void read_transposed(const struct item *item, size_t first, size_t n, flo
         *y++ = scale_at(type, item->source->data, i % item->cols * item->rows + i / item->cols);
 }
 
-/* Numbers of the item, as the type they are to have can hold them. */
-static void read_numbers(const struct item *item, size_t first, size_t n, float *y)
+/* Of a module that is quantised in the source, whose groups may end with the row. */
+static void read_packed(const struct conversion *c, const struct item *item, size_t first, size_t n, float *y)
+{
+    struct quant_matrix m = source_view(c, &item->stored->matrix);
+    for (size_t i = first, end = first + n, part; i < end; i += part, y += part) {
+        size_t row = i / item->cols, col = i % item->cols;
+        part = item->cols - col < end - i ? item->cols - col : end - i;
+        quant_dequantize(y, &m, item->first + row, col, part);
+    }
+}
+
+static void read_plain(const struct item *item, size_t first, size_t n, float *y)
 {
     const struct st_tensor *t = item->source;
     enum quant_type type = t->dtype == ST_F32 ? QUANT_F32 : t->dtype == ST_F16 ? QUANT_F16 : QUANT_BF16;
     struct quant_matrix m = {.type = type, .data = t->data, .rows = 1, .row_bytes = t->bytes};
     m.cols = t->bytes / st_dtype_bytes(t->dtype);
-    if (item->transposed)
+    quant_dequantize(y, &m, 0, item->first * item->cols + first, n);
+}
+
+/* Numbers of the item, as the type they are to have can hold them. */
+static void read_numbers(const struct conversion *c, const struct item *item, size_t first, size_t n, float *y)
+{
+    if (item->packed)
+        read_packed(c, item, first, n, y);
+    else if (item->transposed)
         read_transposed(item, first, n, y);
     else
-        quant_dequantize(y, &m, 0, item->first * item->cols + first, n);
-    if (item->dtype == t->dtype || item->dtype == ST_F32) return;
+        read_plain(item, first, n, y);
+    if ((item->dtype == item->source->dtype && !item->packed) || item->dtype == ST_F32) return;
     for (size_t i = 0; i < n; i++) y[i] = number_rounded(number_of(item->dtype), y[i]);
 }
 
@@ -60,7 +78,7 @@ static void run_task(void *context, size_t task, int worker)
     const struct item *item = w->item;
     size_t at = task * TASK, n = w->count - at < TASK ? w->count - at : TASK;
     float *x = w->scratch + (size_t)worker * TASK;
-    read_numbers(item, w->first + at, n, x);
+    read_numbers(w->c, item, w->first + at, n, x);
     if (!item->quantized) {
         for (size_t i = 0; i < n; i++) number_store(number_of(item->dtype), w->codes, at + i, x[i]);
         return;
@@ -80,15 +98,22 @@ static lorac_status report(struct conversion *c, size_t bytes, lorac_error *err)
     return LORAC_OK;
 }
 
+/* Of the item's bytes in the source, those that its first `count` numbers take. */
+static size_t part_read(const struct item *item, size_t count)
+{
+    return (size_t)((double)item->read * (double)count / (double)item_elements(item));
+}
+
 static lorac_status compute(struct item_writing *w, lorac_error *err)
 {
-    const struct st_tensor *t = w->item->source;
+    const struct item *item = w->item;
     struct conversion *c = w->c;
-    size_t bytes = st_dtype_bytes(t->dtype), end = (w->item->first * w->item->cols + w->first + w->count) * bytes;
+    size_t end = w->first + w->count, bytes = st_dtype_bytes(item->source->dtype);
+    const uint8_t *data = item->source->data + (item->first * item->cols + end) * bytes;
     if (!pool_run(c->runtime->pool, POOL_NORMAL, run_task, w, (w->count + TASK - 1) / TASK, NULL))
         return fail(err, LORAC_CANCELLED, NULL, "the conversion was stopped");
-    if (!w->item->transposed) os_file_release(w->item->file, (size_t)(t->data - w->item->file->data) + end);
-    return report(c, w->count * bytes, err);
+    if (!item->transposed && !item->packed) os_file_release(item->file, (size_t)(data - item->file->data));
+    return report(c, part_read(item, end) - part_read(item, w->first), err);
 }
 
 static void put_piece(struct item_writing *w)
@@ -194,6 +219,6 @@ lorac_status write_item(struct conversion *c, const struct item *item, struct st
                         lorac_error *err)
 {
     struct item_writing w = {.c = c, .item = item, .file = file, .tensor = tensor};
-    bool same = !item->quantized && !item->transposed && item->dtype == item->source->dtype;
+    bool same = !item->quantized && !item->packed && !item->transposed && item->dtype == item->source->dtype;
     return same ? copy_item(c, item, file, tensor, err) : write_computed(&w, err);
 }

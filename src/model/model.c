@@ -13,6 +13,7 @@ static void model_free(struct lorac_model *m)
     st_folder_close(&m->folder);
     for (size_t i = 0; i < m->plane_count; i++) mem_free(memory, m->planes[i]);
     mem_free(memory, m->planes);
+    mem_free(memory, m->stored);
     mem_free(memory, m->buffers);
     mem_free(memory, m->names);
     mem_free(memory, m->layers);

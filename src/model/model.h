@@ -21,6 +21,14 @@ struct rope_weights {
     float factor;          /* on cos and sin */
 };
 
+/* A matrix as the files store it: one tensor, or all tensors of a quantised module. */
+struct stored_matrix {
+    const char *name; /* of the tensors, before ".weight" and the like; not NUL-terminated */
+    size_t name_length;
+    struct qmatrix matrix;
+    size_t linear; /* the first linear that is rows of it, SIZE_MAX: none */
+};
+
 struct lorac_model {
     _Atomic size_t references;
     struct lorac_runtime *runtime;
@@ -37,6 +45,8 @@ struct lorac_model {
     size_t buffer_count;
     struct qplanes **planes; /* of the quantised matrices whose scales lie apart */
     size_t plane_count;
+    struct stored_matrix *stored;
+    size_t stored_count;
     char *names;                     /* of the linears, one after the other */
     size_t weight_bytes, parameters; /* of the tensors as they are computed with */
     size_t file_bytes;               /* of the files that are mapped or read */

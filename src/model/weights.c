@@ -97,7 +97,9 @@ static lorac_status take_matrix(struct weights *w, const char *name, size_t rows
     if (!quant_row_bytes(m->type, cols, &m->row_bytes) || m->row_bytes * rows != s->bytes)
         return fail(err, LORAC_FORMAT, w->path, "tensor \"%s\": rows of %zu do not fill %s blocks", name, cols,
                     s->type_name);
-    return weights_expand(w, name, s, m, err);
+    TRY(weights_expand(w, name, s, m, err));
+    weights_list_matrix(w, s, ".weight", m);
+    return LORAC_OK;
 }
 
 lorac_status weights_matrix(struct weights *w, struct weight_name name, size_t layer, size_t rows, size_t cols,
@@ -278,6 +280,8 @@ lorac_status weights_linear(struct weights *w, const struct linear_source *s, si
     l->weight.rows = rows;
     weights_spell(w, s->tensor, layer, ".weight", name);
     TRY(read_matrix(w, s, name, rows, cols, l, err));
+    struct stored_matrix *stored = &w->model->stored[w->model->stored_count - 1];
+    if (stored->linear == SIZE_MAX) stored->linear = (size_t)(l - w->model->linears);
     /* A GGUF says by the tensor alone whether there is a bias. */
     weights_spell(w, s->tensor, layer, ".bias", name);
     bool biased = w->gguf ? weights_find(w, name) != NULL : s->bias;

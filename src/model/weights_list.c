@@ -63,7 +63,8 @@ static lorac_status room(struct weights *w, size_t tensors, size_t files, lorac_
     w->model->buffers = mem_array(w->memory, files + 8 * tensors + 8, sizeof *w->model->buffers);
     w->model->planes = mem_array(w->memory, tensors * 3 + 1, sizeof *w->model->planes);
     w->sources = mem_array(w->memory, tensors, sizeof *w->sources);
-    return w->model->buffers && w->sources && w->model->planes
+    w->model->stored = mem_array(w->memory, tensors, sizeof *w->model->stored);
+    return w->model->buffers && w->sources && w->model->planes && w->model->stored
                ? LORAC_OK
                : fail_memory(err, "the list of tensors", tensors * sizeof *w->sources);
 }

@@ -154,6 +154,14 @@ void weights_remember(struct weights *w, const char *name, const struct qmatrix 
     snprintf(w->last.name, sizeof w->last.name, "%s", name);
 }
 
+void weights_list_matrix(struct weights *w, const struct source *s, const char *ending, const struct qmatrix *m)
+{
+    struct lorac_model *model = w->model;
+    if (model->stored_count && model->stored[model->stored_count - 1].name == s->name) return;
+    model->stored[model->stored_count++] =
+        (struct stored_matrix){s->name, s->name_length - strlen(ending), *m, SIZE_MAX};
+}
+
 lorac_status weights_quantized(struct weights *w, const char *name, size_t rows, size_t cols, struct qmatrix *m,
                                bool *found, lorac_error *err)
 {
@@ -176,6 +184,7 @@ lorac_status weights_quantized(struct weights *w, const char *name, size_t rows,
         TRY(schemes[i].scheme(&q, m, err));
         w->model->parameters += rows * cols;
         weights_remember(w, name, m);
+        weights_list_matrix(w, module_tensor(&q, schemes[i].ending), schemes[i].ending, m);
         return LORAC_OK;
     }
     return LORAC_OK;

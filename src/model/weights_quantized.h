@@ -15,6 +15,8 @@ lorac_status weights_quantized(struct weights *w, const char *name, size_t rows,
 /* The matrix that was made last, if it is this one: several linears may be rows of one. */
 bool weights_last(const struct weights *w, const char *name, size_t rows, size_t cols, struct qmatrix *m);
 void weights_remember(struct weights *w, const char *name, const struct qmatrix *m);
+/* The model's list of matrices gets this one, which `s` holds or belongs to, unless it was the last to be added. */
+void weights_list_matrix(struct weights *w, const struct source *s, const char *ending, const struct qmatrix *m);
 /* *m, the whole of the tensor, as it is computed with: as it is stored, or expanded (quant/codebook.h). */
 lorac_status weights_expand(struct weights *w, const char *name, const struct source *s, struct qmatrix *m,
                             lorac_error *err);

@@ -17,11 +17,17 @@ while read -r i folder options; do
     run convert --model "$golden/$folder" --out "$work/made" --force --json $options
     expect 0 "convert $folder $options"
     checks=$((checks + 1)) count=$((count + 1))
-    PYTHONPATH=tools python3 - "$work/made" "$i" <<'PYTHON' || fail "convert $folder $options: tensors"
+    run convert --model "$work/made" --out "$work/numbers" --force --json -d
+    expect 0 "dequantise $folder $options"
+    PYTHONPATH=tools python3 - "$work" "$i" <<'PYTHON' || fail "convert $folder $options: tensors"
 import json, os, sys
 from tensor_digests import digests
-case, made = json.load(open(os.path.join(os.environ["LORAC_GOLDEN"], "convert/tensors.json")))[int(sys.argv[2])], digests(sys.argv[1])
-bad = [k for k, v in case["tensors"].items() if made.get(k) != v] + [k for k in made if k not in case["tensors"] and "--double-quant" not in case["options"]]
+work, case = sys.argv[1], json.load(open(os.path.join(os.environ["LORAC_GOLDEN"], "convert/tensors.json")))[int(sys.argv[2])]
+def differ(folder, tensors, whole):
+    made = digests(os.path.join(work, folder))
+    return [k for k, v in tensors.items() if made.get(k) != v] + [k for k in made if whole and k not in tensors]
+bad = differ("made", case["tensors"], "--double-quant" not in case["options"])
+if "dequantized" in case: bad += differ("numbers", case["dequantized"], True)
 if bad: print(bad[:5])
 sys.exit(bool(bad))
 PYTHON
@@ -55,6 +61,20 @@ for folder in four shards; do
     cp "$work/out" "$work/said.$folder"
 done
 python3 -c 'import json, sys; a, b = (json.load(open(f))["tokens"] for f in sys.argv[1:]); sys.exit(a != b)' "$work/said.four" "$work/said.shards" || fail "shards say something else"
+
+convert --out "$work/chosen" -q --q-group-size 32 --q-override "*=affine:8:32" --q-override "q_proj=none" --q-override "model.layers.1.*=mxfp4"
+expect 0 "overrides"
+python3 -c 'import json, sys; q = json.load(open(sys.argv[1]))["quantization"]; a, b = "model.layers.0.self_attn.", "model.layers.1.self_attn."; sys.exit(not (a + "q_proj" not in q and q[a + "k_proj"]["bits"] == 8 and q[b + "q_proj"] == q[b + "k_proj"] == {"group_size": 32, "bits": 4, "mode": "mxfp4"} and q["bits"] == 4))' "$work/chosen/config.json" || fail "overrides in config.json"
+run generate --model "$work/chosen" --prompt-tokens 1,2,3 --max-tokens 3 --json
+expect 0 "it generates"
+run convert --model "$work/four" --out "$work/anew" -q --q-bits 8 --q-group-size 32 --json
+expect 0 "quantised anew"
+printf '{"text": "the cat sat"}\n{"text": "on the mat"}\n' >"$work/valid.jsonl"
+convert --out "$work/judged" -q --q-bits 8 --q-group-size 32 --data "$work"
+expect 0 "perplexity"
+perplexity=$(python3 -c 'import json, sys; print(json.loads(sys.argv[1])["perplexity"])' "$out")
+run eval --model "$work/judged" --data "$work" --json
+json "it is what eval says" "abs(last['perplexity'] - $perplexity) < 1e-6 * $perplexity"
 
 convert --out "$work/wide" -q --q-group-size 64
 expect 0 "a group that does not divide all rows"
@@ -116,8 +136,18 @@ convert --out "$work/no" -q --q-mode mxfp4 --q-group-size 64
 expect 2 "a group that mxfp4 has not" "groups of 32"
 convert --out "$work/no" --q-bits 4
 expect 2 "bits of nothing" "--q-bits needs --quantize"
-run convert --model "$work/four" --out "$work/no" -q --json
+run convert --model "$work/four" --out "$work/no" --json
 expect 1 "a quantised source" "quantised already"
+convert --out "$work/no" -q -d
+expect 2 "both" "not both"
+convert --out "$work/no" -q --q-mode mxfp4 --quant-predicate mixed_2_6
+expect 2 "a recipe of another mode" "affine"
+convert --out "$work/no" -q --q-override "q_proj=affine:9"
+expect 2 "an override of 9 bits" "2, 3, 4, 5, 6 or 8"
+convert --out "$work/no" -q --q-override "q_prj=affine:8"
+expect 2 "an override of nothing" "fits no module"
+convert --out "$work/no" -q --q-override "q_proj"
+expect 2 "half an override" "PATTERN=MODE"
 run convert --model "$golden/models/plain-q4_0.gguf" --out "$work/no" -q --json
 expect 1 "a GGUF" "is no folder"
 mkdir "$work/mine"
