@@ -11,6 +11,7 @@
     X(eval)                                                                                                            \
     X(data)                                                                                                            \
     X(convert)                                                                                                         \
+    X(fuse)                                                                                                            \
     X(tokenize)                                                                                                        \
     X(inspect)                                                                                                         \
     X(bench)                                                                                                           \

@@ -72,6 +72,7 @@ part "adapters across PEFT, mlx-lm and lorac" "$python" "$here/judge_adapters.py
 part "training against PEFT" "$python" "$here/judge_training.py" "$exe"
 part "quantised folders against their makers" "$python" "$here/judge_quantized.py" "$exe" --train
 part "converted folders against mlx-lm and bitsandbytes" "$python" "$here/judge_convert.py" "$exe"
+part "fused folders against PEFT and mlx-lm" "$python" "$here/judge_fuse.py" "$exe"
 part "grids of codebook types derived again" "$python" "$here/iq_grids.py" --check
 part "eight proofs of every family" "$python" "$here/judge_families.py" "$exe"
 part "killed and resumed" "$here/judge_kill.sh" "$exe" "$model"

@@ -26,11 +26,19 @@ typedef struct lorac_convert_options {
      */
     const char *const *overrides;
     size_t override_count;
-    const char *dtype;  /* "float16", "bfloat16", "float32": of what is not quantised, and of what is before; NULL
-                           (default): config.json's torch_dtype, else each tensor as it is */
+    const char *dtype; /* "float16", "bfloat16", "float32": of what is not quantised, and of what is before; NULL
+                          (default): config.json's torch_dtype, else each tensor as it is */
+    /* Adapters (lorac_adapter_open's paths) that are added to the weights, and what each is multiplied by (NULL: 1).
+     * The folder is then of the source's own kind, type and quantisation, unless the options above say otherwise. */
+    const char *const *adapters;
+    const double *adapter_factors;
+    size_t adapter_count;
     size_t shard_bytes; /* a file of weights holds at most this, or one module; 5 GiB */
     int force;          /* take the place of a model folder that is there */
     int (*progress)(void *user, size_t done, size_t total); /* bytes of the source; not 0 cancels; NULL */
+    /* After each module that adapters changed: the Frobenius norms of their change, and of what rounding
+     * or quantising the sum made of it; NULL. */
+    void (*fused)(void *user, const char *module, double change, double lost);
     void *user;
 } lorac_convert_options;
 LORAC_API void lorac_convert_options_init(lorac_convert_options *options);

@@ -91,8 +91,8 @@ lorac_status check_choice(const lorac_convert_options *o, lorac_error *err)
     bool none;
     bool affine = o->mode && !strcmp(o->mode, "affine"), mlx = o->mode && strcmp(o->mode, "nf4");
     if (o->recipe && !recipe_named(o->recipe))
-        return fail(err, LORAC_INVALID_ARGUMENT, NULL, "\"%.40s\" is none of mixed_2_6, mixed_3_4, mixed_3_6, mixed_4_6",
-                    o->recipe);
+        return fail(err, LORAC_INVALID_ARGUMENT, NULL,
+                    "\"%.40s\" is none of mixed_2_6, mixed_3_4, mixed_3_6, mixed_4_6", o->recipe);
     if (o->recipe && !affine) return fail(err, LORAC_INVALID_ARGUMENT, NULL, "a recipe is for affine codes");
     if (o->override_count && !mlx)
         return fail(err, LORAC_INVALID_ARGUMENT, NULL, "overrides are for modules of an MLX folder that is quantised");

@@ -5,6 +5,7 @@
 #ifndef CONVERT_CONVERSION_H
 #define CONVERT_CONVERSION_H
 
+#include "adapter/adapter.h"
 #include "base/json.h"
 #include "base/runtime.h"
 #include "file/safetensors.h"
@@ -25,7 +26,9 @@ struct item {
     size_t read;                        /* bytes of the source */
     bool matrix;
     bool packed;     /* the source is quantised: `stored` has the numbers */
-    bool transposed; /* the source is (cols, rows) */
+    bool inward;     /* the source is (in, out), as GPT-2's matrices are */
+    bool transposed; /* ... and what is written is not */
+    bool fused;      /* adapters change it */
     bool quantized;
     struct quantization q;
     enum st_dtype dtype;   /* of what is not quantised, and of the numbers before they are */
@@ -37,18 +40,22 @@ struct conversion {
     struct memory *memory;
     const lorac_convert_options *options;
     const char *model, *out;
-    bool bnb;              /* the folder is transformers', otherwise mlx-lm's */
+    bool same;             /* the folder is of the source's kind, whatever that is; else: */
+    bool bnb;              /* it is transformers', otherwise mlx-lm's */
     struct quantization q; /* what modules get, unless the family says otherwise */
+    bool double_quant;     /* of scales in bitsandbytes' form */
     json_t *config;        /* config.json's */
     const struct family *family;
     struct model_config shape;
     bool sees; /* the language model is a part of what is in the folder */
     struct st_folder own;
-    struct lorac_model *base;       /* the source, where it is quantised; or NULL */
+    struct lorac_model *base;       /* the source, where it is quantised or fused with adapters; or NULL */
     const struct st_folder *source; /* the base's, or our own */
-    const struct os_file *file;     /* the one whose tensors are being listed */
-    struct list items;              /* struct item, in the order of the source's files */
-    struct text undivided;          /* names, a line each */
+    struct fusion *fusions;         /* of the adapters that are added to the base */
+    size_t fusion_count;
+    const struct os_file *file; /* the one whose tensors are being listed */
+    struct list items;          /* struct item, in the order of the source's files */
+    struct text undivided;      /* names, a line each */
     size_t undivided_count;
     size_t source_bytes, done; /* of all items, and of those that are written */
 };
@@ -57,6 +64,8 @@ struct conversion {
 
 /* What mode, bits and group mean together; group and bits 0: the mode's own. */
 lorac_status quantization_of(const char *mode, size_t bits, size_t group, struct quantization *q, lorac_error *err);
+/* How the matrix is quantised, where a mode is so. */
+bool quantization_from(const struct qmatrix *m, struct quantization *q);
 size_t quantization_bits(const struct quantization *q);
 const char *quantization_mode(const struct quantization *q);
 /* {"group_size", "bits", "mode"} */
@@ -81,9 +90,19 @@ struct quant_matrix source_view(const struct conversion *c, const struct qmatrix
 bool is_number(enum st_dtype dtype);
 /* "float16" and the like. */
 bool dtype_named(const char *name, enum st_dtype *dtype);
+bool config_dtype(const struct conversion *c, enum st_dtype *dtype); /* config.json's; false: it names none */
 /* The type that a tensor of type `own` is to have, and the own one of a module that is quantised. */
 enum st_dtype dtype_for(const struct conversion *c, enum st_dtype own);
 enum st_dtype dtype_of_packed(const struct stored_matrix *m);
+
+/* ---- fuse.c -------------------------------------------------------------------------------------- */
+
+lorac_status fusion_open(struct conversion *c, lorac_error *err);
+void fusion_close(struct conversion *c);
+/* Whether an adapter changes the matrix; NULL: no. */
+bool fusion_changes(const struct conversion *c, const struct stored_matrix *s);
+/* Adds the adapters' change of the item's numbers from `first` on to y; d: room for n. The sum of its squares. */
+double fusion_add(const struct conversion *c, const struct item *item, size_t first, size_t n, float *y, float *d);
 
 /* ---- choice.c ------------------------------------------------------------------------------------ */
 
@@ -106,6 +125,10 @@ void conversion_close(struct conversion *c);
 /* The tensors of an item, with names (from the memory), types and shapes; their number, 0 without memory. */
 size_t item_tensors(const struct conversion *c, const struct item *item, struct st_tensor tensors[ITEM_TENSORS]);
 size_t item_elements(const struct item *item);
+static inline bool item_is_bnb(const struct item *item)
+{
+    return item->quantized && item->q.type == QUANT_NF4;
+}
 
 /* ---- write.c, shards.c --------------------------------------------------------------------------- */
 

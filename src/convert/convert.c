@@ -78,6 +78,7 @@ static void describe(struct conversion *c, lorac_converted *converted)
         converted->bytes += items[i].bytes;
         converted->quantized += items[i].quantized;
     }
+    if (c->same) converted->parameters = c->base->parameters; /* codes are copied as words */
     text_puts(&c->undivided, "");
     converted->unquantized = text_release(&c->undivided);
 }

@@ -92,13 +92,12 @@ static lorac_status write_config(const struct conversion *c, const char *folder,
     json_t *config = json_copy(c->config), *text = json_object_get(config, "text_config");
     lorac_status status = LORAC_OK;
     json_object_del(config, "_name_or_path");
-    drop_quantization(config);
-    if (json_is_object(text)) drop_quantization(text);
+    if (!c->same || c->options->dequantize) drop_quantization(config), drop_quantization(text);
     name_dtype(c, config);
     if (json_is_object(text)) name_dtype(c, text);
     if (c->bnb)
         json_object_set_new(config, "quantization_config", bnb_quantization(c));
-    else {
+    else if (!c->same) {
         json_object_del(config, "vision_config");
         status = take_stops(c, config, err);
     }

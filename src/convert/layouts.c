@@ -80,8 +80,8 @@ size_t item_tensors(const struct conversion *c, const struct item *item, struct 
     struct adding a = {.memory = c->memory, .item = item, .tensors = tensors};
     if (!item->quantized)
         add_plain(&a);
-    else if (c->bnb)
-        add_bnb(&a, c->options->double_quant);
+    else if (item_is_bnb(item))
+        add_bnb(&a, c->double_quant);
     else
         add_mlx(&a);
     for (size_t i = 0; a.failed && i < a.count; i++) mem_free(c->memory, tensors[i].name);

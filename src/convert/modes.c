@@ -54,6 +54,13 @@ lorac_status quantization_of(const char *mode, size_t bits, size_t group, struct
                 m->bits, m->group, bits, group);
 }
 
+bool quantization_from(const struct qmatrix *m, struct quantization *q)
+{
+    const struct qplanes *p = m->planes;
+    *q = (struct quantization){.type = m->type, .group = p ? p->group : 0, .number = p ? p->scale_type : SCALE_F32};
+    return p && mode_of(q) && !buf_is(p->groups) && (p->factor == 1.0f);
+}
+
 size_t quantization_bits(const struct quantization *q)
 {
     return is_affine(q->type) ? (size_t)planes_bits(q->type) : mode_of(q)->bits;

@@ -4,11 +4,18 @@
  * layers' alone, as transformers has it. */
 #include "convert/conversion.h"
 
+#include "model/config_json.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 /* ---- items --------------------------------------------------------------------------------------- */
+
+static enum scale_type item_number(const struct item *item)
+{
+    return item->dtype == ST_F16 ? SCALE_F16 : item->dtype == ST_BF16 ? SCALE_BF16 : SCALE_F32;
+}
 
 static bool in_layer(const char *name)
 {
@@ -21,15 +28,15 @@ static bool in_layer(const char *name)
 static void decide(struct conversion *c, struct item *item)
 {
     struct quantization q = c->q;
-    if (!item->matrix || !is_number(item->dtype) || !ends_with(item->name, ".weight") || strstr(item->name, "norm") ||
-        (c->bnb && !in_layer(item->name)))
+    if (c->same || !item->matrix || !is_number(item->dtype) || !ends_with(item->name, ".weight") ||
+        strstr(item->name, "norm") || (c->bnb && !in_layer(item->name)))
         return;
     char *end = item->name + strlen(item->name) - strlen(".weight");
     *end = 0;
     enum choice choice = choose(c, item, &q);
     item->quantized = choice == CHOICE_QUANTIZE;
     item->q = q;
-    item->q.number = item->dtype == ST_F16 ? SCALE_F16 : item->dtype == ST_BF16 ? SCALE_BF16 : SCALE_F32;
+    item->q.number = item_number(item);
     if (choice == CHOICE_UNDIVIDED) {
         text_printf(&c->undivided, "%s\n", item->name);
         c->undivided_count++;
@@ -55,6 +62,7 @@ static struct item item_of(const struct conversion *c, const struct st_tensor *t
 {
     struct item item = {.source = t, .file = c->file, .stored = source_matrix(c, t), .matrix = t->dims == 2};
     item.packed = source_is_packed(item.stored);
+    item.fused = fusion_changes(c, item.stored);
     item.dtype = dtype_for(c, item.packed ? dtype_of_packed(item.stored) : t->dtype);
     item.rows = item.matrix ? t->shape[0] : 1;
     item.cols = item.matrix ? t->shape[1] : t->bytes / st_dtype_bytes(t->dtype);
@@ -74,8 +82,9 @@ static lorac_status add_item(struct conversion *c, struct item item, lorac_error
     static const char *const turned[] = {".c_attn.weight", ".c_proj.weight", ".c_fc.weight"};
     struct item *added = list_add(&c->items);
     if (!added) return fail_memory(err, "the list of tensors", sizeof item);
-    for (size_t i = 0; c->shape.conv1d && !c->bnb && item.matrix && i < sizeof turned / sizeof *turned; i++)
-        if (ends_with(item.name, turned[i])) item.transposed = true;
+    for (size_t i = 0; c->shape.conv1d && item.matrix && i < sizeof turned / sizeof *turned; i++)
+        if (ends_with(item.name, turned[i])) item.inward = true;
+    item.transposed = item.inward && !c->bnb && !c->same;
     if (item.transposed) item.rows = item.source->shape[1], item.cols = item.source->shape[0];
     decide(c, &item);
     c->source_bytes += item.read;
@@ -101,14 +110,50 @@ static lorac_status add_mlx(struct conversion *c, struct item item, lorac_error 
     return LORAC_OK;
 }
 
+/* A tensor that goes from file to file, whatever it is. */
+static struct item copied(struct item item)
+{
+    const struct st_tensor *t = item.source;
+    item.matrix = item.packed = item.fused = false;
+    item.stored = NULL;
+    item.dtype = t->dtype;
+    item.rows = 1;
+    item.cols = t->bytes / st_dtype_bytes(t->dtype);
+    item.read = t->bytes;
+    snprintf(item.name, sizeof item.name, "%s", t->name);
+    return item;
+}
+
+/* A quantised module that adapters change is quantised again as it was, if MLX or bitsandbytes did it. */
+static lorac_status requantize(struct conversion *c, struct item item, lorac_error *err)
+{
+    const json_t *how = config_quantization(c->config);
+    const char *method = json_string_value(json_object_get(how, "quant_method"));
+    bool bnb = method && !strcmp(method, "bitsandbytes");
+    item.name[strlen(item.name) - strlen(".weight")] = 0;
+    item.quantized = quantization_from(&item.stored->matrix, &item.q) && (item.q.type == QUANT_NF4) == bnb;
+    c->double_quant = json_is_true(json_object_get(how, "bnb_4bit_use_double_quant"));
+    if (bnb) config_dtype(c, &item.dtype);
+    item.q.number = item_number(&item);
+    if (!item.quantized || (method && !bnb))
+        return fail(err, LORAC_UNSUPPORTED, c->model,
+                    "\"%s\" is %s, which lorac does not write: --dequantize fuses into numbers, --quantize into codes "
+                    "of another kind",
+                    item.name, quant_formats[item.stored->matrix.type].name);
+    return add_item(c, item, err);
+}
+
 /* Of a quantised module's tensors one stands for all. */
 static lorac_status add_tensor(struct conversion *c, const struct st_tensor *t, const char *file, lorac_error *err)
 {
     if (strlen(t->name) + 64 > ITEM_NAME)
         return fail(err, LORAC_UNSUPPORTED, file, "tensor \"%.200s\" has too long a name", t->name);
     struct item item = item_of(c, t);
+    bool kept = c->same && !c->options->dequantize;
+    if (kept && !item.fused && (item.packed || !c->options->dtype)) return add_item(c, copied(item), err);
     if (item.packed && item.stored->name != t->name) return LORAC_OK;
-    return c->bnb ? add_item(c, item, err) : add_mlx(c, item, err);
+    if (kept && item.packed) return requantize(c, item, err);
+    return c->bnb || c->same ? add_item(c, item, err) : add_mlx(c, item, err);
 }
 
 static int by_place(const void *a, const void *b)
@@ -147,11 +192,14 @@ lorac_status conversion_open(struct conversion *c, lorac_error *err)
     if (o->dtype && !dtype_named(o->dtype, &dtype))
         return fail(err, LORAC_INVALID_ARGUMENT, NULL, "\"%.40s\" is none of float16, bfloat16, float32", o->dtype);
     if (o->mode) TRY(quantization_of(o->mode, o->bits, o->group, &c->q, err));
+    c->same = o->adapter_count && !o->mode;
+    c->double_quant = o->double_quant;
     c->bnb = o->mode && c->q.type == QUANT_NF4;
     if (o->double_quant && !c->bnb)
         return fail(err, LORAC_INVALID_ARGUMENT, NULL, "double quantisation belongs to nf4");
     TRY(check_choice(o, err));
     TRY(source_open(c, err));
+    TRY(fusion_open(c, err));
     if (c->bnb) TRY(check_bnb(c, err));
     for (size_t i = 0; i < c->source->shard_count; i++) TRY(add_shard(c, &c->source->shards[i], err));
     TRY(check_modules(c, err));
@@ -162,6 +210,7 @@ lorac_status conversion_open(struct conversion *c, lorac_error *err)
 
 void conversion_close(struct conversion *c)
 {
+    fusion_close(c);
     source_close(c);
     list_free(&c->items);
     text_free(&c->undivided);

@@ -78,7 +78,8 @@ static lorac_status write_shard(struct shards *s, size_t i, lorac_error *err)
 {
     struct conversion *c = s->c;
     struct st_writer w;
-    const char *metadata[] = {"format", c->bnb ? "pt" : "mlx"};
+    const char *own = c->same ? safetensors_metadata(&c->source->shards[0], "format") : NULL;
+    const char *metadata[] = {"format", own ? own : c->bnb || c->same ? "pt" : "mlx"};
     size_t first = i ? s->ends[i - 1] : 0;
     char file[64];
     snprintf(file, sizeof file, "model-%05zu-of-%05zu.safetensors", i + 1, s->count);
@@ -119,7 +120,7 @@ lorac_status conversion_write(struct conversion *c, const char *folder, lorac_er
     s.tensors = (struct list){.memory = c->memory, .size = sizeof(struct st_tensor)};
     lorac_status status = cut(&s, err);
     for (size_t i = 0; i < s.count && status == LORAC_OK; i++) status = write_shard(&s, i, err);
-    if (status == LORAC_OK && (s.count > 1 || !c->bnb)) status = write_index(&s, err);
+    if (status == LORAC_OK && (s.count > 1 || !(c->bnb || c->same))) status = write_index(&s, err);
     drop_tensors(&s);
     list_free(&s.tensors);
     mem_free(c->memory, s.ends);

@@ -42,8 +42,8 @@ static lorac_status open_tensors(struct conversion *c, lorac_error *err)
     c->source = &c->own;
     c->sees = json_is_object(json_object_get(c->config, "text_config"));
     if (c->sees && json_is_true(json_object_get(c->config, "tie_word_embeddings")))
-        c->shape.tied_head = !st_folder_find(c->source, "language_model.lm_head.weight") &&
-                             !st_folder_find(c->source, "lm_head.weight");
+        c->shape.tied_head =
+            !st_folder_find(c->source, "language_model.lm_head.weight") && !st_folder_find(c->source, "lm_head.weight");
     tell_transposed(c);
     return LORAC_OK;
 }
@@ -60,6 +60,7 @@ static lorac_status open_base(struct conversion *c, lorac_error *err)
 lorac_status source_open(struct conversion *c, lorac_error *err)
 {
     TRY(read_config(c, err));
+    if (c->options->adapter_count) return open_base(c, err);
     if (!config_quantization(c->config)) return open_tensors(c, err);
     if (!c->options->mode && !c->options->dequantize)
         return fail(err, LORAC_INVALID_ARGUMENT, c->model,
@@ -136,14 +137,23 @@ bool dtype_named(const char *name, enum st_dtype *dtype)
     return false;
 }
 
-/* As mlx-lm: what was asked for, what config.json says under either name, else what each tensor has. */
+/* What config.json says, under either of its names; false: it does not. */
+bool config_dtype(const struct conversion *c, enum st_dtype *dtype)
+{
+    const json_t *text = json_object_get(c->config, "text_config");
+    const json_t *const names[] = {json_object_get(c->config, "torch_dtype"), json_object_get(text, "dtype"),
+                                   c->same ? json_object_get(c->config, "dtype") : NULL};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (dtype_named(json_string_value(names[i]), dtype)) return true;
+    return false;
+}
+
+/* As mlx-lm: what was asked for, what config.json says, else what each tensor has. */
 enum st_dtype dtype_for(const struct conversion *c, enum st_dtype own)
 {
     enum st_dtype dtype = own;
-    const json_t *text = json_object_get(c->config, "text_config");
-    if (!is_number(own) || dtype_named(c->options->dtype, &dtype)) return dtype;
-    if (dtype_named(json_string_value(json_object_get(c->config, "torch_dtype")), &dtype)) return dtype;
-    dtype_named(json_string_value(json_object_get(text, "dtype")), &dtype);
+    bool kept = c->same && !c->options->dequantize;
+    if (is_number(own) && !dtype_named(c->options->dtype, &dtype) && !kept) config_dtype(c, &dtype);
     return dtype;
 }
 

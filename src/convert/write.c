@@ -7,6 +7,8 @@
 #include "quant/pack.h"
 #include "quant/planes.h"
 
+#include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 enum { TASK = 1 << 15, PIECE = 1 << 22 }; /* numbers; whole groups of every mode */
@@ -45,7 +47,7 @@ static void read_plain(const struct item *item, size_t first, size_t n, float *y
     quant_dequantize(y, &m, 0, item->first * item->cols + first, n);
 }
 
-/* Numbers of the item, as the type they are to have can hold them. */
+/* Numbers of the item: as the type they are to have can hold them, unless adapters are to change them first. */
 static void read_numbers(const struct conversion *c, const struct item *item, size_t first, size_t n, float *y)
 {
     if (item->packed)
@@ -54,39 +56,82 @@ static void read_numbers(const struct conversion *c, const struct item *item, si
         read_transposed(item, first, n, y);
     else
         read_plain(item, first, n, y);
-    if ((item->dtype == item->source->dtype && !item->packed) || item->dtype == ST_F32) return;
+    if ((item->dtype == item->source->dtype && !item->packed) || item->dtype == ST_F32 || item->fused) return;
     for (size_t i = 0; i < n; i++) y[i] = number_rounded(number_of(item->dtype), y[i]);
 }
 
 /* ---- one piece ----------------------------------------------------------------------------------- */
 
+/* Of what adapters change: the squares of the change, and of what writing it loses. */
+struct fused_sums {
+    double change, lost;
+};
+enum { ROOMS = 2 }; /* numbers, and an adapter's change of them */
+
 struct item_writing {
     struct conversion *c;
     const struct item *item;
     struct st_writer *file;
-    size_t tensor;          /* the item's first in the file */
-    size_t first, count;    /* the piece: numbers of the item */
-    float *scratch;         /* (threads, TASK) */
-    uint8_t *codes;         /* of the piece, or its numbers where it is not quantised */
-    struct quantized out;   /* codes, and where the piece's scales and minimums go */
-    uint8_t *scales, *mins; /* of the piece; NF4: of the item */
+    size_t tensor;            /* the item's first in the file */
+    size_t first, count;      /* the piece: numbers of the item */
+    float *scratch;           /* (threads, ROOMS, TASK) */
+    struct fused_sums *fused; /* (threads) */
+    uint8_t *codes;           /* of the piece, or its numbers where it is not quantised */
+    struct quantized out;     /* codes, and where the piece's scales and minimums go */
+    uint8_t *scales, *mins;   /* of the piece; NF4: of the item */
 };
 
-static void run_task(void *context, size_t task, int worker)
+/* Where the piece's codes and planes from its number `at` on lie. */
+static struct quantized quantized_at(const struct item_writing *w, size_t at)
 {
-    struct item_writing *w = context;
+    const struct quantization *q = &w->item->q;
+    if (!w->item->quantized) return (struct quantized){NULL};
+    size_t scales = at / q->group * scale_bytes(quantized_scales(q));
+    return (struct quantized){w->out.codes + at * quantization_bits(q) / 8, w->out.scales + scales,
+                              w->out.mins + scales};
+}
+
+/* The n numbers of the piece from `at` on, as they are written. */
+static void store(const struct item_writing *w, size_t at, size_t n, const float *x)
+{
     const struct item *item = w->item;
-    size_t at = task * TASK, n = w->count - at < TASK ? w->count - at : TASK;
-    float *x = w->scratch + (size_t)worker * TASK;
-    read_numbers(w->c, item, w->first + at, n, x);
     if (!item->quantized) {
         for (size_t i = 0; i < n; i++) number_store(number_of(item->dtype), w->codes, at + i, x[i]);
         return;
     }
-    size_t scales = at / item->q.group * scale_bytes(quantized_scales(&item->q));
-    struct quantized out = {w->out.codes + at * quantization_bits(&item->q) / 8, w->out.scales + scales,
-                            w->out.mins + scales};
+    struct quantized out = quantized_at(w, at);
     quantize(&item->q, x, n, &out);
+}
+
+/* What was stored, read back. */
+static void load(const struct item_writing *w, size_t at, size_t n, float *y)
+{
+    const struct quantization *q = &w->item->q;
+    struct quantized out = quantized_at(w, at);
+    struct quant_matrix m = {.type = q->type, .data = out.codes, .rows = 1, .cols = n};
+    m.planes = (struct quant_planes){.scales = out.scales,
+                                     .mins = q->type < QUANT_MXFP4 ? out.mins : NULL,
+                                     .group = q->group,
+                                     .scale_type = quantized_scales(q),
+                                     .factor = 1};
+    if (w->item->quantized)
+        quant_dequantize(y, &m, 0, 0, n);
+    else
+        for (size_t i = 0; i < n; i++) y[i] = scale_at(number_of(w->item->dtype), w->codes, at + i);
+}
+
+static void run_task(void *context, size_t task, int worker)
+{
+    struct item_writing *w = context;
+    size_t at = task * TASK, n = w->count - at < TASK ? w->count - at : TASK;
+    float *x = w->scratch + (size_t)worker * ROOMS * TASK, *y = x + TASK;
+    read_numbers(w->c, w->item, w->first + at, n, x);
+    if (w->item->fused) w->fused[worker].change += fusion_add(w->c, w->item, w->first + at, n, x, y);
+    store(w, at, n, x);
+    if (!w->item->fused) return;
+    load(w, at, n, y);
+    for (size_t i = 0; i < n; i++)
+        w->fused[worker].lost += ((double)y[i] - (double)x[i]) * ((double)y[i] - (double)x[i]);
 }
 
 /* What the source holds up to here was read. */
@@ -121,7 +166,7 @@ static void put_piece(struct item_writing *w)
     const struct item *item = w->item;
     size_t bits = item->quantized ? quantization_bits(&item->q) : 8 * st_dtype_bytes(item->dtype);
     st_writer_put(w->file, w->tensor + MLX_CODES, w->first * bits / 8, w->codes, w->count * bits / 8);
-    if (!item->quantized || w->c->bnb) return;
+    if (!item->quantized || item_is_bnb(item)) return;
     size_t bytes = scale_bytes(quantized_scales(&item->q)), at = w->first / item->q.group * bytes,
            size = w->count / item->q.group * bytes;
     st_writer_put(w->file, w->tensor + MLX_SCALES, at, w->scales, size);
@@ -132,7 +177,7 @@ static lorac_status write_pieces(struct item_writing *w, lorac_error *err)
 {
     for (size_t all = item_elements(w->item); w->first < all; w->first += w->count) {
         w->count = all - w->first < PIECE ? all - w->first : PIECE;
-        size_t block = w->c->bnb && w->item->quantized ? w->first / w->item->q.group : 0;
+        size_t block = item_is_bnb(w->item) ? w->first / w->item->q.group : 0;
         w->out = (struct quantized){w->codes, w->scales + block * sizeof(float), w->mins};
         TRY(compute(w, err));
         put_piece(w);
@@ -169,7 +214,7 @@ static lorac_status put_bnb(struct item_writing *w, size_t blocks, lorac_error *
 {
     char state[BNB_STATE];
     float offset = 0;
-    bool nested = w->c->options->double_quant;
+    bool nested = w->c->double_quant;
     if (nested) TRY(put_nested(w, blocks, &offset, err));
     if (!nested) st_writer_put(w->file, w->tensor + BNB_ABSMAX, 0, w->scales, blocks * sizeof(float));
     st_writer_put(w->file, w->tensor + BNB_MAP, 0, planes_table(QUANT_NF4), 16 * sizeof(float));
@@ -179,19 +224,33 @@ static lorac_status put_bnb(struct item_writing *w, size_t blocks, lorac_error *
 
 /* ---- one item ------------------------------------------------------------------------------------ */
 
+static void report_fused(const struct item_writing *w, size_t threads)
+{
+    const lorac_convert_options *o = w->c->options;
+    double change = 0, lost = 0;
+    for (size_t i = 0; i < threads; i++) change += w->fused[i].change, lost += w->fused[i].lost;
+    char module[ITEM_NAME];
+    snprintf(module, sizeof module, "%s", w->item->name);
+    if (ends_with(module, ".weight")) module[strlen(module) - strlen(".weight")] = 0;
+    if (w->item->fused && o->fused) o->fused(o->user, module, sqrt(change), sqrt(lost));
+}
+
 static lorac_status write_computed(struct item_writing *w, lorac_error *err)
 {
     struct memory *m = w->c->memory;
-    bool bnb = w->c->bnb && w->item->quantized;
+    bool bnb = item_is_bnb(w->item);
     size_t threads = (size_t)pool_threads(w->c->runtime->pool), all = item_elements(w->item);
     size_t piece = all < PIECE ? all : PIECE, blocks = bnb ? (all + w->item->q.group - 1) / w->item->q.group : 0;
-    w->scratch = mem_array(m, threads * TASK, sizeof *w->scratch);
+    w->scratch = mem_array(m, threads * ROOMS * TASK, sizeof *w->scratch);
+    w->fused = mem_array(m, threads, sizeof *w->fused);
     w->codes = mem_array(m, piece, sizeof(float));
     w->scales = mem_array(m, bnb ? blocks : piece / 16 + 1, sizeof(float));
     w->mins = mem_array(m, piece / 16 + 1, sizeof(float));
-    bool whole = w->scratch && w->codes && w->scales && w->mins;
+    bool whole = w->fused && w->scratch && w->codes && w->scales && w->mins;
     lorac_status status = whole ? write_pieces(w, err) : fail_memory(err, "a piece of a module", piece);
     if (status == LORAC_OK && bnb) status = put_bnb(w, blocks, err);
+    if (status == LORAC_OK) report_fused(w, threads);
+    mem_free(m, w->fused);
     mem_free(m, w->scratch);
     mem_free(m, w->codes);
     mem_free(m, w->scales);
@@ -219,6 +278,7 @@ lorac_status write_item(struct conversion *c, const struct item *item, struct st
                         lorac_error *err)
 {
     struct item_writing w = {.c = c, .item = item, .file = file, .tensor = tensor};
-    bool same = !item->quantized && !item->packed && !item->transposed && item->dtype == item->source->dtype;
+    bool same =
+        !item->quantized && !item->packed && !item->fused && !item->transposed && item->dtype == item->source->dtype;
     return same ? copy_item(c, item, file, tensor, err) : write_computed(&w, err);
 }
