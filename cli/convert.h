@@ -16,37 +16,36 @@ struct convert {
     size_t bits, group, shard_bytes;
 };
 
-#define FOLDER_OPTIONS(values, name, others, usual) \
-    SECTION("Folder"), \
-    OPTION(TEXT, values, out, name, .aliases = others, .value = "DIR", .fallback = usual, \
-           .help = "the folder to write; it must not be there"), \
-    OPTION(FLAG, values, force, "force", .help = "replace a model's folder that is there"), \
-    OPTION(BYTES, values, shard_bytes, "max-shard-size", .value = "SIZE", .fallback = "5368709120", .least = 1, \
-           .help = "weights that take more are cut into files of this size")
+#define FOLDER_OPTIONS(values, name, others, usual)                                                                    \
+    SECTION("Folder"),                                                                                                 \
+        OPTION(TEXT, values, out, name, .aliases = others, .value = "DIR", .fallback = usual,                          \
+               .help = "the folder to write; it must not be there"),                                                   \
+        OPTION(FLAG, values, force, "force", .help = "replace a model's folder that is there"),                        \
+        OPTION(BYTES, values, shard_bytes, "max-shard-size", .value = "SIZE", .fallback = "5368709120", .least = 1,    \
+               .help = "weights that take more are cut into files of this size")
 
-#define NUMBER_OPTIONS(values) \
-    SECTION("Numbers"), \
-    OPTION(FLAG, values, quantize, "quantize", .aliases = "-q", .help = "quantise"), \
-    OPTION(FLAG, values, dequantize, "dequantize", .aliases = "-d", \
-           .help = "write the numbers of a model that is quantised"), \
-    OPTION(CHOICE, values, mode, "q-mode", .value = "MODE", .choices = "affine|mxfp4|mxfp8|nvfp4|nf4", \
-           .fallback = "affine", \
-           .help = "how: affine, mxfp4, mxfp8 and nvfp4 for mlx-lm, nf4 for transformers with bitsandbytes"), \
-    OPTION(COUNT, values, bits, "q-bits", .value = "BITS", .fallback = "0", \
-           .help = "affine: 2, 3, 4, 5, 6 or 8; 0: what the mode has (affine: 4)"), \
-    OPTION(COUNT, values, group, "q-group-size", .value = "N", .fallback = "0", \
-           .help = "numbers that share a scale, affine: 32, 64 or 128; 0: what the mode has (affine: 64)"), \
-    OPTION(CHOICE, values, recipe, "quant-predicate", .value = "RECIPE", \
-           .choices = "none|mixed_2_6|mixed_3_4|mixed_3_6|mixed_4_6", .fallback = "none", \
-           .help = "affine: the second number of bits for the head and some layers' values and down projections"), \
-    OPTION(LIST, values, overrides, "q-override", .value = "PATTERN=MODE:BITS:GROUP", \
-           .help = \
-               "quantise otherwise the modules whose name, or its end after a dot, fits PATTERN (* and ?), or not at " \
-               "all (PATTERN=none); may be repeated, the last that fits holds"), \
-    OPTION(FLAG, values, double_quant, "double-quant", .help = "nf4: quantise its scales, too"), \
-    OPTION(CHOICE, values, dtype, "dtype", .value = "TYPE", .choices = "auto|float16|bfloat16|float32", \
-           .fallback = "auto", \
-           .help = "the type of what is not quantised; auto: config.json's torch_dtype, else as it is")
+#define NUMBER_OPTIONS(values)                                                                                         \
+    SECTION("Numbers"), OPTION(FLAG, values, quantize, "quantize", .aliases = "-q", .help = "quantise"),               \
+        OPTION(FLAG, values, dequantize, "dequantize", .aliases = "-d",                                                \
+               .help = "write the numbers of a model that is quantised"),                                              \
+        OPTION(CHOICE, values, mode, "q-mode", .value = "MODE", .choices = "affine|mxfp4|mxfp8|nvfp4|nf4",             \
+               .fallback = "affine",                                                                                   \
+               .help = "how: affine, mxfp4, mxfp8 and nvfp4 for mlx-lm, nf4 for transformers with bitsandbytes"),      \
+        OPTION(COUNT, values, bits, "q-bits", .value = "BITS", .fallback = "0",                                        \
+               .help = "affine: 2, 3, 4, 5, 6 or 8; 0: what the mode has (affine: 4)"),                                \
+        OPTION(COUNT, values, group, "q-group-size", .value = "N", .fallback = "0",                                    \
+               .help = "numbers that share a scale, affine: 32, 64 or 128; 0: what the mode has (affine: 64)"),        \
+        OPTION(CHOICE, values, recipe, "quant-predicate", .value = "RECIPE",                                           \
+               .choices = "none|mixed_2_6|mixed_3_4|mixed_3_6|mixed_4_6", .fallback = "none",                          \
+               .help = "affine: the second number of bits for the head and some layers' values and down projections"), \
+        OPTION(LIST, values, overrides, "q-override", .value = "PATTERN=MODE:BITS:GROUP",                              \
+               .help = "quantise otherwise the modules whose name, or its end after a dot, fits PATTERN (* and ?), "   \
+                       "or not at "                                                                                    \
+                       "all (PATTERN=none); may be repeated, the last that fits holds"),                               \
+        OPTION(FLAG, values, double_quant, "double-quant", .help = "nf4: quantise its scales, too"),                   \
+        OPTION(CHOICE, values, dtype, "dtype", .value = "TYPE", .choices = "auto|float16|bfloat16|float32",            \
+               .fallback = "auto",                                                                                     \
+               .help = "the type of what is not quantised; auto: config.json's torch_dtype, else as it is")
 
 /* What the library's calls are told: `user` of their options. */
 struct converting {
@@ -55,7 +54,8 @@ struct converting {
 };
 int convert_progress(void *user, size_t done, size_t total);
 lorac_convert_options convert_options(const struct convert *v, struct converting *user);
-/* 0, or the exit status of a reported failure: options that contradict each other; what could not be written; or read. */
+/* 0, or the exit status of a reported failure: options that contradict each other; what could not be written; or read.
+ */
 int convert_check(const struct arguments *a, const struct convert *v);
 int convert_write(const struct convert *v, lorac_runtime *runtime, const char *model, const lorac_convert_options *o,
                   struct converting *user, lorac_converted *converted);

@@ -1,6 +1,7 @@
 /* foreign.c — see foreign.h. */
 #include "file/foreign.h"
 #include "base/memory.h"
+#include "base/os.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -20,18 +21,28 @@ static const struct {
     {0, 5, "<html", "an HTML page, as a failed download leaves: download the file again"},
 };
 
+static const struct {
+    const char *ending, *kind;
+} endings[] = {
+    {".onnx", "an ONNX model: lorac opens safetensors and GGUF"},
+    {".mlmodel", "a Core ML model: lorac opens safetensors and GGUF"},
+    {".mlpackage", "a Core ML model: lorac opens safetensors and GGUF"},
+    {".mlmodelc", "a Core ML model: lorac opens safetensors and GGUF"},
+};
+
 const char *file_foreign(const char *path)
 {
     char head[HEAD];
     FILE *f = path ? fopen(path, "rb") : NULL;
     if (!f) return NULL;
-    size_t size = fread(head, 1, sizeof head, f);
+    bool folder = os_is_folder(path);
+    size_t size = folder ? 0 : fread(head, 1, sizeof head, f);
     fclose(f);
-    if (!size) return "an empty file";
+    if (!size && !folder) return "an empty file";
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
         if (size >= kinds[i].at + kinds[i].length && !memcmp(head + kinds[i].at, kinds[i].bytes, kinds[i].length))
             return kinds[i].kind;
-    if (ends_with(path, ".onnx")) return "an ONNX model: lorac opens safetensors and GGUF";
-    if (ends_with(path, ".mlmodel")) return "a Core ML model: lorac opens safetensors and GGUF";
+    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++)
+        if (ends_with(path, endings[i].ending)) return endings[i].kind;
     return NULL;
 }

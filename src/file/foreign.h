@@ -1,4 +1,4 @@
-/* foreign.h — files of kinds that lorac does not open, told by their first bytes. */
+/* foreign.h — files, and folders that pass for files, of kinds that lorac does not open, told by their first bytes. */
 #ifndef FILE_FOREIGN_H
 #define FILE_FOREIGN_H
 

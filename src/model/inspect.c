@@ -184,9 +184,10 @@ static lorac_status inspect_weights(struct inspection *i, lorac_error *err)
 
 static lorac_status inspect_path(struct inspection *i, lorac_error *err)
 {
-    if (os_is_folder(i->path)) return inspect_folder(i, err);
-    if (!os_is_file(i->path)) return fail(err, LORAC_NOT_FOUND, i->path, "there is no such file or folder");
     const char *foreign = file_foreign(i->path);
+    if (os_is_folder(i->path) && !foreign) return inspect_folder(i, err);
+    if (!os_is_folder(i->path) && !os_is_file(i->path))
+        return fail(err, LORAC_NOT_FOUND, i->path, "there is no such file or folder");
     if (foreign) return fail(err, LORAC_FORMAT, i->path, "is %s", foreign);
     if (ends_with(i->path, ".safetensors")) return inspect_weights(i, err);
     if (gguf_is(i->path) || ends_with(i->path, ".gguf")) return inspect_gguf(i, err);

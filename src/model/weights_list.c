@@ -1,6 +1,7 @@
 /* weights_list.c — opening a model's files and listing their tensors. See weights_list.h. */
 #include "model/weights_list.h"
 
+#include "file/foreign.h"
 #include "model/config_json.h"
 
 #include <stdio.h>
@@ -183,6 +184,8 @@ static void tell_transposed(struct weights *w)
 static lorac_status open_folder(struct weights *w, const char *path, lorac_error *err)
 {
     struct lorac_model *m = w->model;
+    const char *foreign = file_foreign(path);
+    if (foreign) return fail(err, LORAC_FORMAT, path, "is %s", foreign);
     char *file = os_join(w->memory, path, "config.json");
     json_t *config = NULL;
     lorac_status status = file ? json_read_file(w->memory, file, 1 << 24, &config, err) : fail_memory(err, "a path", 0);
