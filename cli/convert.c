@@ -93,6 +93,11 @@ int convert_measure(const struct convert *v, const char *model, unsigned adapter
     return status;
 }
 
+static void print_note(void *user, const char *line)
+{
+    fprintf(stderr, "lorac: %s\n", line);
+}
+
 lorac_convert_options convert_options(const struct convert *v, struct converting *user)
 {
     lorac_convert_options o;
@@ -109,6 +114,7 @@ lorac_convert_options convert_options(const struct convert *v, struct converting
     o.shard_bytes = v->shard_bytes;
     o.force = v->force;
     o.progress = convert_progress;
+    o.note = print_note;
     o.user = user;
     return o;
 }
@@ -132,7 +138,11 @@ static int convert(const struct convert *v, const struct engine *e, const char *
     lorac_converted converted;
     lorac_convert_options o = convert_options(v, &converting);
     double loss = NAN;
-    int status = convert_write(v, e->runtime, model, &o, &converting, &converted);
+    lorac_dataset *text;
+    int status = convert_calibration(v, e, &text);
+    o.calibration = text;
+    if (!status) status = convert_write(v, e->runtime, model, &o, &converting, &converted);
+    if (text) lorac_dataset_close(text);
     if (status) return status;
     double seconds = seconds_now() - converting.terminal.start;
     if (v->data.folder) status = convert_measure(v, v->out, 0, &loss);
@@ -144,16 +154,30 @@ static int convert(const struct convert *v, const struct engine *e, const char *
 /* Options that say how to quantise, where nothing is to be quantised. */
 static const char *idle_option(const struct arguments *a)
 {
-    static const char *const names[] = {"q-mode",       "q-bits",          "q-group-size",
-                                        "double-quant", "quant-predicate", "q-override"};
+    static const char *const names[] = {"q-mode",          "q-bits",     "q-group-size", "double-quant",
+                                        "quant-predicate", "q-override", "q-method"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (option_origin(a, names[i]) != ORIGIN_DEFAULT) return names[i];
     return NULL;
 }
 
+int convert_calibration(const struct convert *v, const struct engine *e, lorac_dataset **dataset)
+{
+    *dataset = NULL;
+    if (!convert_parts(v)) return 0;
+    return data_open_first(&v->data, e, "train", v->calibration_rows, v->common.json, dataset);
+}
+
+unsigned convert_parts(const struct convert *v)
+{
+    return v->method || v->error_feedback ? OPEN_TOKENIZER : OPEN_RUNTIME;
+}
+
 int convert_check(const struct arguments *a, const struct convert *v)
 {
     if (!v->quantize && idle_option(a)) return fail_usage(v->common.json, "--%s needs --quantize", idle_option(a));
+    if (convert_parts(v) && !v->data.folder)
+        return fail_usage(v->common.json, "choosing codes by a text needs --data DIR, with train.jsonl");
     return v->data.folder ? data_check(a, &v->data, v->common.json) : 0;
 }
 
@@ -167,7 +191,7 @@ static int run(struct arguments *a)
     const char *model = model_path(&v->common, buffer, sizeof buffer);
     if (!model) return 1;
     signals_install();
-    status = engine_open(&e, &v->common, OPEN_RUNTIME);
+    status = engine_open(&e, &v->common, convert_parts(v));
     if (!status) status = convert(v, &e, model);
     engine_close(&e);
     return status;

@@ -11,7 +11,9 @@ struct convert {
     const char *out;
     struct data data;
     bool force, quantize, dequantize, double_quant;
-    int mode, dtype, recipe;
+    int mode, dtype, recipe, method;
+    size_t calibration_rows;
+    bool error_feedback; /* fuse: as method gptq */
     struct text_list overrides;
     size_t bits, group, shard_bytes;
 };
@@ -42,6 +44,10 @@ struct convert {
                .help = "quantise otherwise the modules whose name, or its end after a dot, fits PATTERN (* and ?), "   \
                        "or not at "                                                                                    \
                        "all (PATTERN=none); may be repeated, the last that fits holds"),                               \
+        OPTION(CHOICE, values, method, "q-method", .value = "METHOD", .choices = "round|gptq", .fallback = "round",    \
+               .help = "affine: gptq chooses the layers' codes by the text of --data's train split"),                  \
+        OPTION(COUNT, values, calibration_rows, "calibration-rows", .value = "N", .fallback = "128", .least = 1,       \
+               .help = "rows of the train split that gptq reads, at most 1024 tokens of each"),                        \
         OPTION(FLAG, values, double_quant, "double-quant", .help = "nf4: quantise its scales, too"),                   \
         OPTION(CHOICE, values, dtype, "dtype", .value = "TYPE", .choices = "auto|float16|bfloat16|float32",            \
                .fallback = "auto",                                                                                     \
@@ -59,6 +65,9 @@ lorac_convert_options convert_options(const struct convert *v, struct converting
 int convert_check(const struct arguments *a, const struct convert *v);
 int convert_write(const struct convert *v, lorac_runtime *runtime, const char *model, const lorac_convert_options *o,
                   struct converting *user, lorac_converted *converted);
+/* The text that codes are chosen by, from the train split, if the options ask for one; else *dataset is NULL. */
+int convert_calibration(const struct convert *v, const struct engine *e, lorac_dataset **dataset);
+unsigned convert_parts(const struct convert *v); /* of the engine, that the calibration needs */
 /* The model's loss on the valid split; adapters: OPEN_ADAPTERS or 0. */
 int convert_measure(const struct convert *v, const char *model, unsigned adapters, double *loss);
 

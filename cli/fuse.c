@@ -13,6 +13,10 @@ static const struct option option_table[] = {
     FOLDER_OPTIONS(struct convert, "save-path", "out", "fused_model"),
     NUMBER_OPTIONS(struct convert),
     SECTION("Quality"),
+    OPTION(FLAG, struct convert, error_feedback, "error-feedback",
+           .help =
+               "affine codes: what rounding a group loses goes into the columns after it, weighed by the inputs that "
+               "the base has on --data's train split (GPTQ)"),
     DATA_OPTIONS(struct convert),
     SECTION("Model"),
     MODEL_OPTIONS(struct convert),
@@ -81,6 +85,12 @@ struct losses {
     double base, adapter, fused; /* NaN: not measured */
 };
 
+/* Of what the adapter gains, the share that is still there; NaN: not measured. */
+static double kept(const struct losses *l)
+{
+    return l->base > l->adapter ? (l->base - l->fused) / (l->base - l->adapter) : NAN;
+}
+
 static int measure(const struct convert *v, const char *model, struct losses *l)
 {
     *l = (struct losses){NAN, NAN, NAN};
@@ -118,10 +128,15 @@ static void print_text(const struct convert *v, const lorac_converted *r, double
         printf("the written change differs from the adapter's by %.3g of its size; most in %s: %.3g\n", all,
                worst->name ? worst->name : "?", relative(worst->lost, worst->change));
     if (v->data.folder)
-        printf("loss on valid: base %.4f, with the adapter %.4f, fused %.4f\n", l->base, l->adapter, l->fused);
+        printf("loss on valid: base %.4f, with the adapter %.4f, fused %.4f: %.0f %% of the gain kept\n", l->base,
+               l->adapter, l->fused, 100 * kept(l));
 }
 
-enum { WARN_PERCENT = 30 };
+/* By the losses where they are measured: a change may be far off its adapter's and do the same. */
+static bool is_lost(const struct fused_list *list, const struct losses *l)
+{
+    return isnan(l->fused) ? relative_error(list) > 0.3 : kept(l) < 0.9;
+}
 
 static void print_result(const struct convert *v, const lorac_converted *r, const struct fused_list *list,
                          const struct losses *l)
@@ -129,11 +144,10 @@ static void print_result(const struct convert *v, const lorac_converted *r, cons
     double bits = r->parameters ? 8.0 * (double)r->bytes / (double)r->parameters : 0;
     convert_print_unquantized(r);
     (v->common.json ? print_json : print_text)(v, r, bits, list, l);
-    if (relative_error(list) * 100 > WARN_PERCENT)
+    if (is_lost(list, l))
         fprintf(stderr,
-                "lorac: rounding the sum to what is written is off by %.0f %% of the adapter's change; --dequantize, "
-                "--dtype float32 or more bits (--quantize --q-bits 8) keep more, and the adapter unfused keeps all\n",
-                relative_error(list) * 100);
+                "lorac: a part of the adapter is lost in what was written; --error-feedback, --dequantize, --dtype "
+                "float32 or more bits (--quantize --q-bits 8) keep more, and the adapter unfused keeps all\n");
 }
 
 /* ---- the work ---------------------------------------------------------------------------------- */
@@ -163,7 +177,11 @@ static int fuse(const struct convert *v, const struct engine *e, const char *mod
     o.adapter_factors = factors;
     o.adapter_count = v->common.adapters.count;
     o.fused = on_fused;
-    int status = convert_write(v, e->runtime, model, &o, &converting, &converted);
+    lorac_dataset *text;
+    int status = convert_calibration(v, e, &text);
+    o.calibration = text;
+    if (!status) status = convert_write(v, e->runtime, model, &o, &converting, &converted);
+    if (text) lorac_dataset_close(text);
     if (!status) {
         status = measure(v, model, &losses);
         if (!status) print_result(v, &converted, &list, &losses);
@@ -185,7 +203,7 @@ static int run(struct arguments *a)
     const char *model = model_path(&v->common, buffer, sizeof buffer);
     if (!model) return 1;
     signals_install();
-    status = engine_open(&e, &v->common, OPEN_RUNTIME);
+    status = engine_open(&e, &v->common, convert_parts(v));
     if (!status && !split_adapters(&v->common.adapters, &paths, &factors))
         status = fail_status(v->common.json, LORAC_OUT_OF_MEMORY, NULL, "no memory for the adapters' paths");
     if (!status) status = fuse(v, &e, model, (const char *const *)paths, factors);

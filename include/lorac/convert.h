@@ -5,7 +5,7 @@
 #ifndef LORAC_CONVERT_H
 #define LORAC_CONVERT_H
 
-#include <lorac/runtime.h>
+#include <lorac/dataset.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -33,9 +33,12 @@ typedef struct lorac_convert_options {
     const char *const *adapters;
     const double *adapter_factors;
     size_t adapter_count;
-    size_t shard_bytes; /* a file of weights holds at most this, or one module; 5 GiB */
-    int force;          /* take the place of a model folder that is there */
+    const lorac_dataset *calibration; /* affine codes of the layers' linears are chosen by GPTQ on this text, its tokens
+                                         the model's; NULL (default): rounded */
+    size_t shard_bytes;               /* a file of weights holds at most this, or one module; 5 GiB */
+    int force;                        /* take the place of a model folder that is there */
     int (*progress)(void *user, size_t done, size_t total); /* bytes of the source; not 0 cancels; NULL */
+    void (*note)(void *user, const char *line);             /* before a calibration: what memory it takes; NULL */
     /* After each module that adapters changed: the Frobenius norms of their change, and of what rounding
      * or quantising the sum made of it; NULL. */
     void (*fused)(void *user, const char *module, double change, double lost);

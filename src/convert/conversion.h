@@ -11,6 +11,7 @@
 #include "file/safetensors.h"
 #include "model/model.h"
 #include "quant/quantize.h"
+#include "text/dataset.h"
 
 #include <lorac/convert.h>
 
@@ -33,6 +34,7 @@ struct item {
     struct quantization q;
     enum st_dtype dtype;   /* of what is not quantised, and of the numbers before they are */
     size_t tensors, bytes; /* in the output */
+    size_t layer, number;  /* of its linear; its place in the files */
 };
 
 struct conversion {
@@ -53,9 +55,11 @@ struct conversion {
     const struct st_folder *source; /* the base's, or our own */
     struct fusion *fusions;         /* of the adapters that are added to the base */
     size_t fusion_count;
-    const struct os_file *file; /* the one whose tensors are being listed */
-    struct list items;          /* struct item, in the order of the source's files */
-    struct text undivided;      /* names, a line each */
+    struct calibration *calibration; /* NULL: codes are rounded */
+    size_t turns;                    /* how often its text runs */
+    const struct os_file *file;      /* the one whose tensors are being listed */
+    struct list items;               /* struct item, in the order of the source's files */
+    struct text undivided;           /* names, a line each */
     size_t undivided_count;
     size_t source_bytes, done; /* of all items, and of those that are written */
 };
@@ -103,6 +107,17 @@ void fusion_close(struct conversion *c);
 bool fusion_changes(const struct conversion *c, const struct stored_matrix *s);
 /* Adds the adapters' change of the item's numbers from `first` on to y; d: room for n. The sum of its squares. */
 double fusion_add(const struct conversion *c, const struct item *item, size_t first, size_t n, float *y, float *d);
+
+/* ---- calibrate.c --------------------------------------------------------------------------------- */
+
+lorac_status calibration_open(struct conversion *c, lorac_error *err);
+void calibration_close(struct conversion *c);
+/* Whether the item's codes are chosen by what its inputs are like. */
+bool calibration_knows(const struct conversion *c, const struct item *item);
+/* *u (cols, cols): what quantize_gptq takes for the item, until the next call. Items are asked for layer by layer. */
+lorac_status calibration_factor(struct conversion *c, const struct item *item, const float **u, lorac_error *err);
+/* So many more bytes of the source's count as done; LORAC_CANCELLED: the user wants to stop. */
+lorac_status conversion_report(struct conversion *c, size_t bytes, lorac_error *err);
 
 /* ---- choice.c ------------------------------------------------------------------------------------ */
 

@@ -62,6 +62,8 @@ static struct item item_of(const struct conversion *c, const struct st_tensor *t
 {
     struct item item = {.source = t, .file = c->file, .stored = source_matrix(c, t), .matrix = t->dims == 2};
     item.packed = source_is_packed(item.stored);
+    if (item.stored && item.stored->linear != SIZE_MAX) item.layer = c->base->linears[item.stored->linear].layer;
+    item.number = c->items.count;
     item.fused = fusion_changes(c, item.stored);
     item.dtype = dtype_for(c, item.packed ? dtype_of_packed(item.stored) : t->dtype);
     item.rows = item.matrix ? t->shape[0] : 1;
@@ -184,6 +186,14 @@ static lorac_status check_bnb(const struct conversion *c, lorac_error *err)
     return LORAC_OK;
 }
 
+/* Calibrated layer by layer; else in the order of the files. */
+static int by_layer(const void *a, const void *b)
+{
+    const struct item *x = a, *y = b;
+    if (x->layer != y->layer) return x->layer < y->layer ? -1 : 1;
+    return (x->number > y->number) - (x->number < y->number);
+}
+
 lorac_status conversion_open(struct conversion *c, lorac_error *err)
 {
     const lorac_convert_options *o = c->options;
@@ -203,6 +213,8 @@ lorac_status conversion_open(struct conversion *c, lorac_error *err)
     if (c->bnb) TRY(check_bnb(c, err));
     for (size_t i = 0; i < c->source->shard_count; i++) TRY(add_shard(c, &c->source->shards[i], err));
     TRY(check_modules(c, err));
+    TRY(calibration_open(c, err));
+    if (c->calibration) qsort(c->items.items, c->items.count, sizeof(struct item), by_layer);
     if (c->undivided.failed) return fail_memory(err, "a list of names", c->undivided.length);
     if (!c->items.count) return fail(err, LORAC_FORMAT, c->model, "holds no tensor of a language model");
     return LORAC_OK;
@@ -210,6 +222,7 @@ lorac_status conversion_open(struct conversion *c, lorac_error *err)
 
 void conversion_close(struct conversion *c)
 {
+    calibration_close(c);
     fusion_close(c);
     source_close(c);
     list_free(&c->items);

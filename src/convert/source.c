@@ -60,9 +60,9 @@ static lorac_status open_base(struct conversion *c, lorac_error *err)
 lorac_status source_open(struct conversion *c, lorac_error *err)
 {
     TRY(read_config(c, err));
-    if (c->options->adapter_count) return open_base(c, err);
-    if (!config_quantization(c->config)) return open_tensors(c, err);
-    if (!c->options->mode && !c->options->dequantize)
+    bool quantized = config_quantization(c->config) != NULL;
+    if (!quantized && !c->options->adapter_count && !c->options->calibration) return open_tensors(c, err);
+    if (quantized && !c->options->adapter_count && !c->options->mode && !c->options->dequantize)
         return fail(err, LORAC_INVALID_ARGUMENT, c->model,
                     "is quantised already: --dequantize writes its numbers, --quantize quantises them anew");
     return open_base(c, err);

@@ -76,6 +76,8 @@ struct item_writing {
     size_t first, count;      /* the piece: numbers of the item */
     float *scratch;           /* (threads, ROOMS, TASK) */
     struct fused_sums *fused; /* (threads) */
+    const float *factor;      /* calibration's, or NULL */
+    size_t task, piece;       /* numbers of them: whole groups, with a factor whole rows */
     uint8_t *codes;           /* of the piece, or its numbers where it is not quantised */
     struct quantized out;     /* codes, and where the piece's scales and minimums go */
     uint8_t *scales, *mins;   /* of the piece; NF4: of the item */
@@ -91,16 +93,20 @@ static struct quantized quantized_at(const struct item_writing *w, size_t at)
                               w->out.mins + scales};
 }
 
-/* The n numbers of the piece from `at` on, as they are written. */
-static void store(const struct item_writing *w, size_t at, size_t n, const float *x)
+/* The n numbers of the piece from `at` on, as they are written; y: room for n. */
+static void store(const struct item_writing *w, size_t at, size_t n, const float *x, float *y)
 {
     const struct item *item = w->item;
+    if (w->factor) memcpy(y, x, n * sizeof *y);
     if (!item->quantized) {
         for (size_t i = 0; i < n; i++) number_store(number_of(item->dtype), w->codes, at + i, x[i]);
         return;
     }
     struct quantized out = quantized_at(w, at);
-    quantize(&item->q, x, n, &out);
+    if (w->factor)
+        quantize_gptq(&item->q, y, n / item->cols, item->cols, w->factor, &out);
+    else
+        quantize(&item->q, x, n, &out);
 }
 
 /* What was stored, read back. */
@@ -123,22 +129,21 @@ static void load(const struct item_writing *w, size_t at, size_t n, float *y)
 static void run_task(void *context, size_t task, int worker)
 {
     struct item_writing *w = context;
-    size_t at = task * TASK, n = w->count - at < TASK ? w->count - at : TASK;
-    float *x = w->scratch + (size_t)worker * ROOMS * TASK, *y = x + TASK;
+    size_t at = task * w->task, n = w->count - at < w->task ? w->count - at : w->task;
+    float *x = w->scratch + (size_t)worker * ROOMS * w->task, *y = x + w->task;
     read_numbers(w->c, w->item, w->first + at, n, x);
     if (w->item->fused) w->fused[worker].change += fusion_add(w->c, w->item, w->first + at, n, x, y);
-    store(w, at, n, x);
+    store(w, at, n, x, y);
     if (!w->item->fused) return;
     load(w, at, n, y);
     for (size_t i = 0; i < n; i++)
         w->fused[worker].lost += ((double)y[i] - (double)x[i]) * ((double)y[i] - (double)x[i]);
 }
 
-/* What the source holds up to here was read. */
-static lorac_status report(struct conversion *c, size_t bytes, lorac_error *err)
+lorac_status conversion_report(struct conversion *c, size_t bytes, lorac_error *err)
 {
     c->done += bytes;
-    if (c->options->progress && c->options->progress(c->options->user, c->done, c->source_bytes))
+    if (c->options->progress && c->options->progress(c->options->user, c->done, c->source_bytes * (1 + c->turns)))
         return fail(err, LORAC_CANCELLED, NULL, "the conversion was stopped");
     return LORAC_OK;
 }
@@ -155,10 +160,10 @@ static lorac_status compute(struct item_writing *w, lorac_error *err)
     struct conversion *c = w->c;
     size_t end = w->first + w->count, bytes = st_dtype_bytes(item->source->dtype);
     const uint8_t *data = item->source->data + (item->first * item->cols + end) * bytes;
-    if (!pool_run(c->runtime->pool, POOL_NORMAL, run_task, w, (w->count + TASK - 1) / TASK, NULL))
+    if (!pool_run(c->runtime->pool, POOL_NORMAL, run_task, w, (w->count + w->task - 1) / w->task, NULL))
         return fail(err, LORAC_CANCELLED, NULL, "the conversion was stopped");
     if (!item->transposed && !item->packed) os_file_release(item->file, (size_t)(data - item->file->data));
-    return report(c, part_read(item, end) - part_read(item, w->first), err);
+    return conversion_report(c, part_read(item, end) - part_read(item, w->first), err);
 }
 
 static void put_piece(struct item_writing *w)
@@ -176,7 +181,7 @@ static void put_piece(struct item_writing *w)
 static lorac_status write_pieces(struct item_writing *w, lorac_error *err)
 {
     for (size_t all = item_elements(w->item); w->first < all; w->first += w->count) {
-        w->count = all - w->first < PIECE ? all - w->first : PIECE;
+        w->count = all - w->first < w->piece ? all - w->first : w->piece;
         size_t block = item_is_bnb(w->item) ? w->first / w->item->q.group : 0;
         w->out = (struct quantized){w->codes, w->scales + block * sizeof(float), w->mins};
         TRY(compute(w, err));
@@ -240,8 +245,14 @@ static lorac_status write_computed(struct item_writing *w, lorac_error *err)
     struct memory *m = w->c->memory;
     bool bnb = item_is_bnb(w->item);
     size_t threads = (size_t)pool_threads(w->c->runtime->pool), all = item_elements(w->item);
-    size_t piece = all < PIECE ? all : PIECE, blocks = bnb ? (all + w->item->q.group - 1) / w->item->q.group : 0;
-    w->scratch = mem_array(m, threads * ROOMS * TASK, sizeof *w->scratch);
+    w->task = TASK;
+    w->piece = PIECE;
+    if (w->factor) { /* whole rows */
+        w->task = w->item->cols < TASK ? TASK / w->item->cols * w->item->cols : w->item->cols;
+        w->piece = w->task < PIECE ? PIECE / w->task * w->task : w->task;
+    }
+    size_t piece = all < w->piece ? all : w->piece, blocks = bnb ? (all + w->item->q.group - 1) / w->item->q.group : 0;
+    w->scratch = mem_array(m, threads * ROOMS * w->task, sizeof *w->scratch);
     w->fused = mem_array(m, threads, sizeof *w->fused);
     w->codes = mem_array(m, piece, sizeof(float));
     w->scales = mem_array(m, bnb ? blocks : piece / 16 + 1, sizeof(float));
@@ -269,7 +280,7 @@ static lorac_status copy_item(struct conversion *c, const struct item *item, str
         n = all - at < SLICE ? all - at : SLICE;
         st_writer_put(file, tensor, at, from + at, n);
         os_file_release(item->file, (size_t)(from - item->file->data) + at + n);
-        TRY(report(c, n, err));
+        TRY(conversion_report(c, n, err));
     }
     return LORAC_OK;
 }
@@ -280,5 +291,6 @@ lorac_status write_item(struct conversion *c, const struct item *item, struct st
     struct item_writing w = {.c = c, .item = item, .file = file, .tensor = tensor};
     bool same =
         !item->quantized && !item->packed && !item->fused && !item->transposed && item->dtype == item->source->dtype;
+    if (calibration_knows(c, item)) TRY(calibration_factor(c, item, &w.factor, err));
     return same ? copy_item(c, item, file, tensor, err) : write_computed(&w, err);
 }

@@ -52,6 +52,13 @@ struct region {
     size_t used, high, capacity;
 };
 
+/* Sees what each group of linears multiplies, in the order of the work; input NULL: nobody does. */
+struct linear_group;
+struct observer {
+    void (*input)(void *context, struct exec *e, const struct linear_group *group, const struct tensor *x);
+    void *context;
+};
+
 enum { MAX_GRADIENTS = 64 };
 struct exec {
     struct stream stream;
@@ -70,6 +77,7 @@ struct exec {
     struct tensor *nodes;
     struct record *records;
     size_t node_count, node_capacity, record_count, record_capacity;
+    struct observer observer;
     float dropout;       /* of the adapters' input */
     uint64_t seed, step; /* of this step's random numbers */
 };

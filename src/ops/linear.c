@@ -134,6 +134,7 @@ static void products(struct exec *e, const struct linear_group *group, struct te
 {
     struct mark mark = exec_mark(e);
     struct tensor *x = form(e, group, in);
+    if (e->observer.input) e->observer.input(e->observer.context, e, group, x);
     struct matmul a = {.x = x->data,
                        .number = x->number,
                        .ldx = x->width,

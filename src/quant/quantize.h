@@ -26,6 +26,15 @@ void quantize(const struct quantization *q, const float *x, size_t n, const stru
 /* How the scales are stored. */
 enum scale_type quantized_scales(const struct quantization *q);
 
+/* ---- GPTQ (Frantar et al. 2022, arXiv 2210.17323), affine alone ---------------------------------- */
+
+/* H (n, n), symmetric, becomes U, upper, with H⁻¹ = Uᵀ U, after 1 % of its diagonal's mean was added to it. false: it
+ * is not positive definite. */
+bool hessian_factor(float *h, size_t n);
+/* Whole rows; x is overwritten with what the codes were made of. */
+void quantize_gptq(const struct quantization *q, float *x, size_t rows, size_t cols, const float *u,
+                   const struct quantized *out);
+
 typedef void quantize_fn(const struct quantization *q, const float *x, size_t n, const struct quantized *out);
 quantize_fn quantize_affine, quantize_mx, quantize_nvfp4, quantize_nf4;
 

@@ -57,7 +57,7 @@ sys.exit(not (a.keys() == b.keys() and len(changed) == 14 and all("_proj" in k f
 PYTHON
 run convert --model "$base" --out "$work/two-bits" -q --q-bits 2 --q-group-size 32 --json
 fuse --model "$work/two-bits" --save-path "$work/lost"
-expect 0 "into 2 bits" "of the adapter's change"
+expect 0 "into 2 bits" "a part of the adapter is lost"
 fuse --model "$work/two-bits" --save-path "$work/kept" -d --dtype float32
 json "numbers keep it" 'last["relative_error"] < 1e-6'
 fuse --model "$work/two-bits" --save-path "$work/anew" -q --q-bits 8 --q-group-size 32
@@ -71,6 +71,27 @@ printf '{"text": "the cat sat"}\n{"text": "on the mat"}\n' >"$work/valid.jsonl"
 fuse --model "$base" --save-path "$work/judged" --dtype float32 --data "$work" --precision exact
 expect 0 "losses"
 json "fused as unfused" 'abs(last["loss"]["fused"] - last["loss"]["adapter"]) < 1e-5 < abs(last["loss"]["base"] - last["loss"]["adapter"])'
+
+# ---- by a text -------------------------------------------------------------------------------------
+cp "$work/valid.jsonl" "$work/train.jsonl"
+for name in one two-again; do
+    run convert --model "$base" --out "$work/gptq-$name" -q --q-group-size 32 --q-method gptq --data "$work" --json
+    expect 0 "GPTQ" "GPTQ: "
+done
+diff -r --exclude README.md "$work/gptq-one" "$work/gptq-two-again" || fail "GPTQ: the same input gives other bytes"
+run convert --model "$base" --out "$work/rounded" -q --q-group-size 32 --json
+PYTHONPATH=tools python3 - "$work/gptq-one" "$work/rounded" <<'PYTHON' || fail "GPTQ: the layers' linears alone differ from rounding"
+import sys
+from tensor_digests import digests
+a, b = map(digests, sys.argv[1:])
+changed = {k.rsplit(".", 1)[0] for k in a if a[k] != b.get(k)}
+sys.exit(not (a.keys() == b.keys() and len(changed) == 14 and all("_proj" in k for k in changed)))
+PYTHON
+fuse --model "$work/rounded" --save-path "$work/feedback" --error-feedback --data "$work"
+expect 0 "error feedback"
+json "its modules" 'len(last["modules"]) == 14 and last["loss"]["fused"] > 0'
+run convert --model "$base" --out "$work/no" -q --q-method gptq --json
+expect 2 "GPTQ without a text" "--data"
 
 # ---- what is refused, and leaves nothing -----------------------------------------------------------
 fuse --model "$base" --save-path "$work/own"
