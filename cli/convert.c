@@ -107,6 +107,8 @@ lorac_convert_options convert_options(const struct convert *v, struct converting
     o.group = v->group;
     o.double_quant = v->double_quant;
     o.dequantize = v->dequantize;
+    o.gptq = v->method || v->error_feedback;
+    o.target_bits = v->target_bits;
     o.recipe = v->quantize ? recipes[v->recipe] : NULL;
     o.overrides = v->overrides.items;
     o.override_count = v->overrides.count;
@@ -155,7 +157,7 @@ static int convert(const struct convert *v, const struct engine *e, const char *
 static const char *idle_option(const struct arguments *a)
 {
     static const char *const names[] = {"q-mode",          "q-bits",     "q-group-size", "double-quant",
-                                        "quant-predicate", "q-override", "q-method"};
+                                        "quant-predicate", "q-override", "q-method",     "target-bpw"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (option_origin(a, names[i]) != ORIGIN_DEFAULT) return names[i];
     return NULL;
@@ -170,7 +172,7 @@ int convert_calibration(const struct convert *v, const struct engine *e, lorac_d
 
 unsigned convert_parts(const struct convert *v)
 {
-    return v->method || v->error_feedback ? OPEN_TOKENIZER : OPEN_RUNTIME;
+    return v->method || v->error_feedback || v->target_bits > 0 ? OPEN_TOKENIZER : OPEN_RUNTIME;
 }
 
 int convert_check(const struct arguments *a, const struct convert *v)

@@ -13,6 +13,7 @@ struct convert {
     bool force, quantize, dequantize, double_quant;
     int mode, dtype, recipe, method;
     size_t calibration_rows;
+    double target_bits;
     bool error_feedback; /* fuse: as method gptq */
     struct text_list overrides;
     size_t bits, group, shard_bytes;
@@ -46,6 +47,10 @@ struct convert {
                        "all (PATTERN=none); may be repeated, the last that fits holds"),                               \
         OPTION(CHOICE, values, method, "q-method", .value = "METHOD", .choices = "round|gptq", .fallback = "round",    \
                .help = "affine: gptq chooses the layers' codes by the text of --data's train split"),                  \
+        OPTION(REAL, values, target_bits, "target-bpw", .value = "BITS", .fallback = "0", .least = 0, .most = 9,       \
+               .help =                                                                                                 \
+                   "affine: each module has the bits with which the outputs on --data's train split change least, "    \
+                   "while all weights have so many each; 0: --q-bits"),                                                \
         OPTION(COUNT, values, calibration_rows, "calibration-rows", .value = "N", .fallback = "128", .least = 1,       \
                .help = "rows of the train split that gptq reads, at most 1024 tokens of each"),                        \
         OPTION(FLAG, values, double_quant, "double-quant", .help = "nf4: quantise its scales, too"),                   \

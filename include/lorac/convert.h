@@ -33,10 +33,14 @@ typedef struct lorac_convert_options {
     const char *const *adapters;
     const double *adapter_factors;
     size_t adapter_count;
-    const lorac_dataset *calibration; /* affine codes of the layers' linears are chosen by GPTQ on this text, its tokens
-                                         the model's; NULL (default): rounded */
-    size_t shard_bytes;               /* a file of weights holds at most this, or one module; 5 GiB */
-    int force;                        /* take the place of a model folder that is there */
+    /* A text, its tokens the model's, by which affine codes are chosen; NULL (default): rounded, with the mode's bits.
+     */
+    const lorac_dataset *calibration;
+    int gptq;           /* the layers' codes by GPTQ on it */
+    double target_bits; /* not 0: each module has the bits (2, 3, 4, 5, 6, 8) with which the outputs on the text change
+                           least while all weights together have at most so many each */
+    size_t shard_bytes; /* a file of weights holds at most this, or one module; 5 GiB */
+    int force;          /* take the place of a model folder that is there */
     int (*progress)(void *user, size_t done, size_t total); /* bytes of the source; not 0 cancels; NULL */
     void (*note)(void *user, const char *line);             /* before a calibration: what memory it takes; NULL */
     /* After each module that adapters changed: the Frobenius norms of their change, and of what rounding

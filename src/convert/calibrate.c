@@ -1,17 +1,14 @@
-/* calibrate.c — what the linears' inputs are like on a text: H = Xᵀ X of each group of linears that share one, from which
- * GPTQ's factor is made (quant/quantize.h). As many layers at a time as the memory holds; each time the whole text runs
- * through the base. */
+/* calibrate.c — what the linears' inputs are like on a text: H = Xᵀ X of each group of linears that share one, from
+ * which GPTQ's factor is made (quant/quantize.h). As many layers at a time as the memory holds; each time the whole
+ * text runs through the base. */
 #include "convert/conversion.h"
 
 #include "base/os.h"
 #include "base/pool.h"
 #include "model/decoder.h"
-#include "text/dataset.h"
 
 #include <stdio.h>
 #include <string.h>
-
-enum { BATCH_TOKENS = 1024, BATCH_ROWS = 64 };
 
 /* The inputs of one group of linears. */
 struct hessian {
@@ -26,8 +23,7 @@ struct calibration {
     struct hessian *items;
     size_t count, layers; /* layers: of a turn */
     size_t first, end;    /* the turn's layers */
-    struct batch batch;
-    struct exec exec;
+    struct text_run run;
 };
 
 /* ---- what there is ------------------------------------------------------------------------------- */
@@ -79,7 +75,7 @@ static void plan_turns(struct calibration *k)
     note_turns(k);
 }
 
-/* ---- the forward --------------------------------------------------------------------------------- */
+/* ---- the text ------------------------------------------------------------------------------------ */
 
 static struct hessian *hessian_of(struct calibration *k, size_t linear)
 {
@@ -93,79 +89,18 @@ static void observe(void *context, struct exec *e, const struct linear_group *gr
 {
     struct hessian *h = hessian_of(context, group->linear[0]->index);
     if (!h || !h->buffer) return;
-    e->k->outer(&e->stream, &(struct outer){{h->buffer, 0}, x->data, x->data, x->number, x->number, h->cols, x->width,
-                                            x->width, x->rows, h->cols, h->cols, 1});
-}
-
-static lorac_status plan_exec(const struct lorac_model *m, size_t *stack, lorac_error *err)
-{
-    struct memory *memory = &m->runtime->memory;
-    struct backend *null;
-    struct exec e = {0};
-    struct batch batch = {0};
-    TRY(backend_null_create(memory, &null, err));
-    lorac_status status = batch_create(m, null, BATCH_TOKENS, 1, &batch, err);
-    if (status == LORAC_OK) status = exec_create(memory, null, m->config.layers, 0, 0, &e, err);
-    if (status == LORAC_OK) {
-        batch_add_blank(&batch, BATCH_TOKENS);
-        batch_upload(&batch, &e.stream);
-        e.precision = PRECISION_FAST;
-        decoder_forward(m, &e, &batch);
-        *stack = e.stack.high;
-    }
-    exec_free(&e);
-    batch_free(&batch);
-    backend_free(null);
-    return status;
-}
-
-static lorac_status open_forward(struct calibration *k, lorac_error *err)
-{
-    const struct lorac_model *m = k->c->base;
-    struct backend *b = m->runtime->backend;
-    size_t stack = 0;
-    TRY(plan_exec(m, &stack, err));
-    TRY(batch_create(m, b, BATCH_TOKENS, BATCH_ROWS, &k->batch, err));
-    TRY(exec_create(k->c->memory, b, m->config.layers, stack, 0, &k->exec, err));
-    k->exec.precision = PRECISION_FAST;
-    k->exec.observer = (struct observer){observe, k};
-    return LORAC_OK;
-}
-
-static lorac_status flush(struct calibration *k, lorac_error *err)
-{
-    struct exec *e = &k->exec;
-    if (!k->batch.sequences) return LORAC_OK;
-    exec_reset(e);
-    e->k->begin(&e->stream);
-    batch_upload(&k->batch, &e->stream);
-    decoder_forward(k->c->base, e, &k->batch);
-    bool ran = e->k->wait(&e->stream);
-    batch_clear(&k->batch);
-    return ran ? LORAC_OK : fail_memory(err, "a forward", e->stack.high);
-}
-
-/* All rows of the text, cut at a batch's size. */
-static lorac_status run_text(struct calibration *k, lorac_error *err)
-{
-    const lorac_dataset *d = k->c->options->calibration;
-    size_t rows = d->starts.count - 1, all = d->ids.count ? d->ids.count : 1, done = 0;
-    for (size_t i = 0; i < rows; i++) {
-        const int32_t *ids;
-        const uint8_t *mask;
-        size_t count;
-        TRY(lorac_dataset_row(d, i, &ids, &mask, &count, err));
-        size_t n = count < BATCH_TOKENS ? count : BATCH_TOKENS;
-        if (n && !batch_add(&k->batch, ids, n, 0, n, NULL, NULL)) {
-            TRY(flush(k, err));
-            TRY(conversion_report(k->c, (size_t)((double)k->c->source_bytes * (double)done / (double)all), err));
-            batch_add(&k->batch, ids, n, 0, n, NULL, NULL);
-            done = 0;
-        }
-        done += count;
-    }
-    TRY(flush(k, err));
-    return conversion_report(k->c, (size_t)((double)k->c->source_bytes * (double)done / (double)all), err);
+    e->k->outer(&e->stream, &(struct outer){{h->buffer, 0},
+                                            x->data,
+                                            x->data,
+                                            x->number,
+                                            x->number,
+                                            h->cols,
+                                            x->width,
+                                            x->width,
+                                            x->rows,
+                                            h->cols,
+                                            h->cols,
+                                            1});
 }
 
 /* ---- the factors --------------------------------------------------------------------------------- */
@@ -196,7 +131,7 @@ static lorac_status take_turn(struct calibration *k, size_t layer, lorac_error *
         if (k->items[i].layer >= k->first && k->items[i].layer < k->end)
             TRY(b->kernels->buffer_create(b, k->items[i].cols * k->items[i].cols * sizeof(float), &k->items[i].buffer,
                                           err));
-    TRY(run_text(k, err));
+    TRY(text_run(&k->run, SIZE_MAX, err));
     pool_run(k->c->runtime->pool, POOL_NORMAL, factor_task, k, k->count, NULL);
     for (size_t i = 0; i < k->count; i++)
         if (k->items[i].failed)
@@ -210,14 +145,17 @@ static lorac_status take_turn(struct calibration *k, size_t layer, lorac_error *
 
 lorac_status calibration_open(struct conversion *c, lorac_error *err)
 {
-    if (!c->options->calibration) return LORAC_OK;
+    if (!c->options->gptq) return LORAC_OK;
     struct calibration *k = mem_alloc(c->memory, sizeof *k);
     if (!k) return fail_memory(err, "the calibration", sizeof *k);
     *k = (struct calibration){.c = c};
     c->calibration = k;
     TRY(list_hessians(k, err));
     plan_turns(k);
-    return open_forward(k, err);
+    TRY(text_run_open(c, &k->run, err));
+    k->run.share = 1;
+    k->run.exec.observer = (struct observer){observe, k};
+    return LORAC_OK;
 }
 
 void calibration_close(struct conversion *c)
@@ -225,8 +163,7 @@ void calibration_close(struct conversion *c)
     struct calibration *k = c->calibration;
     if (!k) return;
     drop(k);
-    exec_free(&k->exec);
-    batch_free(&k->batch);
+    text_run_close(&k->run);
     mem_free(c->memory, k->items);
     mem_free(c->memory, k);
 }

@@ -52,7 +52,7 @@ static bool is_worth_more(const struct conversion *c, const char *module)
 
 bool choice_by_module(const struct conversion *c)
 {
-    return c->options->recipe != NULL;
+    return c->options->recipe || c->allocation;
 }
 
 /* ---- overrides ------------------------------------------------------------------------------------- */
@@ -94,6 +94,11 @@ lorac_status check_choice(const lorac_convert_options *o, lorac_error *err)
         return fail(err, LORAC_INVALID_ARGUMENT, NULL,
                     "\"%.40s\" is none of mixed_2_6, mixed_3_4, mixed_3_6, mixed_4_6", o->recipe);
     if (o->recipe && !affine) return fail(err, LORAC_INVALID_ARGUMENT, NULL, "a recipe is for affine codes");
+    if (o->target_bits > 0 && (!affine || !o->calibration || o->bits || o->recipe))
+        return fail(err, LORAC_INVALID_ARGUMENT, NULL,
+                    "a size to reach is for affine codes, whose bits are then chosen by a text");
+    if (o->gptq && ((o->mode && !affine) || !o->calibration))
+        return fail(err, LORAC_INVALID_ARGUMENT, NULL, "GPTQ is for affine codes, and needs a text");
     if (o->override_count && !mlx)
         return fail(err, LORAC_INVALID_ARGUMENT, NULL, "overrides are for modules of an MLX folder that is quantised");
     for (size_t i = 0; i < o->override_count; i++) TRY(parse_override(o->overrides[i], pattern, &q, &none, err));
@@ -148,7 +153,9 @@ enum choice choose(const struct conversion *c, const struct item *item, struct q
         return none ? CHOICE_LEAVE : item->cols % q->group ? CHOICE_UNDIVIDED : CHOICE_QUANTIZE;
     *q = c->q;
     if (c->bnb) return item->rows * item->cols % 2 ? CHOICE_UNDIVIDED : CHOICE_QUANTIZE;
-    if (recipe)
+    if (allocated_bits(c, item->stored))
+        quantization_of("affine", allocated_bits(c, item->stored), q->group, q, &unused);
+    else if (recipe)
         quantization_of("affine", is_worth_more(c, item->name) ? recipe->high : recipe->low, q->group, q, &unused);
     else if (is_careful(c, item->name))
         *q = (struct quantization){.type = QUANT_AFFINE8, .group = 64};

@@ -11,6 +11,7 @@
 #include "file/safetensors.h"
 #include "model/model.h"
 #include "quant/quantize.h"
+#include "model/batch.h"
 #include "text/dataset.h"
 
 #include <lorac/convert.h>
@@ -55,6 +56,7 @@ struct conversion {
     const struct st_folder *source; /* the base's, or our own */
     struct fusion *fusions;         /* of the adapters that are added to the base */
     size_t fusion_count;
+    uint8_t *allocation;             /* bits of the base's matrices; NULL: the mode's */
     struct calibration *calibration; /* NULL: codes are rounded */
     size_t turns;                    /* how often its text runs */
     const struct os_file *file;      /* the one whose tensors are being listed */
@@ -108,6 +110,22 @@ bool fusion_changes(const struct conversion *c, const struct stored_matrix *s);
 /* Adds the adapters' change of the item's numbers from `first` on to y; d: room for n. The sum of its squares. */
 double fusion_add(const struct conversion *c, const struct item *item, size_t first, size_t n, float *y, float *d);
 
+/* ---- text_run.c ---------------------------------------------------------------------------------- */
+
+/* The forward of the calibration text. */
+struct text_run {
+    struct conversion *c;
+    struct batch batch;
+    struct exec exec; /* its observer may be set */
+    double share;     /* of the source's bytes that a run counts as, in the progress */
+    void (*output)(void *context, const struct tensor *x); /* after each batch: the last norm's; NULL */
+    void *context;
+};
+lorac_status text_run_open(struct conversion *c, struct text_run *t, lorac_error *err);
+void text_run_close(struct text_run *t);
+/* The first rows, each cut at a batch's size, until `most` tokens were read. */
+lorac_status text_run(struct text_run *t, size_t most, lorac_error *err);
+
 /* ---- calibrate.c --------------------------------------------------------------------------------- */
 
 lorac_status calibration_open(struct conversion *c, lorac_error *err);
@@ -118,6 +136,13 @@ bool calibration_knows(const struct conversion *c, const struct item *item);
 lorac_status calibration_factor(struct conversion *c, const struct item *item, const float **u, lorac_error *err);
 /* So many more bytes of the source's count as done; LORAC_CANCELLED: the user wants to stop. */
 lorac_status conversion_report(struct conversion *c, size_t bytes, lorac_error *err);
+
+/* ---- allocate.c ---------------------------------------------------------------------------------- */
+
+/* Bits for each of the base's matrices, so that all together has options->target_bits a weight. */
+lorac_status allocation_make(struct conversion *c, lorac_error *err);
+/* Those of a matrix; 0: none are chosen. */
+size_t allocated_bits(const struct conversion *c, const struct stored_matrix *s);
 
 /* ---- choice.c ------------------------------------------------------------------------------------ */
 

@@ -210,6 +210,7 @@ lorac_status conversion_open(struct conversion *c, lorac_error *err)
     TRY(check_choice(o, err));
     TRY(source_open(c, err));
     TRY(fusion_open(c, err));
+    if (o->target_bits > 0) TRY(allocation_make(c, err));
     if (c->bnb) TRY(check_bnb(c, err));
     for (size_t i = 0; i < c->source->shard_count; i++) TRY(add_shard(c, &c->source->shards[i], err));
     TRY(check_modules(c, err));
@@ -222,6 +223,7 @@ lorac_status conversion_open(struct conversion *c, lorac_error *err)
 
 void conversion_close(struct conversion *c)
 {
+    mem_free(c->memory, c->allocation);
     calibration_close(c);
     fusion_close(c);
     source_close(c);

@@ -87,6 +87,16 @@ a, b = map(digests, sys.argv[1:])
 changed = {k.rsplit(".", 1)[0] for k in a if a[k] != b.get(k)}
 sys.exit(not (a.keys() == b.keys() and len(changed) == 14 and all("_proj" in k for k in changed)))
 PYTHON
+run convert --model "$base" --out "$work/six" -q --q-group-size 32 --target-bpw 6 --data "$work" --json
+expect 0 "6 bits a weight"
+json "as many" '5.3 < last["bits_per_weight"] <= 6'
+python3 -c 'import json, sys; q = json.load(open(sys.argv[1]))["quantization"]; sys.exit(len({v["bits"] for v in q.values() if isinstance(v, dict)}) < 2)' "$work/six/config.json" || fail "every module has the same bits"
+run generate --model "$work/six" --prompt-tokens 1,2,3 --max-tokens 3 --json
+expect 0 "it generates"
+run convert --model "$base" --out "$work/no" -q --q-group-size 32 --target-bpw 2 --data "$work" --json
+expect 2 "2 bits a weight" "cannot be reached"
+run convert --model "$base" --out "$work/no" -q --q-mode mxfp4 --target-bpw 6 --data "$work" --json
+expect 2 "another mode" "affine"
 fuse --model "$work/rounded" --save-path "$work/feedback" --error-feedback --data "$work"
 expect 0 "error feedback"
 json "its modules" 'len(last["modules"]) == 14 and last["loss"]["fused"] > 0'

@@ -1,5 +1,5 @@
-/* test_gptq.c — GPTQ's factor and codes against a reference in double that eliminates one column of H⁻¹ after another, as
- * the paper's equations have it; and what it is for: a smaller error of the products than rounding makes. */
+/* test_gptq.c — GPTQ's factor and codes against a reference in double that eliminates one column of H⁻¹ after another,
+ * as the paper's equations have it; and what it is for: a smaller error of the products than rounding makes. */
 #include "quant/planes.h"
 #include "quant/quantize.h"
 
@@ -99,8 +99,11 @@ static void test_factor(void **unused)
 static struct quant_matrix view(const uint8_t *codes, const float *scales, const float *mins)
 {
     struct quant_matrix m = {.type = q.type, .data = codes, .rows = ROWS, .cols = COLS, .row_bytes = COLS / 2};
-    m.planes = (struct quant_planes){.scales = (const uint8_t *)scales, .mins = (const uint8_t *)mins, .group = GROUP,
-                                     .scale_type = SCALE_F32, .factor = 1};
+    m.planes = (struct quant_planes){.scales = (const uint8_t *)scales,
+                                     .mins = (const uint8_t *)mins,
+                                     .group = GROUP,
+                                     .scale_type = SCALE_F32,
+                                     .factor = 1};
     return m;
 }
 
@@ -170,7 +173,8 @@ static void test_codes(void **unused)
         }
     }
     double by_rounding = product_error(x, w, rounded), by_gptq = product_error(x, w, values);
-    printf("%zu of %zu values differ from the reference's (bound 2 %%: f32 tips codes near the middle)\n", differ, checked);
+    printf("%zu of %zu values differ from the reference's (bound 2 %%: f32 tips codes near the middle)\n", differ,
+           checked);
     printf("squared error of the products: rounding %.4g, GPTQ %.4g, %.3f of it (bound 0.5)\n", by_rounding, by_gptq,
            by_gptq / by_rounding);
     assert_true(differ * 50 <= checked);
