@@ -10,6 +10,7 @@
     X(train)                                                                                                           \
     X(eval)                                                                                                            \
     X(data)                                                                                                            \
+    X(adapter)                                                                                                         \
     X(convert)                                                                                                         \
     X(fuse)                                                                                                            \
     X(tokenize)                                                                                                        \

@@ -1,5 +1,5 @@
 /* adapter.c — adapters and sets as counted, immutable objects. */
-#include "adapter/adapter.h"
+#include "adapter/file.h"
 
 #include <math.h>
 #include <string.h>
@@ -46,10 +46,13 @@ static lorac_status store_numbers(struct lorac_adapter *a, const float *floats, 
 
 static lorac_status fill(struct lorac_adapter *a, const float *floats, const char *path, lorac_error *err)
 {
+    struct adapter_file file;
     a->path = mem_text(&a->runtime->memory, path, strlen(path));
     if (!a->path) return fail_memory(err, "a path", strlen(path));
-    TRY(adapter_hash(&a->layout, floats, a->hash, err));
-    return store_numbers(a, floats, err);
+    TRY(file_of_layout(&a->runtime->memory, &a->layout, floats, &file, err));
+    lorac_status status = file_hash(&file, a->hash, err);
+    file_close(&file);
+    return status == LORAC_OK ? store_numbers(a, floats, err) : status;
 }
 
 lorac_status adapter_create(struct lorac_runtime *runtime, struct lorac_model *model, size_t linears,

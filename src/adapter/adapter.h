@@ -92,27 +92,16 @@ lorac_status adapter_create(struct lorac_runtime *runtime, struct lorac_model *m
 /* Reads an adapter folder or file against the base's linears: a layout and its floats (mem_free both). */
 lorac_status adapter_read(struct memory *m, const char *path, struct linear_list linears, struct adapter_layout *layout,
                           float **floats, lorac_error *err);
-/* The tensors of adapters.safetensors (mlx-lm) or adapter_model.safetensors (PEFT) by their config. */
-lorac_status adapter_read_tensors(struct memory *m, const struct safetensors *file, const json_t *config,
-                                  const char *config_path, struct linear_list linears, struct adapter_layout *layout,
-                                  float **floats, lorac_error *err);
-
 /* What goes into adapter_config.json besides the weights' shape. */
 struct adapter_description {
     const char *base; /* base_model_name_or_path */
-    size_t rank;
-    double scale, dropout;
+    double dropout;
     bool rslora;
-    size_t first_layer, layers; /* adapted: first_layer .. layers − 1 */
-    const char *targets;        /* "all-linear" or a list, as given */
-    bool peft, mlx;             /* formats to write */
-    struct module_names names;
+    size_t layers;  /* of the base */
+    bool peft, mlx; /* formats to write */
+    struct linear_list linears;
 };
 /* Writes config and weights into the folder (created), each file whole or not at all. */
 lorac_status adapter_write(struct memory *m, const char *folder, const struct adapter_layout *layout,
                            const float *floats, const struct adapter_description *d, lorac_error *err);
-/* SHA-256 of names, shapes and floats in Hugging Face order. */
-lorac_status adapter_hash(const struct adapter_layout *layout, const float *floats, uint8_t hash[HASH_BYTES],
-                          lorac_error *err);
-
 #endif

@@ -1,4 +1,4 @@
-/* layout.c — where the floats of an adapter lie, and its content's hash. */
+/* layout.c — where the floats of an adapter lie. */
 #include "adapter/adapter.h"
 
 #include <string.h>
@@ -56,23 +56,4 @@ struct lora_term layout_term(const struct adapter_module *m, size_t part, const 
     t.da = (struct buf){gradients, m->a * sizeof(float)};
     t.db = (struct buf){gradients, at * sizeof(float)};
     return t;
-}
-
-lorac_status adapter_hash(const struct adapter_layout *layout, const float *floats, uint8_t digest[HASH_BYTES],
-                          lorac_error *err)
-{
-    struct hash h;
-    TRY(hash_begin(&h, err));
-    for (size_t i = 0; i < layout->count; i++) {
-        const struct adapter_module *m = &layout->modules[i];
-        uint64_t shape[3] = {m->rank, m->linear->weight.cols, module_rows(m)};
-        hash_add(&h, m->linear->name, strlen(m->linear->name) + 1);
-        hash_add(&h, shape, sizeof shape);
-        hash_add(&h, &m->scale, sizeof m->scale);
-        hash_add(&h, floats + m->a, m->rank * m->linear->weight.cols * sizeof *floats);
-        for (size_t hf = 0; hf < module_rows(m); hf++) /* whatever the file's order is */
-            hash_add(&h, floats + m->b + module_row(m, hf) * m->rank, m->rank * sizeof *floats);
-    }
-    hash_end(&h, digest);
-    return LORAC_OK;
 }

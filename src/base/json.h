@@ -28,6 +28,9 @@ struct json_style {
 void json_print(struct text *out, const json_t *value, struct json_style style);
 void json_print_number(struct text *out, double value); /* as Python's repr(float); NaN, Infinity, -Infinity */
 
+/* The value on one line, for a caller of the public API to release with lorac_free. */
+lorac_status json_hand_out(struct memory *m, const json_t *value, char **json, lorac_error *err);
+
 /* Fields of an object with a type. Missing or null gives `fallback`; a wrong type is an error naming file, key,
  * expected, found. */
 lorac_status json_get_size(const json_t *object, const char *key, size_t fallback, size_t *value, const char *file,

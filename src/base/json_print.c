@@ -223,3 +223,13 @@ void json_print(struct text *out, const json_t *value, struct json_style style)
 {
     print_value(out, value, style, 0);
 }
+
+lorac_status json_hand_out(struct memory *m, const json_t *value, char **json, lorac_error *err)
+{
+    struct text text = {.memory = m};
+    json_print(&text, value, (struct json_style){0});
+    *json = text_release(&text);
+    lorac_status status = *json ? LORAC_OK : fail_memory(err, "a description", text.length);
+    text_free(&text);
+    return status;
+}

@@ -1,12 +1,11 @@
 /* convert.c — lorac_convert: the folder is made under another name beside its place, opened to see that it is whole,
  * and renamed. */
+#include "convert/beside.h"
 #include "convert/conversion.h"
 
 #include <lorac/model.h>
 
-#include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 void lorac_convert_options_init(lorac_convert_options *options)
 {
@@ -47,26 +46,12 @@ static lorac_status check_opens(struct conversion *c, const char *folder, lorac_
     return LORAC_OK;
 }
 
-static lorac_status make_folder(struct conversion *c, const char *folder, lorac_error *err)
+static lorac_status make_folder(void *user, const char *folder, lorac_error *err)
 {
-    TRY(os_make_folder(folder, err));
-    lorac_status status = conversion_write(c, folder, err);
-    if (status == LORAC_OK) status = conversion_write_rest(c, folder, err);
-    if (status == LORAC_OK) status = check_opens(c, folder, err);
-    if (status == LORAC_OK) status = os_replace_folder(c->memory, folder, c->out, err);
-    if (status != LORAC_OK) os_remove_tree(c->memory, folder, NULL);
-    return status;
-}
-
-static lorac_status make_beside(struct conversion *c, lorac_error *err)
-{
-    struct text name = {.memory = c->memory};
-    size_t length = strlen(c->out);
-    while (length > 1 && c->out[length - 1] == '/') length--;
-    text_printf(&name, "%.*s.%ld.tmp", (int)length, c->out, (long)getpid());
-    lorac_status status = name.failed ? fail_memory(err, "a path", length) : make_folder(c, name.data, err);
-    text_free(&name);
-    return status;
+    struct conversion *c = user;
+    TRY(conversion_write(c, folder, err));
+    TRY(conversion_write_rest(c, folder, err));
+    return check_opens(c, folder, err);
 }
 
 static void describe(struct conversion *c, lorac_converted *converted)
@@ -97,7 +82,7 @@ lorac_status lorac_convert(lorac_runtime *runtime, const char *model, const char
                              .undivided = {.memory = &runtime->memory}};
     lorac_status status = check_place(c, err);
     if (status == LORAC_OK) status = conversion_open(c, err);
-    if (status == LORAC_OK) status = make_beside(c, err);
+    if (status == LORAC_OK) status = make_beside(c->memory, c->out, make_folder, c, err);
     if (status == LORAC_OK) describe(c, converted);
     conversion_close(c);
     mem_free(&runtime->memory, c);

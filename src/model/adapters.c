@@ -2,14 +2,18 @@
 #include "adapter/adapter.h"
 #include "model/model.h"
 
+struct module_names family_modules(const struct family *f, bool sees)
+{
+    struct module_names names = {"model.", "model.", "model.", NULL};
+    if (f->mlx) names = (struct module_names){f->mlx[0], f->mlx[0], f->mlx[1], NULL};
+    if (sees) names = (struct module_names){"model.", "model.language_model.", "language_model.model.", NULL};
+    names.splits = f->splits;
+    return names;
+}
+
 struct linear_list model_linears(const struct lorac_model *m)
 {
-    const char *const *mlx = m->family->mlx;
-    struct module_names names = {"model.", "model.", "model.", NULL};
-    if (mlx) names = (struct module_names){mlx[0], mlx[0], mlx[1], NULL};
-    if (m->sees) names = (struct module_names){"model.", "model.language_model.", "language_model.model.", NULL};
-    names.splits = m->family->splits;
-    return (struct linear_list){m->linears, m->linear_count, names};
+    return (struct linear_list){m->linears, m->linear_count, family_modules(m->family, m->sees)};
 }
 
 lorac_status lorac_adapter_open(lorac_model *model, const char *path, lorac_adapter **adapter, lorac_error *err)

@@ -9,6 +9,8 @@ struct weights;
 
 /* Fills the model's layers, linears, embedding, head, norms and rotary angles. */
 lorac_status decoder_load(struct lorac_model *model, struct weights *w, lorac_error *err);
+/* Where the rows of q, k and v stand in Hugging Face's module. */
+void decoder_place_rows(const struct model_config *c, struct linear *qkv);
 /* The hidden rows after the final norm, (batch rows, hidden). */
 struct tensor *decoder_forward(const struct lorac_model *model, struct exec *e, struct batch *batch);
 

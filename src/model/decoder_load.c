@@ -120,8 +120,7 @@ static lorac_status load_bundle(const struct loading *l, const struct bundle *b,
     return LORAC_OK;
 }
 
-/* Where the rows of q, k and v stand in Hugging Face's module. */
-static void place_rows(const struct model_config *c, struct linear *qkv)
+void decoder_place_rows(const struct model_config *c, struct linear *qkv)
 {
     size_t d = c->head_dim, together = c->heads / c->kv_heads;
     const size_t heads[3] = {c->heads, c->kv_heads, c->kv_heads};
@@ -153,7 +152,7 @@ static lorac_status load_attention(const struct loading *l, struct decoder_layer
     const struct model_config *c = &l->m->config;
     static const enum part parts[3] = {PART_Q, PART_K, PART_V}, o[1] = {PART_O};
     size_t q = c->heads * c->head_dim, kv = c->kv_heads * c->head_dim;
-    place_rows(c, at);
+    decoder_place_rows(c, at);
     TRY(load_bundle(l,
                     &(struct bundle){PART_QKV, c->fused_qkv != FUSED_NONE, c->qkv_bias, 3, c->hidden, parts, at,
                                      (size_t[]){q, kv, kv}},

@@ -200,15 +200,9 @@ static lorac_status inspect_path(struct inspection *i, lorac_error *err)
 lorac_status lorac_inspect(lorac_runtime *runtime, const char *path, char **json, lorac_error *err)
 {
     struct inspection i = {runtime, &runtime->memory, path, json_object()};
-    struct text text = {.memory = &runtime->memory};
     *json = NULL;
     lorac_status status = inspect_path(&i, err);
-    if (status == LORAC_OK) {
-        json_print(&text, i.out, (struct json_style){0});
-        *json = text_release(&text);
-        if (!*json) status = fail_memory(err, "the description", text.length);
-    }
-    text_free(&text);
+    if (status == LORAC_OK) status = json_hand_out(i.memory, i.out, json, err);
     json_decref(i.out);
     return status;
 }

@@ -62,6 +62,8 @@ struct lorac_model {
 };
 
 struct linear_list;
-struct linear_list model_linears(const struct lorac_model *m); /* what adapters are read against (adapter.h) */
+struct module_names;
+struct module_names family_modules(const struct family *f, bool sees); /* how adapter formats spell its modules */
+struct linear_list model_linears(const struct lorac_model *m);         /* what adapters are read against (adapter.h) */
 
 #endif

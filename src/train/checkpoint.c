@@ -37,16 +37,12 @@ static lorac_status write_adapter(struct lorac_trainer *t, const char *folder, l
 {
     const lorac_trainer_options *o = &t->options;
     struct adapter_description d = {.base = t->base,
-                                    .rank = o->rank,
-                                    .scale = o->scale,
                                     .dropout = o->dropout,
                                     .rslora = o->rslora,
-                                    .first_layer = t->first_layer,
                                     .layers = t->model->config.layers,
-                                    .targets = t->targets,
                                     .peft = o->format & LORAC_FORMAT_PEFT,
                                     .mlx = o->format & LORAC_FORMAT_MLX,
-                                    .names = model_linears(t->model).names};
+                                    .linears = model_linears(t->model)};
     return adapter_write(&t->runtime->memory, folder, &t->layout, trainer_floats(t, STATE_WEIGHTS), &d, err);
 }
 

@@ -8,7 +8,7 @@ mkdir "$work/data"
 printf '{"text":"a"}\n' >"$work/data/train.jsonl"
 
 # ---- help ----------------------------------------------------------------------------------------
-for command in generate chat train eval data convert tokenize inspect bench completions version help; do
+for command in generate chat train eval data adapter convert tokenize inspect bench completions version help; do
     run $command --help
     expect 0 "help of $command"
     [[ "$out" == *"usage: lorac $command"* && "$out" == *Examples:* ]] || fail "help of $command is incomplete"

@@ -1,6 +1,6 @@
 /* fuzz_adapter.c — an adapter's config and its safetensors file, one behind the other (the first two bytes: how long
  * the config is), read against the linears of a tiny model. */
-#include "adapter/adapter.h"
+#include "adapter/file.h"
 #include "model/model.h"
 
 #include <stdlib.h>
@@ -27,17 +27,19 @@ static void prepare(void)
     atexit(end);
 }
 
-static void read_tensors(struct memory *m, const json_t *config, const uint8_t *bytes, size_t size)
+static void read_tensors(struct memory *m, json_t *config, const uint8_t *bytes, size_t size)
 {
-    struct safetensors file;
+    struct adapter_file f;
     struct adapter_layout layout = {0};
     float *floats = NULL;
     lorac_error err;
-    if (safetensors_open_bytes(m, bytes, size, &file, &err) != LORAC_OK) return;
-    adapter_read_tensors(m, &file, config, "adapter_config.json", model_linears(model), &layout, &floats, &err);
+    file_begin(&f, m);
+    f.config = json_incref(config);
+    if (safetensors_open_bytes(m, bytes, size, &f.tensors, &err) == LORAC_OK && file_read(&f, &err) == LORAC_OK)
+        adapter_of_file(&f, model_linears(model), &layout, &floats, &err);
     mem_free(m, layout.modules);
     mem_free(m, floats);
-    safetensors_close(&file);
+    file_close(&f);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

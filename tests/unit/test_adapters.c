@@ -360,24 +360,24 @@ static void what_does_not_fit_is_named(void **state)
     struct fixture *f = *state;
     struct tensors t = {.count = 0};
     add_pair(&t, 7, "self_attn.q_proj", 4, 32, 32);
-    refuse(f, "{" PEFT "}", &t, LORAC_MISMATCH, "model.layers.7.self_attn.q_proj.lora_A.weight");
+    refuse(f, "{" PEFT "}", &t, LORAC_MISMATCH, "model.layers.7.self_attn.q_proj");
     add_pair(&t, 0, "self_attn.q_proj", 4, 32, 32);
-    refuse(f, "{" PEFT "}", &t, LORAC_MISMATCH, "2 of 4 tensors match nothing");
+    refuse(f, "{" PEFT "}", &t, LORAC_MISMATCH, "1 of 2 modules match nothing");
     t.count = 0;
     add_pair(&t, 0, "self_attn.q_proj", 4, 32, 32);
     t.count = 1;
     refuse(f, "{" PEFT "}", &t, LORAC_MISMATCH, "half a pair: \"model.layers.0.self_attn.q_proj\" has no lora_B");
     t.count = 0;
     add_pair(&t, 0, "self_attn.k_proj", 4, 32, 32); /* k has 16 rows */
-    refuse(f, "{" PEFT "}", &t, LORAC_MISMATCH, "k_proj.lora_B.weight\" is 32 x 4, the base needs 16 x 4");
+    refuse(f, "{" PEFT "}", &t, LORAC_MISMATCH, "k_proj\": lora_B is 32 x 4, the base needs 16 x 4");
     t.count = 0;
     add_pair(&t, 0, "self_attn.q_proj", 4, 31, 32);
-    refuse(f, "{" PEFT "}", &t, LORAC_MISMATCH, "is 4 x 31, the base needs 4 x 32");
+    refuse(f, "{" PEFT "}", &t, LORAC_MISMATCH, "lora_A is 4 x 31, the base needs 4 x 32");
     t.count = 0;
     add_pair(&t, 0, "self_attn.q_proj", 4, 32, 32);
     t.list[1].shape[0] = 64; /* another rank than A's */
     t.list[1].shape[1] = 2;
-    refuse(f, "{" PEFT "}", &t, LORAC_MISMATCH, "is 64 x 2, the base needs 32 x 4");
+    refuse(f, "{" PEFT "}", &t, LORAC_MISMATCH, "lora_A is 4 x 32 and lora_B 64 x 2, no pair");
     t.list[1].shape[0] = 32;
     t.list[1].shape[1] = 4;
     t.list[1].dtype = ST_I32;
@@ -394,7 +394,7 @@ static void settings_that_change_numbers_are_named(void **state)
         const char *config, *words;
         lorac_status status;
     } cases[] = {
-        {"{" PEFT ",\"use_dora\":true}", "use_dora", LORAC_UNSUPPORTED},
+        {"{" PEFT ",\"use_dora\":true}", "use_dora", LORAC_MISMATCH}, /* there is no magnitude */
         {"{" PEFT ",\"bias\":\"all\"}", "bias", LORAC_UNSUPPORTED},
         {"{" PEFT ",\"modules_to_save\":[\"lm_head\"]}", "modules_to_save", LORAC_UNSUPPORTED},
         {"{" PEFT ",\"layer_replication\":[[0,1]]}", "layer_replication", LORAC_UNSUPPORTED},
@@ -408,7 +408,13 @@ static void settings_that_change_numbers_are_named(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         refuse(f, cases[i].config, &t, cases[i].status, cases[i].words);
     add(&t, "base_model.model.model.layers.0.self_attn.q_proj.lora_magnitude_vector", 1, 32);
-    refuse(f, "{" PEFT "}", &t, LORAC_MISMATCH, "lora_magnitude_vector"); /* DoRA's, whatever the config says */
+    t.list[2].dims = 1;
+    t.list[2].shape[0] = 32;
+    refuse(f, "{" PEFT "}", &t, LORAC_MISMATCH, "lora_magnitude_vector");
+    refuse(f, "{" PEFT ",\"use_dora\":true}", &t, LORAC_UNSUPPORTED, "use_dora");
+    t.list[2].shape[0] = 31;
+    t.list[2].bytes = 31 * sizeof *floats;
+    refuse(f, "{" PEFT ",\"use_dora\":true}", &t, LORAC_MISMATCH, "the magnitude of");
 }
 
 static void mlx_settings_are_named(void **state)
@@ -419,7 +425,7 @@ static void mlx_settings_are_named(void **state)
         const char *config, *words;
         lorac_status status;
     } cases[] = {
-        {"{\"fine_tune_type\":\"dora\",\"lora_parameters\":{\"scale\":2}}", "dora", LORAC_UNSUPPORTED},
+        {"{\"fine_tune_type\":\"dora\",\"lora_parameters\":{\"scale\":2}}", "dora", LORAC_MISMATCH},
         {"{\"fine_tune_type\":\"full\"}", "full", LORAC_UNSUPPORTED},
         {"{\"fine_tune_type\":\"lora\"}", "lora_parameters", LORAC_FORMAT},
         {"{\"lora_parameters\":{\"rank\":2}}", "scale", LORAC_FORMAT},
@@ -483,14 +489,8 @@ static void check_names(const char *family, const char *peft, const char *mlx)
     snprintf(path, sizeof path, TEST_DATA "/families/%s.training", family);
     OK(adapter_read(memory, path, linears, &layout, &numbers, err));
     folder_make(folder);
-    struct adapter_description d = {.base = "base",
-                                    .rank = layout.modules[0].rank,
-                                    .scale = layout.modules[0].scale,
-                                    .layers = m->config.layers,
-                                    .targets = "all-linear",
-                                    .peft = true,
-                                    .mlx = true,
-                                    .names = linears.names};
+    struct adapter_description d = {
+        .base = "base", .layers = m->config.layers, .peft = true, .mlx = true, .linears = linears};
     OK(adapter_write(memory, folder, &layout, numbers, &d, err));
     for (int i = 0; i < 2; i++) {
         struct safetensors file;
