@@ -14,7 +14,7 @@ struct adapter {
     int dtype;
 };
 
-#define FORMATS "peft or mlx"
+#define FORMATS "peft or mlx, a folder, or gguf, a file"
 
 static const char *const dtypes[] = {NULL, "float32", "float16", "bfloat16"};
 
@@ -26,12 +26,11 @@ static const struct option option_table[] = {
            .help = "the base: a model's folder, of which config.json is read, or a GGUF; needed where names or rows "
                    "depend on it"),
     SECTION("export, import"),
-    OPTION(TEXT, struct adapter, format, "format", .value = "FORMAT",
-           .help = "export: " FORMATS),
+    OPTION(TEXT, struct adapter, format, "format", .value = "FORMAT", .help = "export: " FORMATS),
     OPTION(TEXT, struct adapter, out, "out", .aliases = "save-path", .value = "PATH",
            .help = "what to write; it must not be there"),
     OPTION(CHOICE, struct adapter, dtype, "dtype", .value = "TYPE", .choices = "auto|float32|float16|bfloat16",
-           .fallback = "auto", .help = "the type of the numbers; auto: as they are"),
+           .fallback = "auto", .help = "the type of the numbers; auto: as they are, float32 in a GGUF"),
     OPTION(FLAG, struct adapter, force, "force", .help = "replace an adapter that is there"),
     SECTION("Output"),
     JSON_OPTION(struct adapter),
@@ -44,7 +43,7 @@ static json_t *result(const struct adapter *v, lorac_status failed, char *text, 
     json_error_t bad;
     if (failed) {
         *status = failed == LORAC_INVALID_ARGUMENT && !*err->file ? fail_usage(v->common.json, "%s", err->message)
-                                                                 : fail_error(v->common.json, err);
+                                                                  : fail_error(v->common.json, err);
         return NULL;
     }
     json_t *value = json_loads(text, JSON_ALLOW_NUL, &bad);
@@ -125,7 +124,8 @@ static void print_difference(const json_t *o)
     {
         size_t k;
         printf("%s:", json_string_value(json_object_get(m, "name")));
-        json_array_foreach(json_object_get(m, "differs"), k, what) printf("%s %s", k ? "," : "", json_string_value(what));
+        json_array_foreach(json_object_get(m, "differs"), k, what)
+            printf("%s %s", k ? "," : "", json_string_value(what));
         if (json_is_number(json_object_get(m, "distance"))) printf("; relative distance %.3g", real(m, "distance"));
         printf("\n");
     }
@@ -241,8 +241,7 @@ static int run(struct arguments *a)
     const char *paths[4];
     size_t count = 0;
     struct engine e;
-    if (!action)
-        return fail_usage(v->common.json, "'%s' is none of show, diff, export, import", a->rest.items[0]);
+    if (!action) return fail_usage(v->common.json, "'%s' is none of show, diff, export, import", a->rest.items[0]);
     for (size_t i = 1; i < a->rest.count; i++) paths[count++] = a->rest.items[i];
     for (size_t i = 0; i < v->common.adapters.count && count < 3; i++) paths[count++] = v->common.adapters.items[i];
     int status = check(v, action, count);
@@ -259,12 +258,14 @@ const struct command command_adapter = {
     .positional = "show A | diff A B | export A | import A",
     .positional_least = 1,
     .positional_most = 3,
-    .details = "Adapters are PEFT's and mlx-lm's folders. show: what one holds; diff: in which modules two differ, and "
+    .details = "Adapters are PEFT's and mlx-lm's folders and llama.cpp's GGUF files. show: what one holds; diff: in "
+               "which modules two differ, and "
                "how much (exit status 1: they do); export: another program's form; import: lorac's own folder, which "
                "PEFT and mlx-lm read.",
     .examples = "  lorac adapter show adapters\n"
                 "  lorac adapter diff adapters adapters/best\n"
                 "  lorac adapter export adapters --format mlx --out adapters-mlx\n"
+                "  lorac adapter export adapters --format gguf --model model.gguf --out adapter.gguf\n"
                 "  lorac adapter import downloaded --out mine\n",
     .options = option_table,
     .values_size = sizeof(struct adapter),

@@ -27,7 +27,8 @@ typedef struct lorac_adapter_export_options {
     const char *format; /* "peft" or "mlx": a folder; "gguf": a file, needs a base; NULL (default): lorac's own folder,
                            which PEFT reads, and mlx-lm too unless its form cannot hold the adapter */
     const char *base;   /* NULL (default): names and rows stay as they are */
-    const char *dtype;  /* "float32", "float16", "bfloat16"; NULL (default): each tensor as it is */
+    const char *dtype;  /* "float32", "float16", "bfloat16"; NULL (default): each tensor as it is, float32 for
+                           "gguf" */
     int force;          /* take the place of an adapter that is there */
 } lorac_adapter_export_options;
 LORAC_API void lorac_adapter_export_options_init(lorac_adapter_export_options *options);
@@ -36,8 +37,7 @@ LORAC_API void lorac_adapter_export_options_init(lorac_adapter_export_options *o
  * not there. What the format cannot hold is refused by name. LORAC_INVALID_ARGUMENT: options that make no sense, or
  * something is at `out`. */
 LORAC_API lorac_status lorac_adapter_export(lorac_runtime *runtime, const char *path, const char *out,
-                                            const lorac_adapter_export_options *options, char **json,
-                                            lorac_error *err);
+                                            const lorac_adapter_export_options *options, char **json, lorac_error *err);
 
 #ifdef __cplusplus
 }

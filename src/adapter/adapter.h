@@ -64,10 +64,19 @@ struct module_names {
     const char *own, *peft, *mlx;
     const struct module_split *splits; /* own NULL at the end; or NULL */
 };
+/* What llama.cpp calls the same modules, and how their rows stand in its files. */
+enum { TENSOR_NAME = 64 };
+struct gguf_form {
+    const char *architecture;     /* NULL: it does not know the family */
+    const struct linear *linears; /* (count) with Hugging Face's names; after the layers the embedding and the head */
+    char (*tensors)[TENSOR_NAME]; /* (count) without ".weight"; parts of a module may share one */
+    size_t count;
+};
 struct linear_list {
     const struct linear *items;
     size_t count;
     struct module_names names;
+    const struct gguf_form *gguf; /* NULL: nobody asked for it */
 };
 enum { MODULE_NAME = 256 };
 /* The module's name with another start. */

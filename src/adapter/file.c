@@ -179,10 +179,9 @@ static lorac_status find_file(struct memory *m, const char *folder, const char *
 static const struct {
     const char *name, *command;
 } foreign[] = {
-    {"adapter_model.bin",
-     "python -c \"import torch; from safetensors.torch import save_file; "
-     "t = torch.load('adapter_model.bin', map_location='cpu', weights_only=True); "
-     "save_file({k: v.contiguous() for k, v in t.items()}, 'adapter_model.safetensors')\""},
+    {"adapter_model.bin", "python -c \"import torch; from safetensors.torch import save_file; "
+                          "t = torch.load('adapter_model.bin', map_location='cpu', weights_only=True); "
+                          "save_file({k: v.contiguous() for k, v in t.items()}, 'adapter_model.safetensors')\""},
     {"adapters.npz",
      "python -c \"import mlx.core as mx; mx.save_safetensors('adapters.safetensors', mx.load('adapters.npz'))\""},
 };
@@ -193,9 +192,8 @@ static lorac_status refuse_foreign(struct memory *m, const char *folder, lorac_e
         char *path;
         TRY(find_file(m, folder, foreign[i].name, &path, err));
         if (!path) continue;
-        lorac_status status =
-            fail(err, LORAC_UNSUPPORTED, path, "lorac reads safetensors; in its folder, this converts it: %s",
-                 foreign[i].command);
+        lorac_status status = fail(err, LORAC_UNSUPPORTED, path,
+                                   "lorac reads safetensors; in its folder, this converts it: %s", foreign[i].command);
         mem_free(m, path);
         return status;
     }

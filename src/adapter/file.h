@@ -21,8 +21,8 @@ struct matrix {
 
 struct file_module {
     char name[MODULE_NAME];
-    bool embedding;     /* A's columns are tokens */
-    struct matrix a, b; /* (rank, in), (out, rank) */
+    bool embedding;                /* A's columns are tokens */
+    struct matrix a, b;            /* (rank, in), (out, rank) */
     struct matrix magnitude, bias; /* (out, 1): DoRA's m; what is added to y */
     double scale;                  /* of B·A */
 };
@@ -121,6 +121,9 @@ lorac_status file_write_mlx(const struct adapter_file *f, const struct file_targ
 /* The first of the keys (NULL at the end) that asks for something; NULL: none does. */
 const char *config_set(const json_t *config, const char *const *keys);
 lorac_status file_write_config(struct memory *m, const char *folder, const json_t *config, lorac_error *err);
+/* A GGUF file at `path`; the target needs a base. */
+lorac_status file_write_gguf(const struct adapter_file *f, const struct file_target *t, const char *path,
+                             lorac_error *err);
 extern const char *const mlx_config_keys[]; /* the others are PEFT's; NULL at the end */
 /* Refuses what is no low-rank pair, for a format that holds these alone. */
 lorac_status file_check_pairs(const struct adapter_file *f, const char *format, lorac_error *err);
@@ -135,8 +138,9 @@ void output_open(struct file_output *o, const struct adapter_file *f, const stru
 void output_close(struct file_output *o);
 /* Rows of a matrix times a factor that must lose no bit, filled up with zeros, perhaps transposed. */
 struct output_form {
-    size_t first, rows;   /* of the source */
-    size_t height, width; /* 0: of the source */
+    size_t first, rows;          /* of the source */
+    const struct linear *linear; /* or the rows of this one, and of those behind it, in their own order */
+    size_t height, width;        /* 0: of the source */
     bool transposed, vector;
     double factor;
 };

@@ -79,7 +79,8 @@ static double alpha_of(const json_t *patterns, const char *module, double alpha)
     const char *key;
     json_t *value;
     json_object_foreach((json_t *)(uintptr_t)patterns, key,
-                        value) if (json_is_number(value) && pattern_matches(key, module)) return json_number_value(value);
+                        value) if (json_is_number(value) &&
+                                   pattern_matches(key, module)) return json_number_value(value);
     return alpha;
 }
 
@@ -120,11 +121,11 @@ lorac_status file_scale_mlx(struct adapter_file *f, lorac_error *err)
     double scale, none = NAN;
     TRY(json_get_text(f->config, "fine_tune_type", "lora", &type, f->config_path, err));
     if (strcmp(type, "lora") && strcmp(type, "dora"))
-        return fail(err, LORAC_UNSUPPORTED, f->config_path, "\"fine_tune_type\": \"%s\"; lorac reads lora and dora", type);
+        return fail(err, LORAC_UNSUPPORTED, f->config_path, "\"fine_tune_type\": \"%s\"; lorac reads lora and dora",
+                    type);
     if (!json_is_object(parameters)) return fail(err, LORAC_FORMAT, f->config_path, "\"lora_parameters\" is missing");
     TRY(json_get_float(parameters, "scale", none, &scale, f->config_path, err));
-    if (!isfinite(scale))
-        return fail(err, LORAC_FORMAT, f->config_path, "\"lora_parameters\" has no finite \"scale\"");
+    if (!isfinite(scale)) return fail(err, LORAC_FORMAT, f->config_path, "\"lora_parameters\" has no finite \"scale\"");
     for (size_t i = 0; i < f->modules.count; i++) file_modules(f)[i].scale = scale;
     if (file_has_dora(f) == !strcmp(type, "dora")) return LORAC_OK;
     return fail(err, LORAC_MISMATCH, f->path, "the config says \"fine_tune_type\": \"%s\", the tensors are of %s", type,

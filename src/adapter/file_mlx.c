@@ -1,4 +1,5 @@
-/* file_mlx.c — mlx-lm's adapters: A and B transposed, one rank and one scale for all modules, which the config names. */
+/* file_mlx.c — mlx-lm's adapters: A and B transposed, one rank and one scale for all modules, which the config names.
+ */
 #include "adapter/file.h"
 
 #include <math.h>
@@ -33,6 +34,14 @@ lorac_status file_read_mlx(struct adapter_file *f, lorac_error *err)
     return LORAC_OK;
 }
 
+/* The scale of the format: the first module's that is not 0. */
+static double common_scale(const struct adapter_file *f)
+{
+    double scale = 0;
+    for (size_t i = 0; i < f->modules.count && scale == 0; i++) scale = file_modules(f)[i].scale;
+    return scale;
+}
+
 /* ---- the config ----------------------------------------------------------------------------- */
 
 /* A relative name is what every one of the last num_layers has, a whole name is one module. */
@@ -53,8 +62,8 @@ static json_t *parameters_json(const struct adapter_file *f, const struct file_t
     json_t *keys = json_array();
     size_t count = last && file_grid(f, &grid) ? grid.per_layer : f->modules.count;
     for (size_t i = 0; i < count; i++) add_key(keys, t, &file_modules(f)[i], last);
-    return json_pack("{s:I, s:f, s:f, s:o}", "rank", (json_int_t)rank, "scale", file_modules(f)->scale, "dropout",
-                     t->dropout, "keys", keys);
+    return json_pack("{s:I, s:f, s:f, s:o}", "rank", (json_int_t)rank, "scale", common_scale(f), "dropout", t->dropout,
+                     "keys", keys);
 }
 
 static void put_config(json_t *c, const struct adapter_file *f, const struct file_target *t, size_t rank)
@@ -101,7 +110,7 @@ static lorac_status add_module(struct file_output *o, const struct file_module *
     struct module_names names = target_names(o->target);
     char list[MODULE_PARTS][MODULE_NAME], spelled[MODULE_NAME];
     size_t rows[MODULE_PARTS], count = target_parts(o->target, m, list, rows), first = 0;
-    double factor = m->scale / file_modules(o->file)->scale;
+    double scale = common_scale(o->file), factor = m->scale == scale ? 1 : m->scale / scale;
     for (size_t i = 0; i < count; i++) {
         struct output_form a = {.rows = m->a.rows, .height = rank, .transposed = true, .factor = 1},
                            b = {.first = first, .rows = rows[i], .width = rank, .transposed = true, .factor = factor},

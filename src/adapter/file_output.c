@@ -63,8 +63,8 @@ static lorac_status fail_factor(const struct file_output *o, const char *name, d
 {
     return fail(err, LORAC_UNSUPPORTED, o->file->path,
                 "\"%s\": the format has one scale for all modules, this one's is %.9g times the first one's, and its "
-                "numbers do not take that without rounding",
-                name, factor);
+                "numbers do not take that without rounding%s",
+                name, factor, o->target->dtype == ST_F32 ? "" : "; float32 (--dtype) takes more");
 }
 
 /* One number of the matrix, times the factor, at place i of the tensor. */
@@ -75,6 +75,14 @@ static bool put_scaled(const struct file_output *o, struct st_tensor *t, uint8_t
     if (factor != 1 && !scaled(x, factor, &y)) return false;
     put(data, t->dtype, i, y);
     return factor == 1 || o->target->dtype >= 0 || get(data, t->dtype, i) == y;
+}
+
+static size_t source_row(const struct output_form *form, size_t row)
+{
+    const struct linear *l = form->linear;
+    if (!l) return form->first + row;
+    for (; row >= l->weight.rows; l++) row -= l->weight.rows;
+    return linear_hf_row(l, row);
 }
 
 lorac_status output_add(struct file_output *o, const char *name, const struct matrix *m, struct output_form form,
@@ -89,7 +97,7 @@ lorac_status output_add(struct file_output *o, const char *name, const struct ma
     for (size_t r = 0; r < form.rows; r++)
         for (size_t c = 0; c < m->cols; c++)
             if (!put_scaled(o, &t, data, form.transposed ? c * height + r : r * width + c,
-                            matrix_at(m, form.first + r, c), form.factor))
+                            matrix_at(m, source_row(&form, r), c), form.factor))
                 return fail_factor(o, name, form.factor, err);
     return LORAC_OK;
 }

@@ -102,8 +102,7 @@ static void put_scales(json_t *c, const struct adapter_file *f, const struct fil
     for (size_t i = 1; i < f->modules.count; i++) {
         char name[MODULE_NAME];
         spell(t, &list[i], name);
-        if (list[i].a.rows != list->a.rows)
-            json_object_set_new(ranks, name, json_integer((json_int_t)list[i].a.rows));
+        if (list[i].a.rows != list->a.rows) json_object_set_new(ranks, name, json_integer((json_int_t)list[i].a.rows));
         if (fabs(alpha_of(&list[i], t->rslora) - alpha) > 1e-12 * fabs(alpha))
             json_object_set_new(alphas, name, whole_number(alpha_of(&list[i], t->rslora)));
     }
@@ -186,7 +185,9 @@ static void put_defaults(json_t *c)
     static const struct {
         const char *key;
         json_t *(*value)(void);
-    } defaults[] = {{"fan_in_fan_out", json_false}, {"inference_mode", json_true}, {"init_lora_weights", json_true},
+    } defaults[] = {{"fan_in_fan_out", json_false},
+                    {"inference_mode", json_true},
+                    {"init_lora_weights", json_true},
                     {"modules_to_save", json_null}};
     for (size_t i = 0; i < sizeof defaults / sizeof *defaults; i++)
         if (!json_object_get(c, defaults[i].key)) json_object_set_new(c, defaults[i].key, defaults[i].value());

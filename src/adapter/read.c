@@ -59,6 +59,8 @@ static lorac_status read(struct adapter_file *f, const struct linear_list *linea
     TRY(refuse_settings(f, err));
     TRY(file_fit(f, linears, err));
     TRY(collect(f, linears, layout, err));
+    if (layout->count < f->modules.count)
+        return fail(err, LORAC_UNSUPPORTED, f->path, "adapts the embedding or the head, which lorac does not run");
     *floats = mem_array(f->memory, layout->floats, sizeof **floats);
     if (!*floats) return fail_memory(err, "an adapter", layout->floats * sizeof **floats);
     for (size_t i = 0; i < layout->count; i++)

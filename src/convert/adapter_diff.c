@@ -9,8 +9,8 @@
 struct diff {
     struct memory *memory;
     const struct adapter_file *files[2];
-    json_t *modules;             /* those that differ */
-    double distance, norm;       /* squares, of all modules */
+    json_t *modules;       /* those that differ */
+    double distance, norm; /* squares, of all modules */
     size_t compared, different;
 };
 

@@ -13,24 +13,32 @@ void lorac_adapter_export_options_init(lorac_adapter_export_options *options)
     *options = (lorac_adapter_export_options){.struct_size = sizeof *options};
 }
 
-struct export {
+struct export
+{
     struct memory *memory;
     const lorac_adapter_export_options *options;
     const char *out;
     struct adapter_file file;
     struct outline outline; /* of the base, where there is one */
     struct file_target target;
-    json_t *formats;        /* what was written */
-    char left_out[1024];    /* why lorac's own folder lacks a form; "" */
+    json_t *formats;     /* what was written */
+    char left_out[1024]; /* why lorac's own folder lacks a form; "" */
 };
 
-static const struct {
-    const char *name;
-    lorac_status (*write)(const struct adapter_file *f, const struct file_target *t, const char *folder, json_t *config,
-                          lorac_error *err);
-} folders[] = {[ADAPTER_PEFT] = {"peft", file_write_peft}, [ADAPTER_MLX] = {"mlx", file_write_mlx}};
+static const char *const format_names[ADAPTER_FORMATS] = {"peft", "mlx", "gguf"};
 
 /* ---- the place ------------------------------------------------------------------------------ */
+
+static lorac_status check_format(const lorac_adapter_export_options *o, lorac_error *err)
+{
+    bool known = !o->format;
+    for (size_t i = 0; i < ADAPTER_FORMATS; i++) known |= o->format && !strcmp(o->format, format_names[i]);
+    if (!known)
+        return fail(err, LORAC_INVALID_ARGUMENT, NULL, "the format \"%s\" is none of peft, mlx and gguf", o->format);
+    if (!o->format || strcmp(o->format, format_names[ADAPTER_GGUF]) || o->base) return LORAC_OK;
+    return fail(err, LORAC_INVALID_ARGUMENT, NULL,
+                "a GGUF adapter has the names and the order of rows of its base: give --model (its config is enough)");
+}
 
 static bool is_adapter(struct export *e)
 {
@@ -60,14 +68,6 @@ static const char *source_base(const struct adapter_file *f)
     return name ? name : json_string_value(json_object_get(f->config, "model"));
 }
 
-static lorac_status check_format(const char *format, lorac_error *err)
-{
-    for (size_t i = 0; format && i < sizeof folders / sizeof *folders; i++)
-        if (!strcmp(format, folders[i].name)) return LORAC_OK;
-    if (!format) return LORAC_OK;
-    return fail(err, LORAC_INVALID_ARGUMENT, NULL, "the format \"%s\" is none of peft and mlx", format);
-}
-
 static lorac_status set_target(struct export *e, lorac_error *err)
 {
     const json_t *c = e->file.config, *mlx = json_object_get(c, "lora_parameters");
@@ -80,19 +80,40 @@ static lorac_status set_target(struct export *e, lorac_error *err)
                                      .layers = e->options->base ? e->outline.config.layers : 0,
                                      .name = source_base(&e->file),
                                      .dtype = e->options->dtype ? (int)dtype : -1};
-    return json_get_float(peft ? c : mlx, peft ? "lora_dropout" : "dropout", 0, &e->target.dropout,
-                          e->file.config_path, err);
+    return json_get_float(peft ? c : mlx, peft ? "lora_dropout" : "dropout", 0, &e->target.dropout, e->file.config_path,
+                          err);
 }
 
-/* PEFT and mlx-lm call the modules of some families otherwise. */
+/* PEFT changes what a tied embedding looks up and leaves the head as it is; mlx-lm and llama.cpp change both. */
+static lorac_status check_embedding(const struct export *e, const struct file_module *m, lorac_error *err)
+{
+    if (!m->embedding) return LORAC_OK;
+    if (!e->options->base)
+        return fail(err, LORAC_INVALID_ARGUMENT, e->file.path,
+                    "\"%s\" is an embedding: whether it is tied to the head must be known: give --model", m->name);
+    if (!e->outline.config.tied_head) return LORAC_OK;
+    return fail(err, LORAC_UNSUPPORTED, e->file.path,
+                "\"%s\" is an embedding that is tied to the head: PEFT leaves the head as it is, mlx-lm and llama.cpp "
+                "do not",
+                m->name);
+}
+
+/* What another format than the adapter's own would mean otherwise without the base. */
 static lorac_status check_names(const struct export *e, enum adapter_format to, lorac_error *err)
 {
-    if (e->options->base || e->file.format == to) return LORAC_OK;
-    for (size_t i = 0; i < e->file.modules.count; i++)
-        if (name_needs_base(file_modules(&e->file)[i].name))
+    if (e->file.format == to) return LORAC_OK;
+    if (!e->options->base && e->file.format == ADAPTER_GGUF)
+        return fail(err, LORAC_INVALID_ARGUMENT, e->file.path,
+                    "a GGUF adapter has the names and the order of rows of its base: give --model (its config is "
+                    "enough)");
+    for (size_t i = 0; i < e->file.modules.count; i++) {
+        const struct file_module *m = &file_modules(&e->file)[i];
+        TRY(check_embedding(e, m, err));
+        if (!e->options->base && name_needs_base(m->name))
             return fail(err, LORAC_INVALID_ARGUMENT, e->file.path,
                         "PEFT and mlx-lm have other names for \"%s\": give --model, the base (its config is enough)",
-                        file_modules(&e->file)[i].name);
+                        m->name);
+    }
     return LORAC_OK;
 }
 
@@ -102,19 +123,16 @@ static lorac_status write_form(struct export *e, enum adapter_format form, const
                                lorac_error *err)
 {
     TRY(check_names(e, form, err));
-    TRY(folders[form].write(&e->file, &e->target, folder, config, err));
-    json_array_append_new(e->formats, json_string(folders[form].name));
+    TRY((form == ADAPTER_MLX ? file_write_mlx : file_write_peft)(&e->file, &e->target, folder, config, err));
+    json_array_append_new(e->formats, json_string(format_names[form]));
     return LORAC_OK;
 }
 
 /* lorac's own folder has both forms, but where mlx-lm's cannot hold the adapter. */
-static lorac_status write_forms(struct export *e, const char *folder, json_t *config, lorac_error *err)
+static lorac_status write_own(struct export *e, const char *folder, json_t *config, lorac_error *err)
 {
-    const char *format = e->options->format;
-    for (size_t i = 0; format && i < sizeof folders / sizeof *folders; i++)
-        if (!strcmp(format, folders[i].name)) return write_form(e, (enum adapter_format)i, folder, config, err);
+    lorac_error why = {0};
     TRY(write_form(e, ADAPTER_PEFT, folder, config, err));
-    lorac_error why;
     lorac_status status = write_form(e, ADAPTER_MLX, folder, config, &why);
     if (status == LORAC_UNSUPPORTED) {
         snprintf(e->left_out, sizeof e->left_out, "mlx: %.1000s", why.message);
@@ -122,6 +140,14 @@ static lorac_status write_forms(struct export *e, const char *folder, json_t *co
     }
     if (status != LORAC_OK && err) *err = why;
     return status;
+}
+
+static lorac_status write_forms(struct export *e, const char *folder, json_t *config, lorac_error *err)
+{
+    const char *format = e->options->format;
+    if (!format) return write_own(e, folder, config, err);
+    bool mlx = !strcmp(format, format_names[ADAPTER_MLX]);
+    return write_form(e, mlx ? ADAPTER_MLX : ADAPTER_PEFT, folder, config, err);
 }
 
 static lorac_status write_folder(void *user, const char *folder, lorac_error *err)
@@ -149,7 +175,14 @@ static lorac_status hand_out(struct export *e, char **json, lorac_error *err)
 static lorac_status run(struct export *e, char **json, lorac_error *err)
 {
     TRY(set_target(e, err));
-    TRY(make_beside(e->memory, e->out, write_folder, e, err));
+    if (!e->options->format || strcmp(e->options->format, format_names[ADAPTER_GGUF])) {
+        TRY(make_beside(e->memory, e->out, write_folder, e, err));
+        return hand_out(e, json, err);
+    }
+    TRY(check_names(e, ADAPTER_GGUF, err));
+    if (!e->options->dtype) e->target.dtype = ST_F32; /* llama.cpp's products with halves round what they multiply */
+    TRY(file_write_gguf(&e->file, &e->target, e->out, err));
+    json_array_append_new(e->formats, json_string(format_names[ADAPTER_GGUF]));
     return hand_out(e, json, err);
 }
 
@@ -158,7 +191,7 @@ lorac_status lorac_adapter_export(lorac_runtime *runtime, const char *path, cons
 {
     struct export e = {.memory = &runtime->memory, .options = options, .out = out, .formats = json_array()};
     *json = NULL;
-    lorac_status status = check_format(options->format, err);
+    lorac_status status = check_format(options, err);
     if (status == LORAC_OK) status = check_place(&e, path, err);
     if (status == LORAC_OK && options->base) status = outline_open(e.memory, options->base, &e.outline, err);
     if (status == LORAC_OK) {

@@ -10,7 +10,7 @@ struct show {
     struct memory *memory;
     const struct adapter_file *file;
     json_t *out;
-    double norm;           /* of all modules together */
+    double norm; /* of all modules together */
     size_t parameters, bytes;
 };
 
@@ -100,8 +100,9 @@ static void copy_key(struct show *s, const char *key, const json_t *from, const 
 
 static void put_config(struct show *s)
 {
-    static const char *const keys[] = {"use_rslora",   "bias",          "modules_to_save",     "trainable_token_indices",
-                                       "rank_pattern", "alpha_pattern", "layers_to_transform", NULL};
+    static const char *const keys[] = {
+        "use_rslora",   "bias",          "modules_to_save",     "trainable_token_indices",
+        "rank_pattern", "alpha_pattern", "layers_to_transform", NULL};
     const json_t *c = s->file->config;
     bool peft = s->file->format == ADAPTER_PEFT;
     if (peft) copy_key(s, "alpha", c, "lora_alpha");
@@ -115,8 +116,7 @@ static void put_config(struct show *s)
 static void put_whole(struct show *s)
 {
     json_t *names = json_array();
-    for (size_t i = 0; i < s->file->whole_count; i++)
-        json_array_append_new(names, json_string(s->file->whole[i].name));
+    for (size_t i = 0; i < s->file->whole_count; i++) json_array_append_new(names, json_string(s->file->whole[i].name));
     if (s->file->whole_count) json_object_set(s->out, "other_tensors", names);
     json_decref(names);
 }

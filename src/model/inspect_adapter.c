@@ -186,8 +186,6 @@ lorac_status inspect_gguf_adapter(struct inspection *i, const struct gguf *g, lo
     put_text(i->out, "format", "GGUF");
     put_gguf(i->out, "method", g, "adapter.type");
     put_gguf(i->out, "architecture", g, "general.architecture");
-    put_support(i->out, LORAC_UNSUPPORTED,
-                &(lorac_error){.message = "lorac loads adapters from PEFT and mlx-lm folders"});
     if (rank) put_size(i->out, "rank", rank);
     if (rank && isfinite(alpha)) json_object_set_new(i->out, "scale", json_real(alpha / (double)rank));
     put_size(i->out, "modules", modules);

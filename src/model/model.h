@@ -63,7 +63,11 @@ struct lorac_model {
 
 struct linear_list;
 struct module_names;
+struct adapter_layout;
 struct module_names family_modules(const struct family *f, bool sees); /* how adapter formats spell its modules */
 struct linear_list model_linears(const struct lorac_model *m);         /* what adapters are read against (adapter.h) */
+/* adapter_read, of a GGUF too. */
+lorac_status model_adapter_read(const struct lorac_model *m, const char *path, struct adapter_layout *layout,
+                                float **floats, lorac_error *err);
 
 #endif

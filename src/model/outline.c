@@ -57,7 +57,7 @@ static void add(struct outline *o, size_t layer, const struct bundle *b)
         struct linear *l = &o->items[at];
         struct weight_name own = family_name(o->family, b->parts[i]), fused = family_name(o->family, b->fused);
         spell_layer(b->module ? fused.hf : own.hf, layer, o->names[at], MODULE_NAME);
-        spell_layer(b->tensor ? fused.gguf : own.gguf, layer, o->tensors[at], TENSOR_NAME);
+        spell_layer(b->tensor ? fused.gguf : own.gguf, layer, o->gguf.tensors[at], TENSOR_NAME);
         l->name = o->names[at];
         l->layer = layer;
         l->index = at;
@@ -93,12 +93,14 @@ static lorac_status fill(struct outline *o, bool sees, const char *path, lorac_e
     size_t count = c->layers * 7 + OUTSIDE;
     o->items = mem_array(o->memory, count, sizeof *o->items);
     o->names = mem_array(o->memory, count, sizeof *o->names);
-    o->tensors = mem_array(o->memory, count, sizeof *o->tensors);
-    if (!o->items || !o->names || !o->tensors) return fail_memory(err, "a model's modules", count);
+    o->gguf.tensors = mem_array(o->memory, count, sizeof *o->gguf.tensors);
+    if (!o->items || !o->names || !o->gguf.tensors) return fail_memory(err, "a model's modules", count);
     for (size_t i = 0; i < c->layers; i++) add_layer(o, i);
     add(o, SIZE_MAX, &(struct bundle){PART_EMBEDDING, false, false, 1, c->vocab, embedding, &c->hidden});
     if (!c->tied_head) add(o, SIZE_MAX, &(struct bundle){PART_HEAD, false, false, 1, c->hidden, head, &c->vocab});
-    o->linears = (struct linear_list){o->items, o->linears.count, family_modules(o->family, sees)};
+    o->gguf.linears = o->items;
+    o->gguf.count = o->linears.count;
+    o->linears = (struct linear_list){o->items, o->linears.count, family_modules(o->family, sees), &o->gguf};
     return LORAC_OK;
 }
 
@@ -113,8 +115,8 @@ static lorac_status read_folder(struct outline *o, const char *path, bool *sees,
     if (status == LORAC_OK) status = config_from_json(config, file, &o->family, &o->config, err);
     *sees = json_is_object(json_object_get(config, "text_config"));
     if (status == LORAC_OK) {
-        o->architecture = architecture_of(o->family);
-        o->config.rows_permuted = rows_are_permuted(o->architecture, &o->config);
+        o->gguf.architecture = architecture_of(o->family);
+        o->config.rows_permuted = rows_are_permuted(o->gguf.architecture, &o->config);
     }
     json_decref(config);
     mem_free(o->memory, file);
@@ -126,7 +128,7 @@ static lorac_status read_gguf(struct outline *o, const char *path, lorac_error *
     struct gguf g;
     TRY(gguf_open(o->memory, path, true, &g, err));
     lorac_status status = config_from_gguf(&g, &o->family, &o->config, err);
-    if (status == LORAC_OK) o->architecture = architecture_of(o->family);
+    if (status == LORAC_OK) o->gguf.architecture = architecture_of(o->family);
     gguf_close(&g);
     return status;
 }
@@ -144,8 +146,8 @@ lorac_status outline_open(struct memory *m, const char *path, struct outline *o,
 lorac_status outline_of_model(const struct lorac_model *model, struct outline *o, lorac_error *err)
 {
     *o = (struct outline){.memory = &model->runtime->memory, .family = model->family, .config = model->config};
-    o->architecture = architecture_of(o->family);
-    o->config.rows_permuted = o->config.rows_permuted || rows_are_permuted(o->architecture, &o->config);
+    o->gguf.architecture = architecture_of(o->family);
+    o->config.rows_permuted = o->config.rows_permuted || rows_are_permuted(o->gguf.architecture, &o->config);
     lorac_status status = fill(o, model->sees, model->path, err);
     if (status != LORAC_OK) outline_close(o);
     return status;
@@ -155,6 +157,6 @@ void outline_close(struct outline *o)
 {
     mem_free(o->memory, o->items);
     mem_free(o->memory, o->names);
-    mem_free(o->memory, o->tensors);
+    mem_free(o->memory, o->gguf.tensors);
     *o = (struct outline){0};
 }

@@ -6,17 +6,16 @@
 #include "adapter/adapter.h"
 #include "model/model.h"
 
-enum { TENSOR_NAME = 64 };
 struct outline {
     struct memory *memory;
     const struct family *family;
     struct model_config config;
-    /* Layer after layer, then the embedding (its columns are tokens) and the head. The rows' order is that of a GGUF. */
+    /* Layer after layer, then the embedding (its columns are tokens) and the head. The rows' order is that of a GGUF.
+     */
     struct linear_list linears;
     struct linear *items;
     char (*names)[MODULE_NAME];
-    const char *architecture;     /* GGUF's; NULL: llama.cpp does not know the family's folder as it is */
-    char (*tensors)[TENSOR_NAME]; /* of a GGUF, without ".weight"; some of a module may share one */
+    struct gguf_form gguf;
 };
 
 /* path: a model's folder, of which only config.json is read, or a GGUF. */

@@ -57,7 +57,7 @@ lorac_status checkpoint_initial(struct lorac_trainer *t, lorac_error *err)
     struct adapter_layout given;
     float *floats;
     if (!t->initial) return draw(t, err);
-    TRY(adapter_read(m, t->initial, model_linears(t->model), &given, &floats, err));
+    TRY(model_adapter_read(t->model, t->initial, &given, &floats, err));
     lorac_status status = copy(t, &given, floats, err);
     mem_free(m, given.modules);
     mem_free(m, floats);
