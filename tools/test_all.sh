@@ -41,7 +41,7 @@ goldens() {
   "$python" "$here/golden_logits.py" "$work/golden" && "$python" "$here/golden_training.py" "$work/golden" &&
     "$python" "$here/golden_rope.py" "$work/golden" && "$python" "$here/golden_regex.py" "$work/golden" &&
     "$python" "$here/golden_quants.py" "$work/golden" && "$python" "$here/golden_planes.py" "$work/golden" && "$python" "$here/golden_quantize.py" "$work/golden" &&
-    "$python" "$here/golden_convert.py" "$work/golden" && "$python" "$here/golden_families.py" "$work/golden" &&
+    "$python" "$here/golden_convert.py" "$work/golden" && "$python" "$here/golden_adapter_files.py" "$work/golden" && "$python" "$here/golden_families.py" "$work/golden" &&
     "$python" "$here/compare_goldens.py" "$root/tests/golden" "$work/golden"
 }
 # Tokens and rendered chats are compared to the byte; the scripts write beside themselves, so they run in a copy.
@@ -69,6 +69,7 @@ part "tokens of hard texts, other families" tokenizers
 [ -z "${LORAC_VOCABS:-}" ] || part "tokens of hard texts, llama.cpp's vocabularies" "$python" "$here/judge_vocabs.py" "$exe" "$LORAC_VOCABS"
 part "log-probabilities against transformers" "$python" "$here/judge_logits.py" "$exe"
 part "adapters across PEFT, mlx-lm and lorac" "$python" "$here/judge_adapters.py" "$exe"
+part "adapters' files in PEFT, mlx-lm and llama.cpp" "$python" "$here/judge_adapter_files.py" "$exe"
 part "training against PEFT" "$python" "$here/judge_training.py" "$exe"
 part "quantised folders against their makers" "$python" "$here/judge_quantized.py" "$exe" --train
 part "converted folders against mlx-lm and bitsandbytes" "$python" "$here/judge_convert.py" "$exe"

@@ -33,8 +33,8 @@ typedef struct lorac_adapter_export_options {
 } lorac_adapter_export_options;
 LORAC_API void lorac_adapter_export_options_init(lorac_adapter_export_options *options);
 
-/* The adapter in another form, whole or not at all: "out", "formats", "modules", "bytes", and "left_out", why a form is
- * not there. What the format cannot hold is refused by name. LORAC_INVALID_ARGUMENT: options that make no sense, or
+/* The adapter in another form, whole or not at all: "out", "formats", "modules", and "left_out", why a form is not
+ * there. What the format cannot hold is refused by name. LORAC_INVALID_ARGUMENT: options that make no sense, or
  * something is at `out`. */
 LORAC_API lorac_status lorac_adapter_export(lorac_runtime *runtime, const char *path, const char *out,
                                             const lorac_adapter_export_options *options, char **json, lorac_error *err);

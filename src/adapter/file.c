@@ -80,12 +80,12 @@ const struct file_module *file_find(const struct adapter_file *f, const char *na
 lorac_status file_module(struct adapter_file *f, const char *name, size_t length, struct file_module **module,
                          lorac_error *err)
 {
-    struct file_module *last = file_modules(f) + f->modules.count - 1;
+    struct file_module *last = f->modules.count ? &file_modules(f)[f->modules.count - 1] : NULL;
     if (!length || length >= MODULE_NAME || f->modules.count >= MAX_MODULES)
         return fail(err, LORAC_FORMAT, f->path, "a module's name is empty or too long: \"%.*s\"",
                     (int)(length < 80 ? length : 80), name);
     *module = last;
-    if (f->modules.count && !strncmp(last->name, name, length) && !last->name[length]) return LORAC_OK;
+    if (last && !strncmp(last->name, name, length) && !last->name[length]) return LORAC_OK;
     *module = list_add(&f->modules);
     if (!*module) return fail_memory(err, "an adapter's modules", f->modules.count);
     memcpy((*module)->name, name, length);
@@ -98,7 +98,7 @@ static lorac_status merge(struct adapter_file *f, lorac_error *err)
     struct file_module *list = f->modules.items;
     size_t count = 0;
     for (size_t i = 0; i < f->modules.count; i++) {
-        struct file_module *to = &list[count - 1], *from = &list[i];
+        struct file_module *to = &list[count ? count - 1 : 0], *from = &list[i];
         struct matrix *const slots[2][4] = {{&to->a, &to->b, &to->magnitude, &to->bias},
                                             {&from->a, &from->b, &from->magnitude, &from->bias}};
         if (!count || strcmp(to->name, from->name)) {

@@ -1,5 +1,5 @@
-/* file_gguf_write.c — the GGUF adapter that llama.cpp loads on the base's GGUF: its names, its order of rows, one alpha.
- * See file.h. */
+/* file_gguf_write.c — the GGUF adapter that llama.cpp loads on the base's GGUF: its names, its order of rows, one
+ * alpha. See file.h. */
 #include "adapter/file.h"
 
 #include <math.h>
@@ -144,8 +144,8 @@ static lorac_status write_file(const struct file_output *o, float alpha, const c
     struct text header = {.memory = o->file->memory};
     struct os_writer w;
     put_header(o, alpha, &header);
-    lorac_status status = header.failed ? fail_memory(err, "a header", header.length)
-                                        : os_writer_open(o->file->memory, path, &w, err);
+    lorac_status status =
+        header.failed ? fail_memory(err, "a header", header.length) : os_writer_open(o->file->memory, path, &w, err);
     if (status == LORAC_OK) {
         os_writer_write(&w, header.data, header.length);
         os_writer_write(&w, zeros, aligned(header.length) - header.length);

@@ -2,33 +2,40 @@
  *
  *   ‖B A‖² = tr((Bᵀ B)(A Aᵀ)),  two matrices of the rank's size.
  *
- * A difference is a product of twice the rank. Where the ranks are equal it is split so that what is equal cancels
- * before it is squared:  B₁A₁ − B₂A₂ = (B₁ − B₂)A₁ + B₂(A₁ − A₂). */
+ * A difference is a product of twice the rank, split so that what is equal cancels before it is squared:
+ *
+ *   B₁A₁ − B₂A₂ = (B₁ − B₂)A₁ + B₂(A₁ − A₂),  the lower rank filled up with zeros. */
 #include "adapter/file.h"
 
 #include <math.h>
 
-/* Entry (row, rank) of the left factor and (rank, col) of the right one, in doubles. */
+/* scale·B·A of the first, or its difference to the second's. */
 struct product {
-    const struct file_module *first, *second; /* second NULL: scale·B·A of the first alone */
+    const struct file_module *first, *second;
+    size_t rank; /* the higher one */
 };
+
+static double b_at(const struct file_module *m, size_t row, size_t k)
+{
+    return k < m->b.cols ? m->scale * (double)matrix_at(&m->b, row, k) : 0;
+}
+
+static double a_at(const struct file_module *m, size_t k, size_t col)
+{
+    return k < m->a.rows ? (double)matrix_at(&m->a, k, col) : 0;
+}
 
 static double left_at(const struct product *p, size_t row, size_t k)
 {
-    const struct file_module *x = p->first, *y = p->second;
-    size_t rank = x->a.rows;
-    if (k >= rank) return (rank == y->a.rows ? 1 : -1) * y->scale * (double)matrix_at(&y->b, row, k - rank);
-    double b = x->scale * (double)matrix_at(&x->b, row, k);
-    return y && rank == y->a.rows ? b - y->scale * (double)matrix_at(&y->b, row, k) : b;
+    if (!p->second) return b_at(p->first, row, k);
+    if (k >= p->rank) return b_at(p->second, row, k - p->rank);
+    return b_at(p->first, row, k) - b_at(p->second, row, k);
 }
 
 static double right_at(const struct product *p, size_t k, size_t col)
 {
-    const struct file_module *x = p->first, *y = p->second;
-    size_t rank = x->a.rows;
-    if (k < rank) return (double)matrix_at(&x->a, k, col);
-    double a = (double)matrix_at(&y->a, k - rank, col);
-    return rank == y->a.rows ? (double)matrix_at(&x->a, k - rank, col) - a : a;
+    if (k < p->rank) return a_at(p->first, k, col);
+    return a_at(p->first, k - p->rank, col) - a_at(p->second, k - p->rank, col);
 }
 
 /* gram (rank, rank) += v vᵀ for every row or column v of a factor; v (rank) is room. */
@@ -49,7 +56,7 @@ static double trace(const double *l, const double *r, size_t rank)
 
 static lorac_status norm_of(struct memory *m, const struct product *p, double *norm, lorac_error *err)
 {
-    size_t rank = p->first->a.rows + (p->second ? p->second->a.rows : 0), square;
+    size_t rank = p->second ? 2 * p->rank : p->rank, square;
     double *left = size_mul(rank, 2 * rank + 1, &square) ? mem_array(m, square, sizeof *left) : NULL;
     if (!left) return fail_memory(err, "the norm of a module", rank * rank * sizeof *left);
     double *right = left + rank * rank, *v = right + rank * rank;
@@ -69,11 +76,12 @@ static lorac_status norm_of(struct memory *m, const struct product *p, double *n
 
 lorac_status module_norm(struct memory *m, const struct file_module *a, double *norm, lorac_error *err)
 {
-    return norm_of(m, &(struct product){a, NULL}, norm, err);
+    return norm_of(m, &(struct product){a, NULL, a->a.rows}, norm, err);
 }
 
 lorac_status module_distance(struct memory *m, const struct file_module *a, const struct file_module *b,
                              double *distance, lorac_error *err)
 {
-    return norm_of(m, &(struct product){a, b}, distance, err);
+    size_t rank = a->a.rows > b->a.rows ? a->a.rows : b->a.rows;
+    return norm_of(m, &(struct product){a, b, rank}, distance, err);
 }

@@ -22,9 +22,10 @@ lorac_status file_hash(const struct adapter_file *f, uint8_t digest[HASH_BYTES],
     for (size_t i = 0; i < f->modules.count; i++) {
         const struct file_module *m = &file_modules(f)[i];
         uint64_t shape[3] = {m->a.rows, m->a.cols, m->b.rows};
+        float scale = (float)m->scale; /* as it is multiplied with, however a config wrote it */
         hash_add(&h, m->name, strlen(m->name) + 1);
         hash_add(&h, shape, sizeof shape);
-        hash_add(&h, &m->scale, sizeof m->scale);
+        hash_add(&h, &scale, sizeof scale);
         add_matrix(&h, &m->a);
         add_matrix(&h, &m->b);
         add_matrix(&h, &m->magnitude);

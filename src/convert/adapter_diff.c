@@ -77,16 +77,25 @@ static lorac_status measure(struct diff *d, const struct file_module *a, const s
     return LORAC_OK;
 }
 
-static lorac_status compare(struct diff *d, const struct file_module *a, const struct file_module *b, lorac_error *err)
+/* Programs multiply with floats, and GGUF holds one: scales that agree so far are the same. */
+static bool same_scale(double a, double b)
 {
-    const struct file_module *const pair[2] = {a, b};
+    return fabs(a - b) <= 0x1p-22 * fabs(a);
+}
+
+static lorac_status compare(struct diff *d, const struct file_module *a, const struct file_module *other,
+                            lorac_error *err)
+{
+    struct file_module second = *other, *b = &second;
+    const struct file_module *const pair[2] = {a, other};
     bool shape = a->a.cols == b->a.cols && a->b.rows == b->b.rows, dora = a->magnitude.data && b->magnitude.data;
     double relative = INFINITY;
     lorac_status status = LORAC_OK;
     json_t *what = json_array();
     if (!shape) say(what, "shape");
     if (a->a.rows != b->a.rows) say(what, "rank");
-    if (a->scale != b->scale) say(what, "scale");
+    if (!same_scale(a->scale, b->scale)) say(what, "scale");
+    if (same_scale(a->scale, b->scale)) b->scale = a->scale;
     if (!dora && (a->magnitude.data || b->magnitude.data)) say(what, "dora");
     if (dora && !same_numbers(&a->magnitude, &b->magnitude)) say(what, "magnitude");
     if (!same_numbers(&a->bias, &b->bias)) say(what, "bias");

@@ -46,6 +46,75 @@ json "it is half as much again" 'not last["equal"] and len(last["modules"]) == 1
 run adapter diff $made $golden/training/constant --json
 expect 1 "another adapter"
 
+# ---- GGUF ------------------------------------------------------------------------------------------
+few=$golden/adapters plain=$golden/models/plain
+run adapter show $few/peft.gguf --json
+expect 0 "a GGUF without its base"
+json "its own names" 'last["format"] == "gguf" and [m["name"] for m in last["modules"]] == ["blk.1.attn_k", "blk.1.attn_q", "blk.1.ffn_down"] and last["scale"] == 2'
+run adapter diff $few/peft $few/peft.gguf --model $plain
+expect 0 "the same as PEFT's, by the base"
+run adapter diff $few/peft $few/peft.gguf
+expect 1 "the same without the base" "give --model"
+run adapter export $few/peft --format gguf --model $plain --out "$work/made.gguf" --json
+expect 0 "to GGUF"
+run adapter export $few/peft --format gguf --model $golden/models/plain-q8_0.gguf --out "$work/also.gguf"
+expect 0 "to GGUF, by a GGUF base"
+same "either base" "$work/made.gguf" "$work/also.gguf"
+run adapter diff "$work/made.gguf" $few/peft.gguf
+expect 0 "as the gguf package wrote it"
+run adapter export "$work/made.gguf" --format peft --model $plain --out "$work/from_gguf"
+expect 0 "and back"
+same "the tensors" $few/peft/adapter_model.safetensors "$work/from_gguf/adapter_model.safetensors"
+run adapter show $few/peft.gguf --model $plain --json
+hash=$(sed 's/.*"hash":"\([0-9a-f]*\)".*/\1/' <<<"$out")
+run adapter show $few/peft --json
+json "one hash" "last['hash'] == '$hash'"
+for base in $plain $golden/models/plain-q8_0.gguf; do
+    for form in $few/peft $few/peft.gguf; do
+        run generate --model $base --adapter-path $form --prompt-tokens 5,6,7,8 --max-tokens 8 --logprobs 3 --precision exact --json
+        expect 0 "$form on $base"
+        sed 's/,"prefill_tokens.*//' "$work/out" >"$work/said.${form##*/}"
+    done
+    same "what is generated on $base" "$work/said.peft" "$work/said.peft.gguf"
+done
+run adapter import $few/peft.gguf --out "$work/no"
+expect 1 "GGUF without its base" "give --model"
+run adapter export $few/peft --format gguf --out "$work/no.gguf"
+expect 2 "to GGUF without the base" "give --model"
+run adapter export $few/peft.gguf --format peft --model $golden/families/qwen2 --out "$work/no"
+expect 1 "another architecture" 'the base'"'"'s is "qwen2"'
+
+# ---- what is more than a pair ----------------------------------------------------------------------
+for form in dora patterns; do
+    run adapter export $few/$form --format mlx --out "$work/$form"
+    expect 0 "$form to mlx-lm"
+    run adapter diff $few/$form "$work/$form" --json
+    json "$form: the change is the same" 'last["distance"] == 0 and all("values" not in m["differs"] for m in last["modules"])'
+done
+run adapter export "$work/dora" --format peft --out "$work/dora_back"
+same "DoRA and back" $few/dora/adapter_model.safetensors "$work/dora_back/adapter_model.safetensors"
+run adapter export $few/mlx_dora --format peft --out "$work/mlx_dora"
+expect 0 "mlx-lm's DoRA to PEFT"
+run adapter export "$work/mlx_dora" --format mlx --out "$work/mlx_back"
+run adapter diff $few/mlx_dora "$work/mlx_back"
+expect 0 "and back"
+run adapter export $few/dora --format gguf --model $plain --out "$work/no.gguf"
+expect 1 "DoRA to GGUF" "DoRA"
+run adapter export $few/trained --format peft --out "$work/trained"
+expect 0 "whole tensors to PEFT"
+same "they" $few/trained/adapter_model.safetensors "$work/trained/adapter_model.safetensors"
+run adapter export $few/trained --format mlx --out "$work/no"
+expect 1 "whole tensors to mlx-lm" "token_adapter"
+run adapter import $few/trained --out "$work/imported" --json
+expect 0 "whole tensors imported"
+json "without mlx-lm's form" 'last["formats"] == ["peft"] and "pairs alone" in last["left_out"]'
+run adapter export $few/patterns --format mlx --out "$work/halves" --dtype float16
+expect 0 "another type"
+run adapter show "$work/halves" --json
+json "it is" 'last["modules"][0]["dtype"] == "F16"'
+run generate --model $plain --adapter-path $few/dora --prompt-tokens 5 --max-tokens 1
+expect 1 "running DoRA" "use_dora"
+
 # ---- what is refused, and leaves nothing -----------------------------------------------------------
 run adapter export $made --format mlx --out "$work/mlx"
 expect 1 "a folder that is there" "is there already"
