@@ -20,6 +20,7 @@ def keep(source, out, weights):
     shutil.copy(os.path.join(source, weights), out)
     c = json.load(open(os.path.join(source, "adapter_config.json")))
     if "base_model_name_or_path" in c: c["base_model_name_or_path"] = "plain"
+    if "target_modules" in c: c["target_modules"] = sorted(c["target_modules"])  # PEFT keeps a set
     json.dump(c, open(os.path.join(out, "adapter_config.json"), "w"), indent=2, sort_keys=True)
 
 
