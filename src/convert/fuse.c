@@ -20,7 +20,7 @@ lorac_status fusion_open(struct conversion *c, lorac_error *err)
     for (; c->fusion_count < o->adapter_count; c->fusion_count++) {
         struct fusion *f = &c->fusions[c->fusion_count];
         *f = (struct fusion){.factor = o->adapter_factors ? o->adapter_factors[c->fusion_count] : 1};
-        TRY(adapter_read(c->memory, o->adapters[c->fusion_count], model_linears(c->base), &f->layout, &f->floats, err));
+        TRY(model_adapter_read(c->base, o->adapters[c->fusion_count], &f->layout, &f->floats, err));
     }
     return LORAC_OK;
 }
