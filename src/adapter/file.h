@@ -108,6 +108,8 @@ struct file_target {
     double dropout;
     bool rslora; /* PEFT's alpha is meant over √rank */
 };
+/* The first linear of the module; NULL: there is none of that name. */
+const struct linear *linear_named(const struct linear *items, size_t count, const char *name);
 struct module_names target_names(const struct file_target *t);
 /* mlx-lm's modules of one of the base's, as names of the base, and how many rows each has. */
 size_t target_parts(const struct file_target *t, const struct file_module *m, char parts[MODULE_PARTS][MODULE_NAME],
@@ -118,13 +120,15 @@ lorac_status file_write_peft(const struct adapter_file *f, const struct file_tar
                              json_t *config, lorac_error *err);
 lorac_status file_write_mlx(const struct adapter_file *f, const struct file_target *t, const char *folder,
                             json_t *config, lorac_error *err);
-/* The first of the keys (NULL at the end) that asks for something; NULL: none does. */
-const char *config_set(const json_t *config, const char *const *keys);
-lorac_status file_write_config(struct memory *m, const char *folder, const json_t *config, lorac_error *err);
 /* A GGUF file at `path`; the target needs a base. */
 lorac_status file_write_gguf(const struct adapter_file *f, const struct file_target *t, const char *path,
                              lorac_error *err);
+
+/* adapter_config.json. */
+lorac_status file_write_config(struct memory *m, const char *folder, const json_t *config, lorac_error *err);
 extern const char *const mlx_config_keys[]; /* the others are PEFT's; NULL at the end */
+/* The first of the keys (NULL at the end) that asks for something; NULL: none does. */
+const char *config_set(const json_t *config, const char *const *keys);
 /* Refuses what is no low-rank pair, for a format that holds these alone. */
 lorac_status file_check_pairs(const struct adapter_file *f, const char *format, lorac_error *err);
 

@@ -10,13 +10,6 @@ enum { VERSION = 3, ALIGNMENT = 32 };
 
 /* ---- tensors -------------------------------------------------------------------------------- */
 
-static const struct linear *linear_named(const struct gguf_form *g, const char *name)
-{
-    for (size_t i = 0; i < g->count; i++)
-        if (!g->linears[i].part && !strcmp(g->linears[i].name, name)) return &g->linears[i];
-    return NULL;
-}
-
 /* The module's pair for `parts` linears from `l` on, which share a tensor there. */
 static lorac_status add_pair(struct file_output *o, const struct file_module *m, const struct linear *l, size_t parts,
                              double factor, lorac_error *err)
@@ -37,7 +30,7 @@ static lorac_status add_pair(struct file_output *o, const struct file_module *m,
 static lorac_status add_module(struct file_output *o, const struct file_module *m, double factor, lorac_error *err)
 {
     const struct gguf_form *g = o->target->base->gguf;
-    const struct linear *l = linear_named(g, m->name);
+    const struct linear *l = linear_named(g->linears, g->count, m->name);
     size_t at = (size_t)(l - g->linears);
     bool apart = l->parts > 1 && strcmp(g->tensors[at], g->tensors[at + 1]) != 0;
     if (!apart) return add_pair(o, m, l, l->parts, factor, err);

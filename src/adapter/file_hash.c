@@ -7,7 +7,12 @@ static void add_matrix(struct hash *h, const struct matrix *m)
 {
     float row[256];
     size_t n = 0;
-    for (size_t r = 0; m->data && r < m->rows; r++)
+    if (!m->data) return;
+    if (m->dtype == ST_F32 && !m->transposed) {
+        hash_add(h, m->data, m->rows * m->cols * sizeof(float));
+        return;
+    }
+    for (size_t r = 0; r < m->rows; r++)
         for (size_t c = 0; c < m->cols; c++) {
             row[n++] = matrix_at(m, r, c);
             if (n == 256) hash_add(h, row, sizeof row), n = 0;

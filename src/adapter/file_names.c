@@ -69,10 +69,10 @@ struct module_names target_names(const struct file_target *t)
     return t->base ? t->base->names : (struct module_names){"", "", "", NULL};
 }
 
-static const struct linear *linear_named(const struct linear_list *base, const char *name)
+const struct linear *linear_named(const struct linear *items, size_t count, const char *name)
 {
-    for (size_t i = 0; base && i < base->count; i++)
-        if (!strcmp(base->items[i].name, name)) return &base->items[i];
+    for (size_t i = 0; i < count; i++)
+        if (!items[i].part && !strcmp(items[i].name, name)) return &items[i];
     return NULL;
 }
 
@@ -81,7 +81,7 @@ size_t target_parts(const struct file_target *t, const struct file_module *m, ch
 {
     struct module_names names = target_names(t);
     size_t count = module_parts(&names, m->name, parts);
-    const struct linear *l = count > 1 ? linear_named(t->base, m->name) : NULL;
+    const struct linear *l = count > 1 ? linear_named(t->base->items, t->base->count, m->name) : NULL;
     for (size_t i = 0; i < count; i++) rows[i] = l ? l[i].weight.rows : m->b.rows;
     if (count) return count;
     snprintf(parts[0], MODULE_NAME, "%s", m->name);
