@@ -24,9 +24,11 @@ static inline float clamp(float v, float lo, float hi)
 
 static inline float sum_lanes(const float s[LANES])
 {
-    float sum = 0;
-    for (size_t k = 0; k < LANES; k++) sum += s[k];
-    return sum;
+    float t[LANES / 2];
+    for (size_t k = 0; k < LANES / 2; k++) t[k] = s[k] + s[k + LANES / 2];
+    for (size_t width = LANES / 4; width; width /= 2)
+        for (size_t k = 0; k < width; k++) t[k] += t[k + width];
+    return t[0];
 }
 
 static float nearest_of(const int8_t *table, float v)
@@ -103,8 +105,10 @@ static void improve(struct fit *best, struct fit f, const struct levels *l, enum
     for (int round = 0; round < 3; round++) {
         if (half) f.d = to_half_and_back(f.d), f.m = to_half_and_back(f.m);
         f.error = fit_levels(l, f.d, f.m, x, w, n, q);
-        if (f.error < best->error) *best = f;
-        else if (round) return;
+        if (f.error < best->error)
+            *best = f;
+        else if (round)
+            return;
         if (round == 2) return;
         struct sums s = sums_of(x, w, q, n);
         f = solve(&s, minimum, f);
@@ -124,7 +128,7 @@ struct fit fit_block(const struct levels *l, enum fit_minimum minimum, bool half
                      size_t n)
 {
     /* How much of its extremes a block may lose: parts of a step. Fewer bits, more candidates. */
-    static const float shrink[] = {0, 0.4f, 0.8f, 1.3f, 2.0f, -0.4f};
+    static const float shrink[] = {0, -1, 0.4f, 0.8f, 1.3f, 2.0f};
     float least, most, lo = (float)(l->table ? l->table[0] : l->lo), hi = (float)(l->table ? l->table[15] : l->hi);
     size_t candidates = hi - lo > 100 && !l->table ? 2 : sizeof shrink / sizeof *shrink;
     extremes(x, n, &least, &most);
@@ -151,8 +155,8 @@ static const struct simple {
     struct levels levels;
     enum fit_minimum minimum;
 } simple[QUANT_TYPES] = {
-    [QUANT_Q4_0] = {{-8, 7, NULL}, MINIMUM_NONE},    [QUANT_Q4_1] = {{0, 15, NULL}, MINIMUM_FREE},
-    [QUANT_Q5_0] = {{-16, 15, NULL}, MINIMUM_NONE},  [QUANT_Q5_1] = {{0, 31, NULL}, MINIMUM_FREE},
+    [QUANT_Q4_0] = {{-8, 7, NULL}, MINIMUM_NONE},     [QUANT_Q4_1] = {{0, 15, NULL}, MINIMUM_FREE},
+    [QUANT_Q5_0] = {{-16, 15, NULL}, MINIMUM_NONE},   [QUANT_Q5_1] = {{0, 31, NULL}, MINIMUM_FREE},
     [QUANT_Q8_0] = {{-127, 127, NULL}, MINIMUM_NONE},
 };
 
@@ -204,7 +208,8 @@ static void prepare(const float *x, const float *importance, size_t n, float *fi
 
 static void copy(enum quant_type type, const float *x, size_t n, uint8_t *out)
 {
-    if (type == QUANT_F32) memcpy(out, x, 4 * n);
+    if (type == QUANT_F32)
+        memcpy(out, x, 4 * n);
     else
         for (size_t i = 0; i < n; i++)
             put_u16(out + 2 * i, type == QUANT_F16 ? float_to_half(x[i]) : float_to_bf16(x[i]));
@@ -216,10 +221,10 @@ bool quantize_ggml(enum quant_type type, const float *x, const float *importance
         [QUANT_Q4_0] = quantize_block_simple,      [QUANT_Q4_1] = quantize_block_simple,
         [QUANT_Q5_0] = quantize_block_simple,      [QUANT_Q5_1] = quantize_block_simple,
         [QUANT_Q8_0] = quantize_block_simple,      [QUANT_IQ4_NL] = quantize_block_table,
-        [QUANT_GGML_MXFP4] = quantize_block_table,
-        [QUANT_Q2_K] = quantize_block_k,           [QUANT_Q3_K] = quantize_block_k,
-        [QUANT_Q4_K] = quantize_block_k,           [QUANT_Q5_K] = quantize_block_k,
-        [QUANT_Q6_K] = quantize_block_k,           [QUANT_IQ4_XS] = quantize_block_k,
+        [QUANT_GGML_MXFP4] = quantize_block_table, [QUANT_Q2_K] = quantize_block_k,
+        [QUANT_Q3_K] = quantize_block_k,           [QUANT_Q4_K] = quantize_block_k,
+        [QUANT_Q5_K] = quantize_block_k,           [QUANT_Q6_K] = quantize_block_k,
+        [QUANT_IQ4_XS] = quantize_block_k,
     };
     const struct quant_format *f = &quant_formats[type];
     float finite[QUANT_BLOCK], w[QUANT_BLOCK];

@@ -25,12 +25,18 @@ struct super {
 static struct k_kind kind_of(enum quant_type type)
 {
     switch ((int)type) {
-    case QUANT_Q2_K: return (struct k_kind){{0, 3, NULL}, 16, 0, 15, 15};
-    case QUANT_Q3_K: return (struct k_kind){{-4, 3, NULL}, 16, -32, 31, 0};
-    case QUANT_Q4_K: return (struct k_kind){{0, 15, NULL}, 32, 0, 63, 63};
-    case QUANT_Q5_K: return (struct k_kind){{0, 31, NULL}, 32, 0, 63, 63};
-    case QUANT_Q6_K: return (struct k_kind){{-32, 31, NULL}, 16, -128, 127, 0};
-    default: return (struct k_kind){levels_iq4, 32, -32, 31, 0};
+    case QUANT_Q2_K:
+        return (struct k_kind){{0, 3, NULL}, 16, 0, 15, 15};
+    case QUANT_Q3_K:
+        return (struct k_kind){{-4, 3, NULL}, 16, -32, 31, 0};
+    case QUANT_Q4_K:
+        return (struct k_kind){{0, 15, NULL}, 32, 0, 63, 63};
+    case QUANT_Q5_K:
+        return (struct k_kind){{0, 31, NULL}, 32, 0, 63, 63};
+    case QUANT_Q6_K:
+        return (struct k_kind){{-32, 31, NULL}, 16, -128, 127, 0};
+    default:
+        return (struct k_kind){levels_iq4, 32, -32, 31, 0};
     }
 }
 

@@ -1,4 +1,5 @@
-/* quantize_tables.c — IQ4_NL and MXFP4: nibbles that are places of a table. (IQ4_XS has a super-block: quantize_k.c.) */
+/* quantize_tables.c — IQ4_NL and MXFP4: nibbles that are places of a table. (IQ4_XS has a super-block: quantize_k.c.)
+ */
 #include "quant/quantize_ggml.h"
 
 #include <math.h>
