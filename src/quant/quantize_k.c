@@ -2,208 +2,192 @@
  *
  * Groups are fitted alone; the super-block's scale and minimum come from the largest of theirs. Then, in turn: each
  * group takes the integers around its own fit that err least, and the two outer numbers are solved again by least
- * squares over all 256. The best round stays. */
-#include "quant/k_quants.h"
-#include "quant/quantize_ggml.h"
+ * squares over all 256. The best round stays. Two super-blocks of 8 groups each lie side by side. */
+#include "quant/pack.h"
+#include "quant/parts.h"
+#include "quant/quantize_fit.h"
+#include "quant/quantize_k.h"
 
 #include <math.h>
 #include <string.h>
 
-enum { GROUPS = 16, ROUNDS = 3 };
+enum { SHIFTS = 3, ROUNDS = 3 };
 
-struct k_kind {
+/* How a type stores a group's scale and minimum. */
+static const struct k_kind {
     struct levels levels;
-    size_t group;
     int scale_lo, scale_hi, min_hi; /* min_hi 0: no minimums */
-};
-struct super {
-    float d, dmin, error;
-    int s[GROUPS], m[GROUPS];
-    float q[K_SUPER];
+} kinds[QUANT_TYPES] = {
+    [QUANT_Q2_K] = {{0, 3, NULL}, 0, 15, 15},       [QUANT_Q3_K] = {{-4, 3, NULL}, -32, 31, 0},
+    [QUANT_Q4_K] = {{0, 15, NULL}, 0, 63, 63},      [QUANT_Q5_K] = {{0, 31, NULL}, 0, 63, 63},
+    [QUANT_Q6_K] = {{-32, 31, NULL}, -128, 127, 0}, [QUANT_IQ4_XS] = {{.table = table_iq4}, -32, 31, 0},
 };
 
-static struct k_kind kind_of(enum quant_type type)
+/* Lane by lane: what its super-block stores (d, dmin) and errs (error), and what its group does (s, m; its own error).
+ */
+struct supers {
+    lane_floats d, dmin, error, s, m, own;
+};
+
+/* ---- integers of the groups ------------------------------------------------------------------- */
+
+/* The scale and minimum that s and m stand for. */
+static void stands_for(const struct supers *t, struct fits *f)
 {
-    switch ((int)type) {
-    case QUANT_Q2_K:
-        return (struct k_kind){{0, 3, NULL}, 16, 0, 15, 15};
-    case QUANT_Q3_K:
-        return (struct k_kind){{-4, 3, NULL}, 16, -32, 31, 0};
-    case QUANT_Q4_K:
-        return (struct k_kind){{0, 15, NULL}, 32, 0, 63, 63};
-    case QUANT_Q5_K:
-        return (struct k_kind){{0, 31, NULL}, 32, 0, 63, 63};
-    case QUANT_Q6_K:
-        return (struct k_kind){{-32, 31, NULL}, 16, -128, 127, 0};
-    default:
-        return (struct k_kind){levels_iq4, 32, -32, 31, 0};
+    for (size_t l = 0; l < LANES; l++) {
+        f->d[l] = t->d[l] * t->s[l];
+        f->m[l] = -t->dmin[l] * t->m[l];
     }
 }
 
-static int round_within(float v, int lo, int hi)
+ALWAYS_INLINE float near(float value, float unit, float off, float lo, float hi)
 {
-    return v > (float)lo ? v < (float)hi ? (int)lrintf(v) : hi : lo;
+    float n = unit != 0 ? value / unit : 0;
+    n = n > lo ? n : lo;
+    n = (n < hi ? n : hi) + 0x1.8p23f - 0x1.8p23f + off;
+    n = n > lo ? n : lo;
+    return n < hi ? n : hi;
 }
 
-/* The integers around the group's own fit that err least. */
-static float choose(const struct k_kind *k, struct super *t, size_t g, struct fit f, const float *x, const float *w)
+/* The integers `off` from the nearest to the group's fit; those that err less than what it has stay. */
+FOR_EVERY_CPU static void try_integers(const struct k_kind *k, const struct groups *g, const struct fits *fits,
+                                       float off_s, float off_m, struct supers *t)
 {
-    float best = INFINITY, q[FIT_MOST];
-    int s0 = t->d != 0 ? round_within(f.d / t->d, k->scale_lo, k->scale_hi) : 0;
-    int m0 = t->dmin != 0 ? round_within(-f.m / t->dmin, 0, k->min_hi) : 0;
-    for (int s = s0 - 1; s <= s0 + 1; s++)
-        for (int m = m0 - 1; m <= m0 + 1; m++) {
-            if (s < k->scale_lo || s > k->scale_hi || m < 0 || m > k->min_hi) continue;
-            float e = fit_levels(&k->levels, t->d * (float)s, -t->dmin * (float)m, x, w, k->group, q);
-            if (!(e < best)) continue;
-            best = e;
-            t->s[g] = s;
-            t->m[g] = m;
-            memcpy(t->q + g * k->group, q, k->group * sizeof *q);
+    struct supers n = *t;
+    struct fits f;
+    for (size_t l = 0; l < LANES; l++) {
+        n.s[l] = near(fits->d[l], t->d[l], off_s, (float)k->scale_lo, (float)k->scale_hi);
+        n.m[l] = near(-fits->m[l], t->dmin[l], off_m, 0, (float)k->min_hi);
+    }
+    stands_for(&n, &f);
+    fit_errors(&k->levels, g, &f);
+    for (size_t l = 0; l < LANES; l++) {
+        bool better = f.error[l] < t->own[l];
+        t->s[l] = better ? n.s[l] : t->s[l];
+        t->m[l] = better ? n.m[l] : t->m[l];
+        t->own[l] = better ? f.error[l] : t->own[l];
+    }
+}
+
+static void choose_integers(const struct k_kind *k, const struct groups *g, const struct fits *fits, struct supers *t)
+{
+    for (size_t l = 0; l < LANES; l++) {
+        t->d[l] = half_scale(t->d[l]);
+        t->dmin[l] = half_scale(t->dmin[l]);
+        t->own[l] = INFINITY;
+    }
+    int around = k->min_hi ? 1 : 0;
+    for (int s = -1; s <= 1; s++)
+        for (int m = -around; m <= around; m++) try_integers(k, g, fits, (float)s, (float)m, t);
+    memcpy(t->error, t->own, sizeof t->own);
+    spread_sums(t->error, K_SUPER / g->n);
+}
+
+/* ---- the outer numbers -------------------------------------------------------------------------- */
+
+/* Solves [aa ab; ab bb] (p, r) = (ax, bx); false: singular. */
+static bool solve_2(double aa, double ab, double bb, double ax, double bx, double *p, double *r)
+{
+    double det = aa * bb - ab * ab;
+    if (!(det > 1e-9 * aa * bb)) return false;
+    *p = (ax * bb - bx * ab) / det;
+    *r = (bx * aa - ax * ab) / det;
+    return true;
+}
+
+/* Better d and dmin of the super-block at `lane` by least squares: what is left ≈ Δd · (s q) + Δdmin · (−m). */
+static void solve_super(const struct fit_sums *u, struct supers *t, size_t lane, size_t groups)
+{
+    double aa = 0, ab = 0, bb = 0, ar = 0, br = 0, d = 0, dmin = 0;
+    for (size_t l = lane; l < lane + groups; l++) {
+        double s = t->s[l], m = -t->m[l];
+        aa += s * s * u->qq[l], ab += s * m * u->q[l], bb += m * m * u->w[l];
+        ar += s * u->qr[l], br += m * u->r[l];
+    }
+    if (!(solve_2(aa, ab, bb, ar, br, &d, &dmin) && t->dmin[lane] + dmin >= 0)) {
+        dmin = 0;
+        d = aa > 0 ? ar / aa : 0;
+    }
+    for (size_t l = lane; l < lane + groups; l++) t->d[l] += (float)d, t->dmin[l] += (float)dmin;
+}
+
+static void solve_outer(const struct k_kind *k, const struct groups *g, struct supers *t)
+{
+    struct fit_sums sums;
+    struct fits f;
+    stands_for(t, &f);
+    fit_sums(&k->levels, g, &f, &sums);
+    for (size_t l = 0; l < LANES; l += K_SUPER / g->n) solve_super(&sums, t, l, K_SUPER / g->n);
+}
+
+/* ---- the search --------------------------------------------------------------------------------- */
+
+/* The largest scale and minimum become the largest integers, `inside` of them left out. */
+static void first_outer(const struct k_kind *k, const struct fits *fits, float inside, size_t groups, struct supers *t)
+{
+    float top = (float)(k->scale_lo < 0 ? k->scale_lo : k->scale_hi) - inside, bottom = (float)k->min_hi - inside;
+    for (size_t lane = 0; lane < LANES; lane += groups) {
+        float scale = 0, minimum = 0;
+        for (size_t l = lane; l < lane + groups; l++) {
+            if (fabsf(fits->d[l]) > fabsf(scale)) scale = fits->d[l];
+            minimum = fmaxf(minimum, -fits->m[l]);
         }
-    return best;
-}
-
-static void choose_all(const struct k_kind *k, struct super *t, const struct fit *fits, const float *x, const float *w)
-{
-    t->d = to_half_and_back(t->d);
-    t->dmin = to_half_and_back(t->dmin);
-    t->error = 0;
-    for (size_t g = 0; g < K_SUPER / k->group; g++)
-        t->error += choose(k, t, g, fits[g], x + g * k->group, w + g * k->group);
-}
-
-/* d and dmin by least squares: x ≈ d · (s q) + dmin · (−m). */
-static void solve_outer(const struct k_kind *k, struct super *t, const float *x, const float *w)
-{
-    double aa = 0, ab = 0, bb = 0, ax = 0, bx = 0, d, dmin;
-    for (size_t i = 0; i < K_SUPER; i++) {
-        double a = (double)t->s[i / k->group] * (double)t->q[i], b = -t->m[i / k->group], wi = w[i];
-        aa += wi * a * a, ab += wi * a * b, bb += wi * b * b;
-        ax += wi * a * x[i], bx += wi * b * x[i];
-    }
-    if (solve_2(aa, ab, bb, ax, bx, &d, &dmin) && dmin >= 0) {
-        t->d = (float)d;
-        t->dmin = (float)dmin;
-    } else if (aa > 0) {
-        t->d = (float)((ax - ab * t->dmin) / aa);
+        for (size_t l = lane; l < lane + groups; l++) {
+            t->d[l] = scale / top;
+            t->dmin[l] = k->min_hi ? minimum / bottom : 0;
+        }
     }
 }
 
-static void search(const struct k_kind *k, struct super *best, const float *x, const float *w)
+static void keep_better(struct supers *best, const struct supers *t)
 {
-    struct fit fits[GROUPS];
-    float scale = 0, min = 0;
-    for (size_t g = 0; g < K_SUPER / k->group; g++) {
-        fits[g] = fit_block(&k->levels, k->min_hi ? MINIMUM_NEGATIVE : MINIMUM_NONE, false, x + g * k->group,
-                            w + g * k->group, k->group);
-        if (fabsf(fits[g].d) > fabsf(scale)) scale = fits[g].d;
-        min = fmaxf(min, -fits[g].m);
+    for (size_t l = 0; l < LANES; l++) {
+        if (!(t->error[l] < best->error[l])) continue;
+        best->d[l] = t->d[l], best->dmin[l] = t->dmin[l], best->error[l] = t->error[l];
+        best->s[l] = t->s[l], best->m[l] = t->m[l];
     }
-    best->error = INFINITY;
-    for (int shift = 0; shift < 3; shift++) {
-        struct super t = {.d = scale / ((float)(k->scale_lo < 0 ? k->scale_lo : k->scale_hi) - 0.5f * (float)shift),
-                          .dmin = k->min_hi ? min / ((float)k->min_hi - 0.5f * (float)shift) : 0};
+}
+
+static void search(const struct k_kind *k, const struct groups *g, struct supers *best)
+{
+    struct fits fits;
+    fit_groups(&k->levels, k->min_hi ? MINIMUM_NEGATIVE : MINIMUM_NONE, g, &fits);
+    for (size_t l = 0; l < LANES; l++) best->error[l] = INFINITY;
+    for (int shift = 0; shift < SHIFTS; shift++) {
+        struct supers t = {0};
+        first_outer(k, &fits, 0.5f * (float)shift, K_SUPER / g->n, &t);
         for (int round = 0; round < ROUNDS; round++) {
-            choose_all(k, &t, fits, x, w);
-            if (t.error < best->error) *best = t;
-            solve_outer(k, &t, x, w);
+            choose_integers(k, g, &fits, &t);
+            keep_better(best, &t);
+            if (round + 1 < ROUNDS) solve_outer(k, g, &t);
         }
     }
 }
 
-/* ---- layouts -------------------------------------------------------------------------------- */
-
-static void put_q2_k(const struct super *t, uint8_t *out)
+/* Lanes from `lane` on as one super-block. */
+static void gather(const struct supers *t, uint8_t codes[GROUP_MOST][LANES], size_t n, size_t lane, struct super *out)
 {
-    for (size_t j = 0; j < 16; j++) out[j] = (uint8_t)(t->s[j] | t->m[j] << 4);
-    for (size_t i = 0; i < K_SUPER; i++) out[16 + i / 128 * 32 + i % 32] |= (uint8_t)((int)t->q[i] << i / 32 % 4 * 2);
-    put_half(out + 80, t->d);
-    put_half(out + 82, t->dmin);
-}
-
-static void put_q3_k(const struct super *t, uint8_t *out)
-{
-    for (size_t i = 0; i < K_SUPER; i++) {
-        int code = (int)t->q[i] + 4;
-        out[i % 32] |= (uint8_t)(code >> 2 << i / 32);
-        out[32 + i / 128 * 32 + i % 32] |= (uint8_t)((code & 3) << i / 32 % 4 * 2);
-    }
-    for (size_t j = 0; j < 16; j++) {
-        int s = t->s[j] + 32;
-        out[96 + j % 8] |= (uint8_t)((s & 15) << j / 8 * 4);
-        out[104 + j % 4] |= (uint8_t)(s >> 4 << j / 4 * 2);
-    }
-    put_half(out + 108, t->d);
-}
-
-/* As k_scale_min reads them. */
-static void put_scales(const struct super *t, uint8_t *scales)
-{
-    for (size_t j = 0; j < 4; j++) {
-        scales[j] = (uint8_t)(t->s[j] | t->s[j + 4] >> 4 << 6);
-        scales[j + 4] = (uint8_t)(t->m[j] | t->m[j + 4] >> 4 << 6);
-        scales[j + 8] = (uint8_t)((t->s[j + 4] & 15) | (t->m[j + 4] & 15) << 4);
+    out->d = t->d[lane];
+    out->dmin = t->dmin[lane];
+    for (size_t j = 0; j < K_SUPER / n; j++) {
+        out->s[j] = (int)t->s[lane + j];
+        out->m[j] = (int)t->m[lane + j];
+        for (size_t i = 0; i < n; i++) out->codes[j * n + i] = codes[i][lane + j];
     }
 }
 
-static void put_q4_q5_k(const struct super *t, bool five, uint8_t *out)
+void quantize_k(enum quant_type type, const struct groups *g, size_t blocks, uint8_t *out)
 {
-    uint8_t *nibbles = out + (five ? Q5_K_NIBBLES : Q4_K_NIBBLES);
-    put_half(out, t->d);
-    put_half(out + 2, t->dmin);
-    put_scales(t, out + K_SCALES);
-    for (size_t i = 0; i < K_SUPER; i++) {
-        int code = (int)t->q[i];
-        nibbles[i / 64 * 32 + i % 32] |= (uint8_t)((code & 15) << i / 32 % 2 * 4);
-        if (five) out[Q5_K_HIGH + i % 32] |= (uint8_t)(code >> 4 << i / 32);
+    const struct k_kind *k = &kinds[type];
+    struct supers best = {0};
+    struct fits f;
+    uint8_t codes[GROUP_MOST][LANES];
+    search(k, g, &best);
+    stands_for(&best, &f);
+    fit_codes(&k->levels, g, &f, codes);
+    for (size_t b = 0; b < blocks; b++) {
+        struct super super;
+        gather(&best, codes, g->n, b * K_SUPER / g->n, &super);
+        put_super(type, &super, out + b * quant_formats[type].block_bytes);
     }
-}
-
-static void put_q4_k(const struct super *t, uint8_t *out)
-{
-    put_q4_q5_k(t, false, out);
-}
-
-static void put_q5_k(const struct super *t, uint8_t *out)
-{
-    put_q4_q5_k(t, true, out);
-}
-
-static void put_q6_k(const struct super *t, uint8_t *out)
-{
-    for (size_t i = 0; i < K_SUPER; i++) {
-        int code = (int)t->q[i] + 32;
-        size_t j = i / 32;
-        out[j / 4 * 64 + j % 2 * 32 + i % 32] |= (uint8_t)((code & 15) << j % 4 / 2 * 4);
-        out[Q6_K_HIGH + j / 4 * 32 + i % 32] |= (uint8_t)(code >> 4 << j % 4 * 2);
-    }
-    for (size_t j = 0; j < 16; j++) out[Q6_K_SCALES + j] = (uint8_t)(int8_t)t->s[j];
-    put_half(out + Q6_K_D, t->d);
-}
-
-static void put_iq4_xs(const struct super *t, uint8_t *out)
-{
-    unsigned high = 0;
-    for (size_t b = 0; b < 8; b++) {
-        unsigned s = (unsigned)(t->s[b] + 32);
-        out[4 + b / 2] |= (uint8_t)((s & 15) << b % 2 * 4);
-        high |= s >> 4 << 2 * b;
-        put_iq4(out + 8 + 16 * b, t->q + 32 * b);
-    }
-    put_half(out, t->d);
-    put_u16(out + 2, (uint16_t)high);
-}
-
-void quantize_block_k(enum quant_type type, const float *x, const float *w, uint8_t *out)
-{
-    static void (*const put[QUANT_TYPES])(const struct super *t, uint8_t *out) = {
-        [QUANT_Q2_K] = put_q2_k, [QUANT_Q3_K] = put_q3_k, [QUANT_Q4_K] = put_q4_k,
-        [QUANT_Q5_K] = put_q5_k, [QUANT_Q6_K] = put_q6_k, [QUANT_IQ4_XS] = put_iq4_xs,
-    };
-    struct k_kind k = kind_of(type);
-    struct super best;
-    search(&k, &best, x, w);
-    memset(out, 0, quant_formats[type].block_bytes);
-    put[type](&best, out);
 }
