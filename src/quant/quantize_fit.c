@@ -218,8 +218,8 @@ static void try_scales(const struct search *s, const struct groups *g, const str
 /* So many steps of a group's range lie below the lowest level, and above the highest. */
 static void try_lines(const struct search *s, const struct groups *g, const struct ends *e, struct fits *best)
 {
-    static const float outside[][2] = {{0, 0},         {0, -1}, {-1, 0},        {0.5f, 0.5f}, {0.4f, -0.4f},
-                                       {-0.4f, 0.4f},  {1, 1},  {-0.5f, -0.5f}, {0.9f, 0},    {0, 0.9f}};
+    static const float outside[][2] = {{0, 0},        {0, -1}, {-1, 0},        {0.5f, 0.5f}, {0.4f, -0.4f},
+                                       {-0.4f, 0.4f}, {1, 1},  {-0.5f, -0.5f}, {0.9f, 0},    {0, 0.9f}};
     float hi = (float)s->levels->hi;
     for (size_t k = 0; k < sizeof outside / sizeof *outside; k++) {
         struct fits f = {0};

@@ -15,7 +15,7 @@ enum { LANES = 16, GROUP_MOST = 32 };
 typedef float lane_floats[LANES];
 
 struct groups {
-    size_t n;                              /* numbers of a group */
+    size_t n;                                 /* numbers of a group */
     lane_floats x[GROUP_MOST], w[GROUP_MOST]; /* finite; weights above 0 */
 };
 /* Codes 0, 1 … stand for lo .. hi, or for the 16 numbers of a rising table. */
@@ -33,8 +33,7 @@ void fit_groups(const struct levels *v, enum fit_minimum minimum, const struct g
 /* f->error: what the nearest levels at f->d and f->m err. */
 void fit_errors(const struct levels *v, const struct groups *g, struct fits *f);
 /* The codes of the nearest levels. */
-void fit_codes(const struct levels *v, const struct groups *g, const struct fits *f,
-               uint8_t codes[GROUP_MOST][LANES]);
+void fit_codes(const struct levels *v, const struct groups *g, const struct fits *f, uint8_t codes[GROUP_MOST][LANES]);
 
 /* Sums over a group of w · (1, q, q², r, qr, r²): q the nearest level at d and m, r what is left of x. Steps to better
  * d and m come from what is left: numbers far from 0 do not cancel, nor do blocks that fit well. */

@@ -33,14 +33,23 @@ static void load(const float *x, const float *importance, size_t count, struct g
         }
 }
 
-/* A number weighs what its column does; all of a block together 1, or alike. */
+/* A number weighs what its column does, times its size and its block's. All of a block together weigh 1, or alike. */
 FOR_EVERY_CPU static void weigh(struct groups *g, size_t groups)
 {
-    lane_floats total = {0};
+    lane_floats size = {0}, columns = {0}, total = {0};
     for (size_t i = 0; i < g->n; i++)
         for (size_t l = 0; l < LANES; l++) {
             g->x[i][l] = bounded(g->x[i][l]);
             g->w[i][l] = column_weight(g->w[i][l]);
+            size[l] += g->x[i][l] * g->x[i][l];
+            columns[l] += g->w[i][l];
+        }
+    spread_sums(size, groups);
+    spread_sums(columns, groups);
+    for (size_t l = 0; l < LANES; l++) size[l] = sqrtf(size[l] / (float)(g->n * groups));
+    for (size_t i = 0; i < g->n; i++)
+        for (size_t l = 0; l < LANES; l++) {
+            g->w[i][l] = (columns[l] > 0 ? g->w[i][l] : 1) * (size[l] + fabsf(g->x[i][l]));
             total[l] += g->w[i][l];
         }
     spread_sums(total, groups);

@@ -21,10 +21,10 @@ static const struct {
     enum quant_type type;
     float step, ratio;
 } types[] = {
-    {QUANT_Q4_0, 0.08f, 0.80f},       {QUANT_Q4_1, 0.08f, 0.81f},   {QUANT_Q5_0, 0.04f, 0.80f},
-    {QUANT_Q5_1, 0.04f, 0.07f},       {QUANT_Q8_0, 0.005f, 0.90f},  {QUANT_Q2_K, 0.4f, 0.737f},
-    {QUANT_Q3_K, 0.25f, 0.907f},      {QUANT_Q4_K, 0.08f, 0.737f},  {QUANT_Q5_K, 0.04f, 0.54f},
-    {QUANT_Q6_K, 0.025f, 0.845f},     {QUANT_IQ4_NL, 0.11f, 0.80f}, {QUANT_IQ4_XS, 0.13f, 0.79f},
+    {QUANT_Q4_0, 0.08f, 0.83f},       {QUANT_Q4_1, 0.08f, 0.82f},   {QUANT_Q5_0, 0.04f, 0.81f},
+    {QUANT_Q5_1, 0.04f, 0.06f},       {QUANT_Q8_0, 0.005f, 0.92f},  {QUANT_Q2_K, 0.4f, 0.772f},
+    {QUANT_Q3_K, 0.25f, 0.93f},       {QUANT_Q4_K, 0.08f, 0.77f},   {QUANT_Q5_K, 0.04f, 0.53f},
+    {QUANT_Q6_K, 0.025f, 0.865f},     {QUANT_IQ4_NL, 0.11f, 0.82f}, {QUANT_IQ4_XS, 0.13f, 0.815f},
     {QUANT_GGML_MXFP4, 0.25f, 0.95f},
 };
 enum { TYPES = sizeof types / sizeof *types };
@@ -122,7 +122,7 @@ static void no_worse_than_ggml(void **state)
                "%.3f of ggml's\n",
                name, error, error / plain, without, with, with / weighted);
         assert_true(error <= types[t].ratio * plain);
-        assert_true(with <= 1.005 * weighted);
+        assert_true(with <= 1.01 * weighted);
         assert_true(with < without);
     }
     free(y);
