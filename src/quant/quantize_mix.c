@@ -6,22 +6,51 @@
 #include <strings.h>
 
 enum mix {
-    MIX_F32, MIX_F16, MIX_BF16, MIX_Q4_0, MIX_Q4_1, MIX_Q5_0, MIX_Q5_1, MIX_Q8_0, MIX_Q2_K, MIX_Q2_K_S, MIX_Q3_K_S,
-    MIX_Q3_K_M, MIX_Q3_K_L, MIX_Q4_K_S, MIX_Q4_K_M, MIX_Q5_K_S, MIX_Q5_K_M, MIX_Q6_K, MIX_IQ4_NL, MIX_IQ4_XS, MIX_MXFP4,
+    MIX_F32,
+    MIX_F16,
+    MIX_BF16,
+    MIX_Q4_0,
+    MIX_Q4_1,
+    MIX_Q5_0,
+    MIX_Q5_1,
+    MIX_Q8_0,
+    MIX_Q2_K,
+    MIX_Q2_K_S,
+    MIX_Q3_K_S,
+    MIX_Q3_K_M,
+    MIX_Q3_K_L,
+    MIX_Q4_K_S,
+    MIX_Q4_K_M,
+    MIX_Q5_K_S,
+    MIX_Q5_K_M,
+    MIX_Q6_K,
+    MIX_IQ4_NL,
+    MIX_IQ4_XS,
+    MIX_MXFP4,
     MIXES
 };
 
 static const struct quantize_mix mixes[MIXES] = {
-    [MIX_F32] = {"F32", 0, QUANT_F32},       [MIX_F16] = {"F16", 1, QUANT_F16},
-    [MIX_BF16] = {"BF16", 32, QUANT_BF16},   [MIX_Q4_0] = {"Q4_0", 2, QUANT_Q4_0},
-    [MIX_Q4_1] = {"Q4_1", 3, QUANT_Q4_1},    [MIX_Q5_0] = {"Q5_0", 8, QUANT_Q5_0},
-    [MIX_Q5_1] = {"Q5_1", 9, QUANT_Q5_1},    [MIX_Q8_0] = {"Q8_0", 7, QUANT_Q8_0},
-    [MIX_Q2_K] = {"Q2_K", 10, QUANT_Q2_K},   [MIX_Q2_K_S] = {"Q2_K_S", 21, QUANT_Q2_K},
-    [MIX_Q3_K_S] = {"Q3_K_S", 11, QUANT_Q3_K}, [MIX_Q3_K_M] = {"Q3_K_M", 12, QUANT_Q3_K},
-    [MIX_Q3_K_L] = {"Q3_K_L", 13, QUANT_Q3_K}, [MIX_Q4_K_S] = {"Q4_K_S", 14, QUANT_Q4_K},
-    [MIX_Q4_K_M] = {"Q4_K_M", 15, QUANT_Q4_K}, [MIX_Q5_K_S] = {"Q5_K_S", 16, QUANT_Q5_K},
-    [MIX_Q5_K_M] = {"Q5_K_M", 17, QUANT_Q5_K}, [MIX_Q6_K] = {"Q6_K", 18, QUANT_Q6_K},
-    [MIX_IQ4_NL] = {"IQ4_NL", 25, QUANT_IQ4_NL}, [MIX_IQ4_XS] = {"IQ4_XS", 30, QUANT_IQ4_XS},
+    [MIX_F32] = {"F32", 0, QUANT_F32},
+    [MIX_F16] = {"F16", 1, QUANT_F16},
+    [MIX_BF16] = {"BF16", 32, QUANT_BF16},
+    [MIX_Q4_0] = {"Q4_0", 2, QUANT_Q4_0},
+    [MIX_Q4_1] = {"Q4_1", 3, QUANT_Q4_1},
+    [MIX_Q5_0] = {"Q5_0", 8, QUANT_Q5_0},
+    [MIX_Q5_1] = {"Q5_1", 9, QUANT_Q5_1},
+    [MIX_Q8_0] = {"Q8_0", 7, QUANT_Q8_0},
+    [MIX_Q2_K] = {"Q2_K", 10, QUANT_Q2_K},
+    [MIX_Q2_K_S] = {"Q2_K_S", 21, QUANT_Q2_K},
+    [MIX_Q3_K_S] = {"Q3_K_S", 11, QUANT_Q3_K},
+    [MIX_Q3_K_M] = {"Q3_K_M", 12, QUANT_Q3_K},
+    [MIX_Q3_K_L] = {"Q3_K_L", 13, QUANT_Q3_K},
+    [MIX_Q4_K_S] = {"Q4_K_S", 14, QUANT_Q4_K},
+    [MIX_Q4_K_M] = {"Q4_K_M", 15, QUANT_Q4_K},
+    [MIX_Q5_K_S] = {"Q5_K_S", 16, QUANT_Q5_K},
+    [MIX_Q5_K_M] = {"Q5_K_M", 17, QUANT_Q5_K},
+    [MIX_Q6_K] = {"Q6_K", 18, QUANT_Q6_K},
+    [MIX_IQ4_NL] = {"IQ4_NL", 25, QUANT_IQ4_NL},
+    [MIX_IQ4_XS] = {"IQ4_XS", 30, QUANT_IQ4_XS},
     [MIX_MXFP4] = {"MXFP4", 38, QUANT_GGML_MXFP4},
 };
 
@@ -40,7 +69,17 @@ const struct quantize_mix *quantize_mix_named(const char *name)
 /* ---- the table ---------------------------------------------------------------------------------- */
 
 /* Whom a rule is for, beside the mix and the module. */
-enum condition { ALWAYS, LAYERS_2, LAYERS_4, LAYERS_EIGHTH, LAYERS_SIXTEENTH, LAYERS_MORE, SHARED_4, CALIBRATED, PLAIN };
+enum condition {
+    ALWAYS,
+    LAYERS_2,
+    LAYERS_4,
+    LAYERS_EIGHTH,
+    LAYERS_SIXTEENTH,
+    LAYERS_MORE,
+    SHARED_4,
+    CALIBRATED,
+    PLAIN
+};
 
 /* The first rule that fits decides; without one the mix's own type is taken. */
 static const struct rule {
@@ -49,32 +88,19 @@ static const struct rule {
     enum condition condition;
     enum quant_type type;
 } rules[] = {
-    {MIX_Q4_0, "ffn_down", CALIBRATED, QUANT_Q4_1},
-    {MIX_Q5_0, "ffn_down", CALIBRATED, QUANT_Q5_1},
-    {MIX_Q2_K, "attn_v", SHARED_4, QUANT_Q4_K},
-    {MIX_Q2_K, "attn_v", ALWAYS, QUANT_Q3_K},
-    {MIX_Q2_K, "attn_output", ALWAYS, QUANT_Q3_K},
-    {MIX_Q2_K, "ffn_down", ALWAYS, QUANT_Q3_K},
-    {MIX_Q2_K_S, "attn_v", SHARED_4, QUANT_Q4_K},
-    {MIX_Q2_K_S, "ffn_down", LAYERS_EIGHTH, QUANT_Q4_K},
-    {MIX_Q3_K_M, "attn_v", LAYERS_2, QUANT_Q5_K},
-    {MIX_Q3_K_M, "attn_v", ALWAYS, QUANT_Q4_K},
-    {MIX_Q3_K_M, "attn_output", ALWAYS, QUANT_Q4_K},
-    {MIX_Q3_K_M, "ffn_down", LAYERS_SIXTEENTH, QUANT_Q5_K},
-    {MIX_Q3_K_M, "ffn_down", ALWAYS, QUANT_Q4_K},
-    {MIX_Q3_K_L, "attn_v", ALWAYS, QUANT_Q5_K},
-    {MIX_Q3_K_L, "attn_output", ALWAYS, QUANT_Q5_K},
-    {MIX_Q3_K_L, "ffn_down", ALWAYS, QUANT_Q5_K},
-    {MIX_Q4_K_S, "attn_v", LAYERS_4, QUANT_Q5_K},
-    {MIX_Q4_K_S, "ffn_down", LAYERS_EIGHTH, QUANT_Q5_K},
-    {MIX_Q4_K_M, "attn_v", LAYERS_MORE, QUANT_Q6_K},
-    {MIX_Q4_K_M, "ffn_down", LAYERS_MORE, QUANT_Q6_K},
-    {MIX_Q5_K_M, "attn_v", LAYERS_MORE, QUANT_Q6_K},
-    {MIX_Q5_K_M, "ffn_down", LAYERS_MORE, QUANT_Q6_K},
-    {MIX_IQ4_NL, "attn_v", SHARED_4, QUANT_Q5_K},
-    {MIX_IQ4_NL, "ffn_down", PLAIN, QUANT_Q5_K},
-    {MIX_IQ4_XS, "attn_v", SHARED_4, QUANT_Q5_K},
-    {MIX_IQ4_XS, "ffn_down", PLAIN, QUANT_Q5_K},
+    {MIX_Q4_0, "ffn_down", CALIBRATED, QUANT_Q4_1},  {MIX_Q5_0, "ffn_down", CALIBRATED, QUANT_Q5_1},
+    {MIX_Q2_K, "attn_v", SHARED_4, QUANT_Q4_K},      {MIX_Q2_K, "attn_v", ALWAYS, QUANT_Q3_K},
+    {MIX_Q2_K, "attn_output", ALWAYS, QUANT_Q3_K},   {MIX_Q2_K, "ffn_down", ALWAYS, QUANT_Q3_K},
+    {MIX_Q2_K_S, "attn_v", SHARED_4, QUANT_Q4_K},    {MIX_Q2_K_S, "ffn_down", LAYERS_EIGHTH, QUANT_Q4_K},
+    {MIX_Q3_K_M, "attn_v", LAYERS_2, QUANT_Q5_K},    {MIX_Q3_K_M, "attn_v", ALWAYS, QUANT_Q4_K},
+    {MIX_Q3_K_M, "attn_output", ALWAYS, QUANT_Q4_K}, {MIX_Q3_K_M, "ffn_down", LAYERS_SIXTEENTH, QUANT_Q5_K},
+    {MIX_Q3_K_M, "ffn_down", ALWAYS, QUANT_Q4_K},    {MIX_Q3_K_L, "attn_v", ALWAYS, QUANT_Q5_K},
+    {MIX_Q3_K_L, "attn_output", ALWAYS, QUANT_Q5_K}, {MIX_Q3_K_L, "ffn_down", ALWAYS, QUANT_Q5_K},
+    {MIX_Q4_K_S, "attn_v", LAYERS_4, QUANT_Q5_K},    {MIX_Q4_K_S, "ffn_down", LAYERS_EIGHTH, QUANT_Q5_K},
+    {MIX_Q4_K_M, "attn_v", LAYERS_MORE, QUANT_Q6_K}, {MIX_Q4_K_M, "ffn_down", LAYERS_MORE, QUANT_Q6_K},
+    {MIX_Q5_K_M, "attn_v", LAYERS_MORE, QUANT_Q6_K}, {MIX_Q5_K_M, "ffn_down", LAYERS_MORE, QUANT_Q6_K},
+    {MIX_IQ4_NL, "attn_v", SHARED_4, QUANT_Q5_K},    {MIX_IQ4_NL, "ffn_down", PLAIN, QUANT_Q5_K},
+    {MIX_IQ4_XS, "attn_v", SHARED_4, QUANT_Q5_K},    {MIX_IQ4_XS, "ffn_down", PLAIN, QUANT_Q5_K},
 };
 
 /* The first and the last eighth, and every third layer between. */

@@ -1,5 +1,5 @@
-/* quantize_mix.h — which type each tensor of a GGUF file gets: the mixes that people know by llama.cpp's names ("Q4_K_M"),
- * and what a type falls back to where its blocks do not divide a row. */
+/* quantize_mix.h — which type each tensor of a GGUF file gets: the mixes that people know by llama.cpp's names
+ * ("Q4_K_M"), and what a type falls back to where its blocks do not divide a row. */
 #ifndef QUANT_QUANTIZE_MIX_H
 #define QUANT_QUANTIZE_MIX_H
 
@@ -7,7 +7,7 @@
 
 struct quantize_mix {
     const char *name;
-    uint32_t file_type; /* general.file_type */
+    uint32_t file_type;   /* general.file_type */
     enum quant_type type; /* of most tensors */
 };
 /* NULL: no mix of that name, in whatever case. */

@@ -23,8 +23,8 @@ static void expect(struct expected *e, const char *tensor, size_t cols, const ch
     for (int with = 0; with < 2; with++) {
         if (e->with != 2 && e->with != with) continue;
         e->model.importance = with;
-        /* Q2_K and Q3_K fall back to IQ4_NL, as llama.cpp's did for long; the version of the golden takes Q4_0, no smaller
-         * and worse. */
+        /* Q2_K and Q3_K fall back to IQ4_NL, as llama.cpp's did for long; the version of the golden takes Q4_0, no
+         * smaller and worse. */
         if (strcmp(type, "Q4_0") == 0 && e->mix->type != QUANT_Q4_0) type = "IQ4_NL";
         enum quant_type found = quantize_mix_type(e->mix, &e->model, tensor, cols);
         if (strcmp(quant_formats[found].name, type) != 0)
@@ -78,7 +78,8 @@ static void llama_cpps_types(void **state)
     size_t size;
     lorac_error err;
     (void)state;
-    if (os_read(&m, TEST_DATA "/quantize_mix/types.txt", 1 << 20, &text, &size, &err) != LORAC_OK) fail_msg("%s", err.message);
+    if (os_read(&m, TEST_DATA "/quantize_mix/types.txt", 1 << 20, &text, &size, &err) != LORAC_OK)
+        fail_msg("%s", err.message);
     for (char *line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) expect_line(&e, line);
     printf("    %zu matrices\n", e.matrices);
     assert_true(e.matrices > 10000);
