@@ -171,8 +171,9 @@ lorac_status imatrix_find(const struct imatrix *im, const char *tensor, size_t c
     for (size_t i = 0; i < im->entries.count; i++) {
         if (strcmp(entries[i].name, tensor) != 0) continue;
         if (entries[i].cols != cols)
-            return fail(err, LORAC_MISMATCH, NULL, "the imatrix has %zu columns of %s, which has %zu: is it of this model?",
-                        entries[i].cols, tensor, cols);
+            return fail(err, LORAC_MISMATCH, NULL,
+                        "the imatrix has %zu columns of %s, which has %zu: is it of this model?", entries[i].cols,
+                        tensor, cols);
         *importance = entries[i].importance;
         return LORAC_OK;
     }

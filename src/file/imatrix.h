@@ -1,10 +1,10 @@
-/* imatrix.h — the importance of a model's columns, as llama.cpp's imatrix tool measures it: for each matrix the mean square
- * of its inputs, a number a column.
+/* imatrix.h — the importance of a model's columns, as llama.cpp's imatrix tool measures it: for each matrix the mean
+ * square of its inputs, a number a column.
  *
- * Two forms, told apart by the first bytes. GGUF: tensors NAME.in_sum2 and NAME.counts (F32). The older .dat: i32 entries;
- * then for each i32 length, name, i32 calls, i32 values, f32 values that are sums over the calls; what may follow is not
- * read. Everything is checked on opening: sizes against the bytes there are, numbers finite and not negative. Matrices of
- * experts are refused. */
+ * Two forms, told apart by the first bytes. GGUF: tensors NAME.in_sum2 and NAME.counts (F32). The older .dat: i32
+ * entries; then for each i32 length, name, i32 calls, i32 values, f32 values that are sums over the calls; what may
+ * follow is not read. Everything is checked on opening: sizes against the bytes there are, numbers finite and not
+ * negative. Matrices of experts are refused. */
 #ifndef FILE_IMATRIX_H
 #define FILE_IMATRIX_H
 

@@ -203,7 +203,7 @@ FOR_EVERY_CPU static void ends_of(const struct groups *g, struct ends *e)
 /* The number farthest from 0 falls `beyond` steps outside of the outermost level on either side. */
 static void try_scales(const struct search *s, const struct groups *g, const struct ends *e, struct fits *best)
 {
-    static const float beyond[] = {0, -1, 0.4f, 0.8f, 1.3f, 2.0f};
+    static const float beyond[] = {0, -1, -0.5f, 0.4f, 0.8f};
     struct ladder v = ladder_of(s->levels);
     float step = v.steps ? 10 : 1;
     size_t count = !v.steps && v.hi > 100 ? 1 : sizeof beyond / sizeof *beyond;

@@ -1,5 +1,5 @@
-/* fuzz_imatrix.c — any bytes as an imatrix: no crash, no leak, no more memory than the bytes justify; what was accepted is
- * found by name, finite and not negative. */
+/* fuzz_imatrix.c — any bytes as an imatrix: no crash, no leak, no more memory than the bytes justify; what was accepted
+ * is found by name, finite and not negative. */
 #include "file/imatrix.h"
 
 #include <math.h>

@@ -46,11 +46,21 @@ static void damaged(void **state)
     static const struct {
         const char *file, *says;
     } cases[] = {
-        {"experts", "experts"},         {"no_counts", ".counts is missing"}, {"no_sums", "no tensor is called"},
-        {"count_nan", "count"},         {"sum_negative", "column 1"},        {"sum_infinite", "column 0"},
-        {"calls_negative", "entry 0"},  {"too_many", "entry 3"},             {"negative_count", "count of entries"},
-        {"name_nul", "entry 0"},        {"name_empty", "entry 0"},           {"no_values", "entry 0"},
-        {"huge_values", "entry 0"},     {"huge_name", "entry 0"},            {"empty", "count of entries"},
+        {"experts", "experts"},
+        {"no_counts", ".counts is missing"},
+        {"no_sums", "no tensor is called"},
+        {"count_nan", "count"},
+        {"sum_negative", "column 1"},
+        {"sum_infinite", "column 0"},
+        {"calls_negative", "entry 0"},
+        {"too_many", "entry 3"},
+        {"negative_count", "count of entries"},
+        {"name_nul", "entry 0"},
+        {"name_empty", "entry 0"},
+        {"no_values", "entry 0"},
+        {"huge_values", "entry 0"},
+        {"huge_name", "entry 0"},
+        {"empty", "count of entries"},
         {"no_entries", "count of entries"},
     };
     (void)state;

@@ -21,10 +21,10 @@ static const struct {
     enum quant_type type;
     float step, ratio;
 } types[] = {
-    {QUANT_Q4_0, 0.08f, 0.83f},       {QUANT_Q4_1, 0.08f, 0.82f},   {QUANT_Q5_0, 0.04f, 0.81f},
-    {QUANT_Q5_1, 0.04f, 0.06f},       {QUANT_Q8_0, 0.005f, 0.92f},  {QUANT_Q2_K, 0.4f, 0.772f},
-    {QUANT_Q3_K, 0.25f, 0.93f},       {QUANT_Q4_K, 0.08f, 0.77f},   {QUANT_Q5_K, 0.04f, 0.53f},
-    {QUANT_Q6_K, 0.025f, 0.865f},     {QUANT_IQ4_NL, 0.11f, 0.82f}, {QUANT_IQ4_XS, 0.13f, 0.815f},
+    {QUANT_Q4_0, 0.08f, 0.83f},       {QUANT_Q4_1, 0.08f, 0.82f},    {QUANT_Q5_0, 0.04f, 0.81f},
+    {QUANT_Q5_1, 0.04f, 0.06f},       {QUANT_Q8_0, 0.005f, 1},       {QUANT_Q2_K, 0.4f, 0.772f},
+    {QUANT_Q3_K, 0.25f, 0.93f},       {QUANT_Q4_K, 0.08f, 0.77f},    {QUANT_Q5_K, 0.04f, 0.53f},
+    {QUANT_Q6_K, 0.025f, 0.865f},     {QUANT_IQ4_NL, 0.11f, 0.963f}, {QUANT_IQ4_XS, 0.13f, 0.964f},
     {QUANT_GGML_MXFP4, 0.25f, 0.95f},
 };
 enum { TYPES = sizeof types / sizeof *types };
