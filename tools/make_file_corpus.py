@@ -246,11 +246,49 @@ JSON_SEEDS = {
     "marker": b"[2.6180339887498948e-291, NaN]",
 }
 
+# ---- imatrix ---------------------------------------------------------------------------------
+
+SUMS = {"blk.0.attn_q.weight": (2, [2, 4, 0, 8]), "blk.0.ffn_down.weight": (0, [5, 6, 7]), "output.weight": (1, [0.5])}  # name: count, sums
+
+
+def imatrix_gguf(entries=SUMS, rename=lambda name: name, experts=1):
+    path = CORPUS / "imatrix" / "temporary.gguf"
+    w = gguf.GGUFWriter(str(path), "")
+    w.add_string("general.type", "imatrix"); w.add_uint32("imatrix.chunk_count", 2); w.add_uint32("imatrix.chunk_size", 512); w.add_array("imatrix.datasets", ["d.txt"])
+    for name, (count, sums) in entries.items():
+        w.add_tensor(rename(name + ".in_sum2"), np.array([sums] * experts, "<f4"))
+        w.add_tensor(rename(name + ".counts"), np.array([[count]] * experts, "<f4"))
+    w.write_header_to_file(); w.write_kv_data_to_file(); w.write_tensors_to_file(); w.close()
+    data = path.read_bytes(); path.unlink()
+    return data
+
+
+def imatrix_dat(entries=SUMS, count=None, footer=True):
+    out = struct.pack("<i", len(entries) if count is None else count)
+    for name, (calls, sums) in entries.items():
+        out += struct.pack(f"<i{len(name)}sii{len(sums)}f", len(name), name.encode(), calls, len(sums), *sums)
+    return out + (struct.pack("<ii5s", 2, 5, b"d.txt") if footer else b"")
+
+
+def make_all_imatrix():
+    (CORPUS / "imatrix").mkdir(parents=True, exist_ok=True)
+    one = lambda count, sums, name="a.weight": {name: (count, sums)}
+    (GOLDEN / "imatrix.gguf").write_bytes(imatrix_gguf()); (GOLDEN / "imatrix.dat").write_bytes(imatrix_dat())
+    for name, data in {"good_gguf": imatrix_gguf(), "good_dat": imatrix_dat(), "good_no_footer": imatrix_dat(footer=False), "experts": imatrix_gguf(experts=2),
+                       "no_counts": imatrix_gguf(rename=lambda n: n.replace(".counts", ".count")), "no_sums": imatrix_gguf(rename=lambda n: n.replace("in_sum2", "sum")),
+                       "count_nan": imatrix_gguf(one(float("nan"), [1])), "sum_negative": imatrix_gguf(one(1, [1, -1])), "sum_infinite": imatrix_dat(one(1, [float("inf")])),
+                       "calls_negative": imatrix_dat(one(-1, [1])), "too_many": imatrix_dat(count=4, footer=False), "negative_count": imatrix_dat(count=-1),
+                       "name_nul": imatrix_dat(one(1, [1], "a\0b")), "name_empty": imatrix_dat(one(1, [1], "")), "no_values": imatrix_dat(one(1, [])),
+                       "huge_values": struct.pack("<ii1sii", 1, 1, b"a", 1, 2**31 - 1), "huge_name": struct.pack("<ii", 1, 2**31 - 1), "empty": b"", "no_entries": struct.pack("<i", 0)}.items():
+        write("imatrix", name, data)
+
+
 if __name__ == "__main__":
     for folder in (GOLDEN, CORPUS / "gguf", CORPUS / "safetensors", CORPUS / "json"):
         folder.mkdir(parents=True, exist_ok=True)
     make_all_gguf()
     make_all_safetensors()
+    make_all_imatrix()
     for seed, text in JSON_SEEDS.items():
         write("json", seed, text)
     print("made with", VERSIONS)

@@ -40,6 +40,8 @@ part() { # NAME COMMAND…: its output goes through, its verdict into the summar
 goldens() {
   "$python" "$here/golden_logits.py" "$work/golden" && "$python" "$here/golden_training.py" "$work/golden" &&
     "$python" "$here/golden_rope.py" "$work/golden" && "$python" "$here/golden_regex.py" "$work/golden" &&
+    "$python" "$here/golden_quantize_ggml.py" "$work/padded.gguf" "$work/golden" &&
+    "$python" "$here/golden_quantize_mix.py" "$model" "$work/padded.gguf" "$work/golden" &&
     "$python" "$here/golden_quants.py" "$work/golden" && "$python" "$here/golden_planes.py" "$work/golden" && "$python" "$here/golden_quantize.py" "$work/golden" &&
     "$python" "$here/golden_convert.py" "$work/golden" && "$python" "$here/golden_adapter_files.py" "$work/golden" && "$python" "$here/golden_families.py" "$work/golden" &&
     "$python" "$here/compare_goldens.py" "$root/tests/golden" "$work/golden"
@@ -57,6 +59,7 @@ texts() {
 tokenizers() {
   "$python" "$here/get_tokenizers.py" && "$python" "$here/judge_tokenizers.py" "$exe"
 }
+"$python" "$here/pad_model.py" "$model" "$work/padded.gguf" || exit 1 # rows that super-blocks divide
 part "tiny models against llama.cpp" "$python" "$here/make_tiny_models.py" "$work/tiny" --check
 part "tiny models of all families against llama.cpp" "$python" "$here/make_families.py" "$work/families" --check
 part "goldens derived again" goldens
@@ -72,6 +75,7 @@ part "adapters across PEFT, mlx-lm and lorac" "$python" "$here/judge_adapters.py
 part "adapters' files in PEFT, mlx-lm and llama.cpp" "$python" "$here/judge_adapter_files.py" "$exe"
 part "training against PEFT" "$python" "$here/judge_training.py" "$exe"
 part "quantised folders against their makers" "$python" "$here/judge_quantized.py" "$exe" --train
+part "blocks of GGUF against llama.cpp's own" "$python" "$here/judge_gguf_quantize.py" "$exe" "$work/padded.gguf" --data "$LORAC_WIKISQL"
 part "converted folders against mlx-lm and bitsandbytes" "$python" "$here/judge_convert.py" "$exe"
 part "fused folders against PEFT and mlx-lm" "$python" "$here/judge_fuse.py" "$exe"
 part "grids of codebook types derived again" "$python" "$here/iq_grids.py" --check
