@@ -49,7 +49,7 @@ def main():
     out = os.path.join(sys.argv[1] if len(sys.argv) > 1 else reference.GOLDEN, "convert")
     shutil.rmtree(out, ignore_errors=True); os.makedirs(out)
     cases = [mlx(*m) for m in MODELS] + [mlx(f"families/{f}", "nvfp4", 4, 16, {}) for f in FAMILIES] + [nf4("models/linear", d) for d in (False, True)]
-    with open(os.path.join(out, "tensors.json"), "w") as f: json.dump(cases, f, indent=1); f.write("\n")
+    with open(os.path.join(out, "tensors.json"), "w") as f: json.dump(cases, f, separators=(",", ":")); f.write("\n")
     reference.manifest(out, "tools/golden_convert.py", ["mlx", "mlx-lm", "transformers", "bitsandbytes"])
 
 

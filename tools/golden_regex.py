@@ -72,7 +72,7 @@ def main():
     texts = ["", "aAbBcc  XYz a", "a \n b  \n\n", "camelCaseHTTPServer2", "Mr. Ab'c, d-e (f) 12345 1 22 333", "aaabaa{b}{c", "\n", " x ", "THE the \u017f K\u212a", "³æök Ö½x2", *[t[:60] for t in random_texts]]
     with open(f"{out}/splits.jsonl", "w", encoding="utf-8") as f:
         for i, p in enumerate(pre_tokenizers()):
-            chosen = texts[:10] + texts[10 + i % 4::4]
+            chosen = texts[:10] + texts[10 + i % 8::8]
             f.write(json.dumps({"pre_tokenizer": as_json(p), "splits": [[t, [piece for piece, _ in p.pre_tokenize_str(t)]] for t in chosen]}, ensure_ascii=False, separators=(",", ":")) + "\n")
     with open(f"{out}/scripts.jsonl", "w") as f:
         p, ends = pre.UnicodeScripts(), [0]

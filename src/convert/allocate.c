@@ -1,10 +1,10 @@
 /* allocate.c — bits for each matrix, so that all together reach a size: where few bits move the outputs most, more are
  * spent.
  *
- * How much a matrix matters is measured: it alone is quantised, a text runs through the model, and the last norm's output
- * moves by S = ‖X′ − X‖² / ‖X‖². For b bits S · e(b) / e(PROBE) is taken, e the relative square error of the weights.
- * The head's own error reaches the logits as it is: it counts e(b). Bits are then raised where that saves most a byte,
- * until no step fits. */
+ * How much a matrix matters is measured: it alone is quantised, a text runs through the model, and the last norm's
+ * output moves by S = ‖X′ − X‖² / ‖X‖². For b bits S · e(b) / e(PROBE) is taken, e the relative square error of the
+ * weights. The head's own error reaches the logits as it is: it counts e(b). Bits are then raised where that saves most
+ * a byte, until no step fits. */
 #include "convert/conversion.h"
 
 #include "base/pool.h"
@@ -54,7 +54,8 @@ struct rounding {
 static void round_row(void *context, size_t row, int worker)
 {
     struct rounding *r = context;
-    size_t cols = r->from->cols, groups = cols / r->q->group, bits = quantization_bits(r->q), wide = scale_bytes(SCALE_F32);
+    size_t cols = r->from->cols, groups = cols / r->q->group, bits = quantization_bits(r->q),
+           wide = scale_bytes(SCALE_F32);
     float *x = r->scratch + 2 * (size_t)worker * cols, *y = x + cols;
     struct quant_matrix w = source_view(r->c, r->from), m = {.type = r->q->type, .rows = 1, .cols = cols};
     struct quantized out = {r->out.codes + row * cols * bits / 8, r->out.scales + row * groups * wide,
@@ -89,7 +90,8 @@ static lorac_status stand_in_room(const struct conversion *c, const struct qmatr
                                  .group = q->group,
                                  .scale_type = SCALE_F32,
                                  .factor = 1};
-    s->matrix = (struct qmatrix){q->type, {s->buffers[0], 0}, from->rows, from->cols, from->cols * bits / 8, &s->planes};
+    s->matrix =
+        (struct qmatrix){q->type, {s->buffers[0], 0}, from->rows, from->cols, from->cols * bits / 8, &s->planes};
     return LORAC_OK;
 }
 
@@ -104,7 +106,8 @@ static lorac_status round_matrix(const struct conversion *c, const struct qmatri
     memset(s, 0, sizeof *s);
     TRY(quantization_of("affine", bits, c->q.group, &q, err));
     TRY(stand_in_room(c, from, bits, &q, s, err));
-    struct rounding r = {c, from, &q, {s->buffers[0]->host, s->buffers[1]->host, s->buffers[2]->host}, NULL, NULL, NULL};
+    struct rounding r = {c,    from, &q,  {s->buffers[0]->host, s->buffers[1]->host, s->buffers[2]->host},
+                         NULL, NULL, NULL};
     r.lost = mem_array(m, 2 * from->rows, sizeof *r.lost);
     r.scratch = mem_array(m, 2 * threads * from->cols, sizeof *r.scratch);
     bool room = r.lost && r.scratch;
@@ -218,12 +221,14 @@ static lorac_status spend(struct allocating *a, double room, lorac_error *err)
 {
     for (size_t i = 0; i < a->count; i++) room -= (double)bits_of[0] * (double)a->parts[i].elements;
     if (room < 0)
-        return fail(err, LORAC_INVALID_ARGUMENT, NULL, "so few bits a weight cannot be reached: 2 and the scales take more");
+        return fail(err, LORAC_INVALID_ARGUMENT, NULL,
+                    "so few bits a weight cannot be reached: 2 and the scales take more");
     for (struct candidate *best;;) {
         best = NULL;
         for (size_t i = 0; i < a->count; i++) {
             struct candidate *p = &a->parts[i];
-            double step = saving(p) > 0 ? (double)(bits_of[p->choice + 1] - bits_of[p->choice]) * (double)p->elements : 0;
+            double step =
+                saving(p) > 0 ? (double)(bits_of[p->choice + 1] - bits_of[p->choice]) * (double)p->elements : 0;
             if (step > 0 && step <= room && (!best || saving(p) > saving(best))) best = p;
         }
         if (!best) return LORAC_OK;

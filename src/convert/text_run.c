@@ -83,4 +83,3 @@ lorac_status text_run(struct text_run *t, size_t most, lorac_error *err)
     }
     return flush(t, &done, all, err);
 }
-

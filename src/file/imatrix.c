@@ -58,7 +58,7 @@ static lorac_status counts_of(const struct gguf *g, const char *name, float *cou
 static lorac_status read_tensor(const struct gguf *g, const struct gguf_tensor *t, struct imatrix *im, lorac_error *err)
 {
     size_t length = t->name.length, end = sizeof SUMS - 1;
-    struct imatrix_entry *e;
+    struct imatrix_entry *e = NULL;
     float count;
     if (length < end || memcmp(t->name.data + length - end, SUMS, end) != 0) return LORAC_OK;
     if (!is_vector(t, t->shape[0]))
@@ -91,7 +91,7 @@ static lorac_status read_entry(struct reader *r, const char *file, struct imatri
     const uint8_t *name = reader_take(r, length);
     size_t calls = count_at(r), cols = count_at(r);
     const uint8_t *sums = r->failed ? NULL : reader_take(r, cols * sizeof(float));
-    struct imatrix_entry *e;
+    struct imatrix_entry *e = NULL;
     if (!name || !sums || !length || !cols || memchr(name, 0, length))
         return fail(err, LORAC_FORMAT, file, "no imatrix, or cut short: entry %zu", im->entries.count);
     TRY(add_entry(im, (const char *)name, length, cols, &e, err));
