@@ -1,6 +1,6 @@
 /* test_kernels_unpack.c — formats that are unpacked for products of many rows: rows unpacked by every instruction set
- * have the scalar's bits, panels are those of the values as f32, and products with one row of activations, in f32 and
- * in int8, are those of the values. */
+ * have the scalar's bits, panels are those of the values as f32, or as bf16, and products with one row of activations,
+ * in f32 and in int8, are those of the values. */
 #include "kernel_test.h"
 
 #include "backend/cpu/pack.h"
@@ -51,12 +51,21 @@ static void unpack_avx512vbmi(struct cpu_kernels *t)
     unpack_avx512(t);
     gemv_codes_avx512vbmi(t);
 }
+static void unpack_avx512bf16(struct cpu_kernels *t)
+{
+    unpack_avx512(t);
+    gemm_avx512bf16(t);
+    gemm_codes_avx512bf16(t);
+}
 #endif
 static const struct level levels[] = {
     {"scalar", unpack_scalar},
 #if LORAC_X86
-    {"avx2", unpack_avx2},     {"avxvnni", unpack_avxvnni},
-    {"avx512", unpack_avx512}, {"avx512vbmi", unpack_avx512vbmi},
+    {"avx2", unpack_avx2},
+    {"avxvnni", unpack_avxvnni},
+    {"avx512", unpack_avx512},
+    {"avx512vbmi", unpack_avx512vbmi},
+    {"avx512bf16", unpack_avx512bf16},
 #endif
 };
 
@@ -212,6 +221,23 @@ static size_t check_panels(const struct cpu_kernels *t, const struct quant_matri
     return differ + differing(have, want, ROWS * tile);
 }
 
+/* Panels in bf16 have the bits of the rounded values; from `col` on, which may lie in a block. */
+static size_t check_bf16_panels(const struct cpu_kernels *t, const struct quant_matrix *w, size_t col)
+{
+    static float values[ROWS * MOST_COLS];
+    static uint16_t want[MOST_COLS * TILE], have[MOST_COLS * TILE];
+    struct quant_matrix f32 = {QUANT_F32, (const uint8_t *)values, ROWS, w->cols, w->cols * sizeof *values, {0}};
+    size_t differ = 0, cols = w->cols - col;
+    if (!t->pack_bf16_of[w->type] || !quant_in_blocks(w)) return 0;
+    for (size_t r = 0; r < ROWS; r++) quant_dequantize(values + r * w->cols, w, r, 0, w->cols);
+    memset(have, 0xA5, sizeof have);
+    cpu_pack(t, have, true, false, w, 1, ROWS - 1, col, cols);
+    t->pack_bf16(want, &f32, 1, ROWS - 1, col, cols);
+    for (size_t i = 0; i < cols * t->tile_cols; i++)
+        differ += have[i] != want[i] && !(isnan(bf16_to_float(have[i])) && isnan(bf16_to_float(want[i])));
+    return differ;
+}
+
 struct worst {
     double f32, int8; /* int8: as a share of its bound */
 };
@@ -228,6 +254,7 @@ static void check_matrix(const char *level, const struct cpu_kernels *t, struct 
 {
     double int8 = 0;
     size_t rows = check_rows(t, &m.w), panels = check_panels(t, &m.w);
+    for (size_t col = 0; col < m.w.cols; col += 32) panels += check_bf16_panels(t, &m.w, col);
     check_product(t, &m.w, &worst->f32);
     check_int8(t, &m.w, &int8);
     worst->int8 = fmax(worst->int8, int8 / int8_bound(&m.w));

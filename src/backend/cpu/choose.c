@@ -72,6 +72,7 @@ void cpu_kernels_avx512bf16(struct cpu_kernels *t)
 {
     t->isa = "avx512bf16";
     gemm_avx512bf16(t);
+    gemm_codes_avx512bf16(t);
     attention_avx512bf16(t);
 }
 

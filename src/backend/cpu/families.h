@@ -42,7 +42,8 @@ void gemv_k_avx512(struct cpu_kernels *t);
 void rows_avx512(struct cpu_kernels *t);
 void attention_avx512(struct cpu_kernels *t);
 void gemm_avx512bf16(struct cpu_kernels *t);
-void gemm_amx(struct cpu_kernels *t); /* over gemm_avx512bf16 */
+void gemm_codes_avx512bf16(struct cpu_kernels *t); /* pack_bf16_of */
+void gemm_amx(struct cpu_kernels *t);              /* over gemm_avx512bf16 */
 void attention_avx512bf16(struct cpu_kernels *t);
 void attention_amx(struct cpu_kernels *t);
 #endif

@@ -115,6 +115,10 @@ struct cpu_kernels {
     void (*pack_bf16)(uint16_t *panel, const struct quant_matrix *w, size_t row, size_t rows, size_t col, size_t cols);
     void (*pack_bf16_t)(uint16_t *panel, const struct quant_matrix *w, size_t row, size_t rows, size_t col,
                         size_t cols);
+    /* pack_bf16 of one format without kernels of its own, for matrices in blocks (planes.h), col and cols multiples of
+     * 32, with the bits of its f32 values rounded; NULL: there is none. */
+    void (*pack_bf16_of[QUANT_TYPES])(uint16_t *panel, const struct quant_matrix *w, size_t row, size_t rows,
+                                      size_t col, size_t cols);
     void (*tile_bf16)(float *y, size_t ldy, const uint16_t *x, size_t ldx, const uint16_t *panel, size_t depth,
                       size_t rows, size_t cols, float scale, bool accumulate);
     /* y (rows, cols) = Σ over the operands, in order; rows <= CPU_STRIP_ROWS. y's columns up to a multiple of tile_cols
