@@ -5,6 +5,7 @@
  * in steps of 32. d and m belong to a step, or to each half of one (codes_halves). NF4 and FP4 are tables of fractions:
  * code counts 128 and `rest` 1 of 16256ths of d. Where affine values are rounded to the type of their scales
  * (quant/planes.h), this leaves the rounding out, as MLX's own products do.
+ * Of FP8 and mxfp8, whose codes are numbers (gemv_e4m3.h), this has the scales.
  * Reads nothing past a row. */
 #ifndef CPU_CODES_H
 #define CPU_CODES_H
@@ -34,6 +35,7 @@ static const struct coded {
     [QUANT_FP4] = {128, 128, false, false},      [QUANT_INT8] = {256, 128, false, false},
     [QUANT_GRID1] = {128, 9, true, false},       [QUANT_GRID2] = {128, 43, true, false},
     [QUANT_GRID3] = {128, 62, false, false},     [QUANT_GRID3_S] = {128, 15, false, false},
+    [QUANT_MXFP8] = {256, 0, false, false},      [QUANT_FP8] = {256, 0, false, false},
 };
 
 static ALWAYS_INLINE bool codes_fractions(enum quant_type type)
