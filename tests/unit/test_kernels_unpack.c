@@ -42,6 +42,7 @@ static void unpack_avx512(struct cpu_kernels *t)
     gemv_e4m3_avx512(t);
     unpack_parts_avx512(t);
     gemv_codes_avx512(t);
+    gemv_chunks_avx512(t);
     gemm_q8_avx512(t);
     gemm_q8_k_avx512(t);
     gemm_codes_avx512(t);
@@ -50,6 +51,7 @@ static void unpack_avx512vbmi(struct cpu_kernels *t)
 {
     unpack_avx512(t);
     gemv_codes_avx512vbmi(t);
+    gemv_chunks_avx512vbmi(t);
 }
 static void unpack_avx512bf16(struct cpu_kernels *t)
 {
@@ -290,6 +292,8 @@ static void check_type(const char *level, const struct cpu_kernels *t, enum quan
             if (type < QUANT_MXFP4 && s > SCALE_BF16) continue;
             for (size_t n = 1; n <= 3; n++)
                 check_matrix(level, t, make(type, n * groups[g], groups[g], (enum scale_type)s, n), &worst);
+            for (size_t n = 96; n <= MOST_COLS; n += 96) /* several chunks, the last one short */
+                if (n % groups[g] == 0) check_matrix(level, t, make(type, n, groups[g], (enum scale_type)s, n), &worst);
         }
     if (type >= QUANT_AFFINE2 && type < QUANT_MXFP4) check_listed(level, t, type, &worst);
     report(level, quant_formats[type].name, worst.f32, BOUND);

@@ -249,6 +249,25 @@ static const uint8_t grid3_62[16] = {0, 10, 18, 26, 34, 42, 50, 58, 66, 74, 82, 
 static const uint8_t grid3_s_15[16] = {0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30};
 static const uint8_t e2m1_12[16] = {12, 13, 14, 15, 16, 18, 20, 24, 12, 11, 10, 9, 8, 6, 4, 0};
 
+/* Of the planes of nibbles, the low one first; NULL: they are the codes. */
+static ALWAYS_INLINE const uint8_t *table_of(enum quant_type type)
+{
+    switch (type) {
+    case QUANT_MXFP4:
+    case QUANT_NVFP4:
+        return e2m1_12;
+    case QUANT_GRID1:
+        return grid1_9;
+    case QUANT_GRID2:
+        return grid2_43;
+    case QUANT_GRID3:
+        return grid3_62;
+    case QUANT_GRID3_S:
+        return grid3_s_15;
+    default:
+        return NULL;
+    }
+}
 static ALWAYS_INLINE vec look_up(const uint8_t table[16], vec nibbles)
 {
     return V(shuffle_epi8)(all128(table), nibbles);
@@ -288,15 +307,11 @@ static ALWAYS_INLINE vec codes_at(enum quant_type type, const uint8_t *const *ro
         return VSI(xor)(bytes32(row, 32 * j), V(set1_epi8)((char)0x80));
     case QUANT_MXFP4:
     case QUANT_NVFP4:
-        return look_up(e2m1_12, nibbles_low_first(row, 16 * j));
     case QUANT_GRID1:
-        return look_up(grid1_9, nibbles_low_first(row, 16 * j));
     case QUANT_GRID2:
-        return look_up(grid2_43, nibbles_low_first(row, 16 * j));
     case QUANT_GRID3:
-        return look_up(grid3_62, nibbles_low_first(row, 16 * j));
     case QUANT_GRID3_S:
-        return look_up(grid3_s_15, nibbles_low_first(row, 16 * j));
+        return look_up(table_of(type), nibbles_low_first(row, 16 * j));
     default:
         return codes_in_bits(planes_bits(type), row, 4 * (size_t)planes_bits(type) * j);
     }
@@ -411,15 +426,16 @@ static ALWAYS_INLINE struct coded_row coded_row_at(enum quant_type type, const s
     return r;
 }
 
-/* Whole rows one after the other: divisions are slow. */
+/* Rows from a column on, one after the other: divisions are slow. */
 struct coded_rows {
     struct coded_row next;
     size_t row_bytes, group, groups, rest; /* a row: whole groups, and columns of another */
     size_t scale_bytes, chunk_scales;      /* bytes of a scale, and of a chunk's */
 };
-static ALWAYS_INLINE struct coded_rows coded_rows_from(enum quant_type type, const struct quant_matrix *w, size_t row)
+static ALWAYS_INLINE struct coded_rows coded_rows_from(enum quant_type type, const struct quant_matrix *w, size_t row,
+                                                       size_t col)
 {
-    struct coded_rows r = {.next = coded_row_at(type, w, row, 0), .row_bytes = w->row_bytes};
+    struct coded_rows r = {.next = coded_row_at(type, w, row, col), .row_bytes = w->row_bytes};
     if (type < QUANT_PLANES) return r;
     r.group = w->planes.group, r.groups = w->cols / r.group, r.rest = w->cols % r.group;
     r.scale_bytes = scale_bytes(w->planes.scale_type), r.chunk_scales = CHUNK * r.scale_bytes / r.group;
@@ -510,7 +526,7 @@ static ALWAYS_INLINE struct chunk_scales scales_q2_k(const uint8_t *super)
 }
 
 /* Six bits less 32: four low ones from nibbles of 8 bytes, two high ones from 4 bytes. */
-static ALWAYS_INLINE struct chunk_scales scales_q3_k(const uint8_t *super)
+static ALWAYS_INLINE __m128i scale_bytes_q3_k(const uint8_t *super)
 {
     enum { SCALES = 96 };
     uint32_t top;
@@ -519,7 +535,11 @@ static ALWAYS_INLINE struct chunk_scales scales_q3_k(const uint8_t *super)
     __m128i low = _mm_and_si128(_mm_unpacklo_epi64(x, _mm_srli_epi16(x, 4)), _mm_set1_epi8(15));
     __m128i high = _mm_srlv_epi32(_mm_set1_epi32((int)top), _mm_setr_epi32(0, 2, 4, 6));
     high = _mm_slli_epi16(_mm_and_si128(high, _mm_set1_epi8(3)), 4);
-    const __m128i scale = _mm_sub_epi8(_mm_or_si128(low, high), _mm_set1_epi8(32));
+    return _mm_sub_epi8(_mm_or_si128(low, high), _mm_set1_epi8(32));
+}
+static ALWAYS_INLINE struct chunk_scales scales_q3_k(const uint8_t *super)
+{
+    const __m128i scale = scale_bytes_q3_k(super);
     float d = load_half(super + 108);
     return (struct chunk_scales){
         .d = {times(_mm256_cvtepi8_epi32(scale), d), times(_mm256_cvtepi8_epi32(_mm_srli_si128(scale, 8)), d)}};

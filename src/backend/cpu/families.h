@@ -37,6 +37,8 @@ void gemv_e4m3_avx512(struct cpu_kernels *t);
 void gemm_codes_avx512(struct cpu_kernels *t);
 void gemv_codes_avx512(struct cpu_kernels *t);
 void gemv_codes_avx512vbmi(struct cpu_kernels *t); /* over gemv_codes_avx512 */
+void gemv_chunks_avx512(struct cpu_kernels *t);    /* gemv_q8 of formats of up to four bits */
+void gemv_chunks_avx512vbmi(struct cpu_kernels *t);
 void gemv_q8_avx512(struct cpu_kernels *t);
 void gemv_k_avx512(struct cpu_kernels *t);
 void rows_avx512(struct cpu_kernels *t);

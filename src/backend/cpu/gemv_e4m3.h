@@ -93,7 +93,7 @@ static ALWAYS_INLINE void few_rows(enum quant_type type, float *y, const struct 
 #define GEMV(type)                                                                                                     \
     static void gemv_##type(float *y, const struct quant_matrix *w, size_t row, size_t rows, const float *x)           \
     {                                                                                                                  \
-        struct coded_rows all = coded_rows_from(QUANT_##type, w, row);                                                 \
+        struct coded_rows all = coded_rows_from(QUANT_##type, w, row, 0);                                              \
         for (size_t i = 0; i < rows; i += ROWS)                                                                        \
             few_rows(QUANT_##type, y + i, w, &all, rows - i < ROWS ? rows - i : ROWS, x);                              \
     }
