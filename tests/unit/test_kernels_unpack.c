@@ -45,11 +45,13 @@ static void unpack_avx512(struct cpu_kernels *t)
     gemv_chunks_avx512(t);
     gemm_q8_avx512(t);
     gemm_q8_k_avx512(t);
+    gemm_q2_k_avx512(t);
     gemm_codes_avx512(t);
 }
 static void unpack_avx512vbmi(struct cpu_kernels *t)
 {
     unpack_avx512(t);
+    gemm_codes_avx512vbmi(t);
     gemv_codes_avx512vbmi(t);
     gemv_chunks_avx512vbmi(t);
 }
@@ -193,7 +195,7 @@ static void compare_int8(const struct quant_matrix *w, size_t r, struct cpu_q8_r
 static void check_int8(const struct cpu_kernels *t, const struct quant_matrix *w, double *worst)
 {
     static struct q8 x8;
-    static _Alignas(64) uint8_t panel[MOST_COLS / 32 * TILE * 40];
+    static _Alignas(64) uint8_t panel[MOST_COLS / 32 * TILE * 44];
     float y[ROWS * TILE];
     if (!t->gemv_q8[w->type] || !quant_in_blocks(w)) return;
     quantize(t, &x8, w->cols);

@@ -34,7 +34,9 @@ void gemv_avx512(struct cpu_kernels *t);
 void unpack_planes_avx512(struct cpu_kernels *t);
 void unpack_parts_avx512(struct cpu_kernels *t); /* of other formats without kernels of their own */
 void gemv_e4m3_avx512(struct cpu_kernels *t);
+void gemm_q2_k_avx512(struct cpu_kernels *t); /* over gemm_q8_avx512 */
 void gemm_codes_avx512(struct cpu_kernels *t);
+void gemm_codes_avx512vbmi(struct cpu_kernels *t); /* over gemm_codes_avx512 */
 void gemv_codes_avx512(struct cpu_kernels *t);
 void gemv_codes_avx512vbmi(struct cpu_kernels *t); /* over gemv_codes_avx512 */
 void gemv_chunks_avx512(struct cpu_kernels *t);    /* gemv_q8 of formats of up to four bits */

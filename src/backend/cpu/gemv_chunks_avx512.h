@@ -151,9 +151,12 @@ static ALWAYS_INLINE void take_q3_k(__m512i v[VECTORS], const uint8_t *super)
 /* 96 bytes: three hold eight codes, and go to 64 bits, of which a byte takes any eight. */
 static ALWAYS_INLINE void take_threes(__m512i v[VECTORS], const uint8_t *codes)
 {
-#define THREE(q, v)   (q) * 12 + (v) * 3 + ((q) > 3 ? 32 : 0) /* in two loads that overlap by 32 */
-#define RUN3(q, v)    THREE(q, v), THREE(q, v) + 1, THREE(q, v) + 2, 0, 0, 0, 0, 0
-#define EIGHTS3(v)    {RUN3(0, v), RUN3(1, v), RUN3(2, v), RUN3(3, v), RUN3(4, v), RUN3(5, v), RUN3(6, v), RUN3(7, v)}
+#define THREE(q, v) (q) * 12 + (v)*3 + ((q) > 3 ? 32 : 0) /* in two loads that overlap by 32 */
+#define RUN3(q, v)  THREE(q, v), THREE(q, v) + 1, THREE(q, v) + 2, 0, 0, 0, 0, 0
+#define EIGHTS3(v)                                                                                                     \
+    {                                                                                                                  \
+        RUN3(0, v), RUN3(1, v), RUN3(2, v), RUN3(3, v), RUN3(4, v), RUN3(5, v), RUN3(6, v), RUN3(7, v)                 \
+    }
     static const uint8_t places[VECTORS][64] = {EIGHTS3(0), EIGHTS3(1), EIGHTS3(2), EIGHTS3(3)};
     const __m512i shifts = _mm512_set1_epi64((long long)bit_eights[3].shift);
     __m512i first = _mm512_loadu_si512(codes), last = _mm512_loadu_si512(codes + 32);
@@ -252,7 +255,8 @@ static ALWAYS_INLINE __m512 sixteen_e8m0(__m128i bytes)
 static ALWAYS_INLINE __m512 sixteen_e4m3(__m128i bytes)
 {
     const __m128i sign = _mm_set1_epi8((char)0x80), none = _mm_set1_epi8((char)0xFF);
-    __m256i half = _mm256_and_si256(_mm256_slli_epi16(_mm256_cvtepi8_epi16(bytes), 7), _mm256_set1_epi16((short)0xBF80));
+    __m256i half =
+        _mm256_and_si256(_mm256_slli_epi16(_mm256_cvtepi8_epi16(bytes), 7), _mm256_set1_epi16((short)0xBF80));
     __m512 x = _mm512_mul_ps(_mm512_cvtph_ps(half), _mm512_set1_ps(256));
     return _mm512_mask_mov_ps(x, _mm_cmpeq_epi8_mask(_mm_or_si128(bytes, sign), none),
                               _mm512_set1_ps(__builtin_nanf("")));
