@@ -8,7 +8,7 @@
 #include "backend/cpu/unpack_avx512.h"
 #include "quant/planes.h"
 
-enum { COLS = 64, PAIR = 2 * COLS, HIGH = 16, SUPER = 256 };
+enum { COLS = 64, PAIR = 2 * COLS, HIGH = 16, SUPER = 256, NEAR = 128 };
 
 /* A row on the way. */
 struct coded {
@@ -157,7 +157,7 @@ static ALWAYS_INLINE __m512i next_values(enum quant_type type, struct coded *r, 
     return x;
 }
 
-/* What a product takes next, 256 columns on, is asked for. */
+/* What a product takes next, 256 columns on, is asked for; and what comes next here, into the first-level cache. */
 static ALWAYS_INLINE void pack(enum quant_type type, uint16_t *panel, const struct quant_matrix *w, size_t row,
                                size_t rows, size_t col, size_t cols)
 {
@@ -169,6 +169,7 @@ static ALWAYS_INLINE void pack(enum quant_type type, uint16_t *panel, const stru
             __m512i v[HIGH];
             for (size_t i = 0; i < count; i++) {
                 prefetch((uintptr_t)r[i].codes + bytes_of(type, SUPER), 1);
+                prefetch_near((uintptr_t)r[i].codes + NEAR, 1);
                 v[i] = next_values(type, r + i, w, col + d);
             }
             for (size_t i = count; i < HIGH; i++) v[i] = _mm512_setzero_si512();
