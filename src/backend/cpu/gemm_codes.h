@@ -1,6 +1,6 @@
 /* gemm_codes.h — panels of the formats of codes.h for the tiles of int8 products (kernels.h); the body of
  * gemm_codes_avx2.c and gemm_codes_avx512.c. */
-#include "backend/cpu/codes.h"
+#include "backend/cpu/code_scales.h"
 
 #ifdef __AVX512VL__
 enum { COLS = 64 };

@@ -5,7 +5,7 @@
  * are codes of columns far apart. So the activations are brought, once for all rows, into the order in which the codes
  * come. Lanes of a sum belong to one half of a block each; vectors whose lanes belong to the same halves are added up
  * in integers before they are scaled. A row's chain knows no other row. */
-#include "backend/cpu/codes.h"
+#include "backend/cpu/code_scales.h"
 #include "backend/cpu/prefetch.h"
 
 enum { VECTORS = 4, ROWS = 4, HALF = 16, HALVES = CHUNK / HALF, MOST_CHUNKS = 32 /* of a row at a time */ };

@@ -3,7 +3,7 @@
  *
  * A lane adds up four products of a step exactly and scales them. Four or eight rows share the activations; a row's
  * lanes do not know its neighbours, so its bits do not depend on how rows are grouped. */
-#include "backend/cpu/codes.h"
+#include "backend/cpu/code_scales.h"
 #include "backend/cpu/prefetch.h"
 
 enum { VECS = 4, ROWS = VECS * TOGETHER };

@@ -3,7 +3,7 @@
  *
  * E4M3's bits, shifted, are an f16 of a 256th of the number. A step of 32 columns is added up, then scaled. Four rows
  * share the activations; a row's chain does not know its neighbours. */
-#include "backend/cpu/codes.h"
+#include "backend/cpu/code_scales.h"
 #include "backend/cpu/prefetch.h"
 
 enum { ROWS = 4, LANES = sizeof(vecf) / sizeof(float), VECS = BLOCK / LANES };
