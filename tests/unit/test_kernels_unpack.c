@@ -7,7 +7,7 @@
 #include "quant/planes.h"
 
 static const double BOUND = 1e-5;
-enum { ROWS = 3, MOST_COLS = 768, TILE = 64 };
+enum { ROWS = 3, MOST_COLS = 768, LONG_COLS = 8448 /* more than a kernel takes at a time */, TILE = 64 };
 
 static void unpack_scalar(struct cpu_kernels *t)
 {
@@ -122,7 +122,7 @@ static size_t differing(const float *x, const float *y, size_t n)
 /* Whole rows, and pieces that begin and end anywhere. */
 static size_t check_rows(const struct cpu_kernels *t, const struct quant_matrix *w)
 {
-    static float want[MOST_COLS], have[MOST_COLS];
+    static float want[LONG_COLS], have[LONG_COLS];
     size_t differ = 0, piece = 0;
     if (!t->unpack[w->type]) return 0;
     for (size_t r = 0; r < ROWS; r++)
@@ -138,7 +138,7 @@ static size_t check_rows(const struct cpu_kernels *t, const struct quant_matrix 
 /* Rows that hold an infinity or NaN have no error, but no number either where the sum is none. */
 static void check_product(const struct cpu_kernels *t, const struct quant_matrix *w, double *worst)
 {
-    static float values[MOST_COLS], spare[MOST_COLS], x[MOST_COLS];
+    static float values[LONG_COLS], spare[LONG_COLS], x[LONG_COLS];
     uint64_t state = w->cols;
     float y[ROWS];
     for (size_t i = 0; i < w->cols; i++) x[i] = draw_float(&state);
@@ -158,15 +158,15 @@ static void check_product(const struct cpu_kernels *t, const struct quant_matrix
 /* ---- int8 activations, as they were quantised ---- */
 
 struct q8 {
-    _Alignas(64) int8_t q[ROWS * MOST_COLS];
-    float d[ROWS * MOST_COLS / 32], sum[ROWS * MOST_COLS / 32];
-    _Alignas(4) int16_t halves[ROWS * MOST_COLS / 16];
+    _Alignas(64) int8_t q[ROWS * LONG_COLS];
+    float d[ROWS * LONG_COLS / 32], sum[ROWS * LONG_COLS / 32];
+    _Alignas(4) int16_t halves[ROWS * LONG_COLS / 16];
     struct cpu_q8_rows rows;
 };
 
 static void quantize(const struct cpu_kernels *t, struct q8 *x8, size_t cols)
 {
-    static float x[ROWS * MOST_COLS];
+    static float x[ROWS * LONG_COLS];
     uint64_t state = cols;
     for (size_t i = 0; i < ROWS * cols; i++) x[i] = draw_float(&state);
     x8->rows = (struct cpu_q8_rows){x8->q, x8->d, x8->sum, x8->halves, (cols + 63) / 64 * 64, cols / 32};
@@ -177,7 +177,7 @@ static void quantize(const struct cpu_kernels *t, struct q8 *x8, size_t cols)
  * scales' type is left out. */
 static void compare_int8(const struct quant_matrix *w, size_t r, struct cpu_q8_rows x, size_t m, float y, double *worst)
 {
-    static float values[MOST_COLS], moved[MOST_COLS];
+    static float values[LONG_COLS], moved[LONG_COLS];
     struct cpu_q8_rows at = cpu_q8_rows_at(x, m, 0);
     struct quant_matrix less = *w;
     double sum = 0, size = 0;
@@ -195,7 +195,7 @@ static void compare_int8(const struct quant_matrix *w, size_t r, struct cpu_q8_r
 static void check_int8(const struct cpu_kernels *t, const struct quant_matrix *w, double *worst)
 {
     static struct q8 x8;
-    static _Alignas(64) uint8_t panel[MOST_COLS / 32 * TILE * 44];
+    static _Alignas(64) uint8_t panel[LONG_COLS / 32 * TILE * 44];
     float y[ROWS * TILE];
     if (!t->gemv_q8[w->type] || !quant_in_blocks(w)) return;
     quantize(t, &x8, w->cols);
@@ -214,7 +214,7 @@ static void check_int8(const struct cpu_kernels *t, const struct quant_matrix *w
 
 static size_t check_panels(const struct cpu_kernels *t, const struct quant_matrix *w)
 {
-    static float values[ROWS * MOST_COLS], want[MOST_COLS * TILE], have[MOST_COLS * TILE];
+    static float values[ROWS * LONG_COLS], want[LONG_COLS * TILE], have[LONG_COLS * TILE];
     struct quant_matrix f32 = {QUANT_F32, (const uint8_t *)values, ROWS, w->cols, w->cols * sizeof *values, {0}};
     size_t differ = 0, tile = t->tile_cols, col = w->cols > 32 ? 32 : 0;
     for (size_t r = 0; r < ROWS; r++) quant_dequantize(values + r * w->cols, w, r, 0, w->cols);
@@ -229,8 +229,8 @@ static size_t check_panels(const struct cpu_kernels *t, const struct quant_matri
 /* Panels in bf16 have the bits of the rounded values; from `col` on, which may lie in a block. */
 static size_t check_bf16_panels(const struct cpu_kernels *t, const struct quant_matrix *w, size_t col)
 {
-    static float values[ROWS * MOST_COLS];
-    static uint16_t want[MOST_COLS * TILE], have[MOST_COLS * TILE];
+    static float values[ROWS * LONG_COLS];
+    static uint16_t want[LONG_COLS * TILE], have[LONG_COLS * TILE];
     struct quant_matrix f32 = {QUANT_F32, (const uint8_t *)values, ROWS, w->cols, w->cols * sizeof *values, {0}};
     size_t differ = 0, cols = w->cols - col;
     if (!t->pack_bf16_of[w->type] || !quant_in_blocks(w)) return 0;
@@ -272,7 +272,7 @@ static void check_matrix(const char *level, const struct cpu_kernels *t, struct 
 /* Columns in groups that do not follow one another, as GPTQ's act-order leaves them. */
 static void check_listed(const char *level, const struct cpu_kernels *t, enum quant_type type, struct worst *worst)
 {
-    static int32_t groups[MOST_COLS];
+    static int32_t groups[LONG_COLS];
     enum { GROUP = 32, COLS = 192 };
     struct made m = make(type, COLS, GROUP, SCALE_F32, 5);
     uint64_t state = 9;
@@ -289,6 +289,7 @@ static void check_type(const char *level, const struct cpu_kernels *t, enum quan
     size_t block = quant_formats[type].block;
     if (type < QUANT_PLANES)
         for (size_t n = 1; n * block <= MOST_COLS; n++) check_matrix(level, t, make(type, n * block, 0, 0, n), &worst);
+    if (type < QUANT_PLANES) check_matrix(level, t, make(type, LONG_COLS, 0, 0, 1), &worst);
     for (size_t g = 0; type >= QUANT_PLANES && g < sizeof groups / sizeof *groups; g++)
         for (int s = SCALE_F32; s <= SCALE_E4M3; s++) {
             if (type < QUANT_MXFP4 && s > SCALE_BF16) continue;
@@ -296,6 +297,8 @@ static void check_type(const char *level, const struct cpu_kernels *t, enum quan
                 check_matrix(level, t, make(type, n * groups[g], groups[g], (enum scale_type)s, n), &worst);
             for (size_t n = 96; n <= MOST_COLS; n += 96) /* several chunks, the last one short */
                 if (n % groups[g] == 0) check_matrix(level, t, make(type, n, groups[g], (enum scale_type)s, n), &worst);
+            if (s == SCALE_BF16 && LONG_COLS % groups[g] == 0)
+                check_matrix(level, t, make(type, LONG_COLS, groups[g], SCALE_BF16, 1), &worst);
         }
     if (type >= QUANT_AFFINE2 && type < QUANT_MXFP4) check_listed(level, t, type, &worst);
     report(level, quant_formats[type].name, worst.f32, BOUND);
