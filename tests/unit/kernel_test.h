@@ -48,6 +48,7 @@ static inline bool open_level(struct cpu_kernels *t, struct level level)
               __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
               __builtin_cpu_supports("avx512vnni");
     if (!strcmp(level.name, "avx512vbmi")) has = has && __builtin_cpu_supports("avx512vbmi");
+    if (!strcmp(level.name, "avx512bf16")) has = has && __builtin_cpu_supports("avx512bf16");
 #endif
     memset(t, 0, sizeof *t);
     if (has) level.fill(t);

@@ -1,13 +1,13 @@
 /* test_kernels_unpack.c — formats that are unpacked for products of many rows: rows unpacked by every instruction set
- * have the scalar's bits, panels are those of the values as f32, and products with one row of activations, in f32 and
- * in int8, are those of the values. */
+ * have the scalar's bits, panels are those of the values as f32, or as bf16, and products with one row of activations,
+ * in f32 and in int8, are those of the values. */
 #include "kernel_test.h"
 
 #include "backend/cpu/pack.h"
 #include "quant/planes.h"
 
 static const double BOUND = 1e-5;
-enum { ROWS = 3, MOST_COLS = 768, TILE = 64 };
+enum { ROWS = 3, MOST_COLS = 768, LONG_COLS = 8448 /* more than a kernel takes at a time */, TILE = 64 };
 
 static void unpack_scalar(struct cpu_kernels *t)
 {
@@ -42,21 +42,34 @@ static void unpack_avx512(struct cpu_kernels *t)
     gemv_e4m3_avx512(t);
     unpack_parts_avx512(t);
     gemv_codes_avx512(t);
+    gemv_chunks_avx512(t);
     gemm_q8_avx512(t);
     gemm_q8_k_avx512(t);
+    gemm_q2_k_avx512(t);
     gemm_codes_avx512(t);
 }
 static void unpack_avx512vbmi(struct cpu_kernels *t)
 {
     unpack_avx512(t);
+    gemm_codes_avx512vbmi(t);
     gemv_codes_avx512vbmi(t);
+    gemv_chunks_avx512vbmi(t);
+}
+static void unpack_avx512bf16(struct cpu_kernels *t)
+{
+    unpack_avx512(t);
+    gemm_avx512bf16(t);
+    gemm_codes_avx512bf16(t);
 }
 #endif
 static const struct level levels[] = {
     {"scalar", unpack_scalar},
 #if LORAC_X86
-    {"avx2", unpack_avx2},     {"avxvnni", unpack_avxvnni},
-    {"avx512", unpack_avx512}, {"avx512vbmi", unpack_avx512vbmi},
+    {"avx2", unpack_avx2},
+    {"avxvnni", unpack_avxvnni},
+    {"avx512", unpack_avx512},
+    {"avx512vbmi", unpack_avx512vbmi},
+    {"avx512bf16", unpack_avx512bf16},
 #endif
 };
 
@@ -109,7 +122,7 @@ static size_t differing(const float *x, const float *y, size_t n)
 /* Whole rows, and pieces that begin and end anywhere. */
 static size_t check_rows(const struct cpu_kernels *t, const struct quant_matrix *w)
 {
-    static float want[MOST_COLS], have[MOST_COLS];
+    static float want[LONG_COLS], have[LONG_COLS];
     size_t differ = 0, piece = 0;
     if (!t->unpack[w->type]) return 0;
     for (size_t r = 0; r < ROWS; r++)
@@ -122,10 +135,10 @@ static size_t check_rows(const struct cpu_kernels *t, const struct quant_matrix 
     return differ;
 }
 
-/* Rows that hold an infinity or NaN are left out. */
+/* Rows that hold an infinity or NaN have no error, but no number either where the sum is none. */
 static void check_product(const struct cpu_kernels *t, const struct quant_matrix *w, double *worst)
 {
-    static float values[MOST_COLS], spare[MOST_COLS], x[MOST_COLS];
+    static float values[LONG_COLS], spare[LONG_COLS], x[LONG_COLS];
     uint64_t state = w->cols;
     float y[ROWS];
     for (size_t i = 0; i < w->cols; i++) x[i] = draw_float(&state);
@@ -137,6 +150,7 @@ static void check_product(const struct cpu_kernels *t, const struct quant_matrix
             sum += (double)values[i] * (double)x[i];
             size += fabs((double)values[i] * (double)x[i]);
         }
+        if (isnan(sum)) assert_false(isfinite(y[r]));
         if (size < 1e30 && size > 1e-30) *worst = fmax(*worst, fabs((double)y[r] - sum) / size);
     }
 }
@@ -144,15 +158,15 @@ static void check_product(const struct cpu_kernels *t, const struct quant_matrix
 /* ---- int8 activations, as they were quantised ---- */
 
 struct q8 {
-    _Alignas(64) int8_t q[ROWS * MOST_COLS];
-    float d[ROWS * MOST_COLS / 32], sum[ROWS * MOST_COLS / 32];
-    _Alignas(4) int16_t halves[ROWS * MOST_COLS / 16];
+    _Alignas(64) int8_t q[ROWS * LONG_COLS];
+    float d[ROWS * LONG_COLS / 32], sum[ROWS * LONG_COLS / 32];
+    _Alignas(4) int16_t halves[ROWS * LONG_COLS / 16];
     struct cpu_q8_rows rows;
 };
 
 static void quantize(const struct cpu_kernels *t, struct q8 *x8, size_t cols)
 {
-    static float x[ROWS * MOST_COLS];
+    static float x[ROWS * LONG_COLS];
     uint64_t state = cols;
     for (size_t i = 0; i < ROWS * cols; i++) x[i] = draw_float(&state);
     x8->rows = (struct cpu_q8_rows){x8->q, x8->d, x8->sum, x8->halves, (cols + 63) / 64 * 64, cols / 32};
@@ -163,7 +177,7 @@ static void quantize(const struct cpu_kernels *t, struct q8 *x8, size_t cols)
  * scales' type is left out. */
 static void compare_int8(const struct quant_matrix *w, size_t r, struct cpu_q8_rows x, size_t m, float y, double *worst)
 {
-    static float values[MOST_COLS], moved[MOST_COLS];
+    static float values[LONG_COLS], moved[LONG_COLS];
     struct cpu_q8_rows at = cpu_q8_rows_at(x, m, 0);
     struct quant_matrix less = *w;
     double sum = 0, size = 0;
@@ -181,7 +195,7 @@ static void compare_int8(const struct quant_matrix *w, size_t r, struct cpu_q8_r
 static void check_int8(const struct cpu_kernels *t, const struct quant_matrix *w, double *worst)
 {
     static struct q8 x8;
-    static _Alignas(64) uint8_t panel[MOST_COLS / 32 * TILE * 40];
+    static _Alignas(64) uint8_t panel[LONG_COLS / 32 * TILE * 44];
     float y[ROWS * TILE];
     if (!t->gemv_q8[w->type] || !quant_in_blocks(w)) return;
     quantize(t, &x8, w->cols);
@@ -200,7 +214,7 @@ static void check_int8(const struct cpu_kernels *t, const struct quant_matrix *w
 
 static size_t check_panels(const struct cpu_kernels *t, const struct quant_matrix *w)
 {
-    static float values[ROWS * MOST_COLS], want[MOST_COLS * TILE], have[MOST_COLS * TILE];
+    static float values[ROWS * LONG_COLS], want[LONG_COLS * TILE], have[LONG_COLS * TILE];
     struct quant_matrix f32 = {QUANT_F32, (const uint8_t *)values, ROWS, w->cols, w->cols * sizeof *values, {0}};
     size_t differ = 0, tile = t->tile_cols, col = w->cols > 32 ? 32 : 0;
     for (size_t r = 0; r < ROWS; r++) quant_dequantize(values + r * w->cols, w, r, 0, w->cols);
@@ -210,6 +224,23 @@ static size_t check_panels(const struct cpu_kernels *t, const struct quant_matri
     cpu_pack(t, have, false, true, w, 0, ROWS, col, w->cols - col < tile ? w->cols - col : tile);
     t->pack_f32_t(want, &f32, 0, ROWS, col, w->cols - col < tile ? w->cols - col : tile);
     return differ + differing(have, want, ROWS * tile);
+}
+
+/* Panels in bf16 have the bits of the rounded values; from `col` on, which may lie in a block. */
+static size_t check_bf16_panels(const struct cpu_kernels *t, const struct quant_matrix *w, size_t col)
+{
+    static float values[ROWS * LONG_COLS];
+    static uint16_t want[LONG_COLS * TILE], have[LONG_COLS * TILE];
+    struct quant_matrix f32 = {QUANT_F32, (const uint8_t *)values, ROWS, w->cols, w->cols * sizeof *values, {0}};
+    size_t differ = 0, cols = w->cols - col;
+    if (!t->pack_bf16_of[w->type] || !quant_in_blocks(w)) return 0;
+    for (size_t r = 0; r < ROWS; r++) quant_dequantize(values + r * w->cols, w, r, 0, w->cols);
+    memset(have, 0xA5, sizeof have);
+    cpu_pack(t, have, true, false, w, 1, ROWS - 1, col, cols);
+    t->pack_bf16(want, &f32, 1, ROWS - 1, col, cols);
+    for (size_t i = 0; i < cols * t->tile_cols; i++)
+        differ += have[i] != want[i] && !(isnan(bf16_to_float(have[i])) && isnan(bf16_to_float(want[i])));
+    return differ;
 }
 
 struct worst {
@@ -228,6 +259,7 @@ static void check_matrix(const char *level, const struct cpu_kernels *t, struct 
 {
     double int8 = 0;
     size_t rows = check_rows(t, &m.w), panels = check_panels(t, &m.w);
+    for (size_t col = 0; col < m.w.cols; col += 32) panels += check_bf16_panels(t, &m.w, col);
     check_product(t, &m.w, &worst->f32);
     check_int8(t, &m.w, &int8);
     worst->int8 = fmax(worst->int8, int8 / int8_bound(&m.w));
@@ -240,7 +272,7 @@ static void check_matrix(const char *level, const struct cpu_kernels *t, struct 
 /* Columns in groups that do not follow one another, as GPTQ's act-order leaves them. */
 static void check_listed(const char *level, const struct cpu_kernels *t, enum quant_type type, struct worst *worst)
 {
-    static int32_t groups[MOST_COLS];
+    static int32_t groups[LONG_COLS];
     enum { GROUP = 32, COLS = 192 };
     struct made m = make(type, COLS, GROUP, SCALE_F32, 5);
     uint64_t state = 9;
@@ -257,11 +289,16 @@ static void check_type(const char *level, const struct cpu_kernels *t, enum quan
     size_t block = quant_formats[type].block;
     if (type < QUANT_PLANES)
         for (size_t n = 1; n * block <= MOST_COLS; n++) check_matrix(level, t, make(type, n * block, 0, 0, n), &worst);
+    if (type < QUANT_PLANES) check_matrix(level, t, make(type, LONG_COLS, 0, 0, 1), &worst);
     for (size_t g = 0; type >= QUANT_PLANES && g < sizeof groups / sizeof *groups; g++)
         for (int s = SCALE_F32; s <= SCALE_E4M3; s++) {
             if (type < QUANT_MXFP4 && s > SCALE_BF16) continue;
             for (size_t n = 1; n <= 3; n++)
                 check_matrix(level, t, make(type, n * groups[g], groups[g], (enum scale_type)s, n), &worst);
+            for (size_t n = 96; n <= MOST_COLS; n += 96) /* several chunks, the last one short */
+                if (n % groups[g] == 0) check_matrix(level, t, make(type, n, groups[g], (enum scale_type)s, n), &worst);
+            if (s == SCALE_BF16 && LONG_COLS % groups[g] == 0)
+                check_matrix(level, t, make(type, LONG_COLS, groups[g], SCALE_BF16, 1), &worst);
         }
     if (type >= QUANT_AFFINE2 && type < QUANT_MXFP4) check_listed(level, t, type, &worst);
     report(level, quant_formats[type].name, worst.f32, BOUND);

@@ -61,9 +61,12 @@ void cpu_kernels_avx512(struct cpu_kernels *t)
     gemm_q8_avx512(t);
     gemm_q8_k_avx512(t);
     gemv_k_avx512(t);
+    gemm_q2_k_avx512(t);
     gemm_codes_avx512(t);
     gemv_codes_avx512(t);
-    if (__builtin_cpu_supports("avx512vbmi")) gemv_codes_avx512vbmi(t);
+    gemv_chunks_avx512(t);
+    if (__builtin_cpu_supports("avx512vbmi"))
+        gemm_codes_avx512vbmi(t), gemv_codes_avx512vbmi(t), gemv_chunks_avx512vbmi(t);
     rows_avx512(t);
     attention_avx512(t);
 }
@@ -72,6 +75,7 @@ void cpu_kernels_avx512bf16(struct cpu_kernels *t)
 {
     t->isa = "avx512bf16";
     gemm_avx512bf16(t);
+    gemm_codes_avx512bf16(t);
     attention_avx512bf16(t);
 }
 

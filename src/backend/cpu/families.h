@@ -34,15 +34,20 @@ void gemv_avx512(struct cpu_kernels *t);
 void unpack_planes_avx512(struct cpu_kernels *t);
 void unpack_parts_avx512(struct cpu_kernels *t); /* of other formats without kernels of their own */
 void gemv_e4m3_avx512(struct cpu_kernels *t);
+void gemm_q2_k_avx512(struct cpu_kernels *t); /* over gemm_q8_avx512 */
 void gemm_codes_avx512(struct cpu_kernels *t);
+void gemm_codes_avx512vbmi(struct cpu_kernels *t); /* over gemm_codes_avx512 */
 void gemv_codes_avx512(struct cpu_kernels *t);
 void gemv_codes_avx512vbmi(struct cpu_kernels *t); /* over gemv_codes_avx512 */
+void gemv_chunks_avx512(struct cpu_kernels *t);    /* gemv_q8 of formats of up to four bits */
+void gemv_chunks_avx512vbmi(struct cpu_kernels *t);
 void gemv_q8_avx512(struct cpu_kernels *t);
 void gemv_k_avx512(struct cpu_kernels *t);
 void rows_avx512(struct cpu_kernels *t);
 void attention_avx512(struct cpu_kernels *t);
 void gemm_avx512bf16(struct cpu_kernels *t);
-void gemm_amx(struct cpu_kernels *t); /* over gemm_avx512bf16 */
+void gemm_codes_avx512bf16(struct cpu_kernels *t); /* pack_bf16_of */
+void gemm_amx(struct cpu_kernels *t);              /* over gemm_avx512bf16 */
 void attention_avx512bf16(struct cpu_kernels *t);
 void attention_amx(struct cpu_kernels *t);
 #endif

@@ -1,6 +1,6 @@
 /* gemm_codes.h — panels of the formats of codes.h for the tiles of int8 products (kernels.h); the body of
  * gemm_codes_avx2.c and gemm_codes_avx512.c. */
-#include "backend/cpu/codes.h"
+#include "backend/cpu/code_scales.h"
 
 #ifdef __AVX512VL__
 enum { COLS = 64 };
@@ -68,10 +68,13 @@ static ALWAYS_INLINE void pack(enum quant_type type, uint8_t *panel, const struc
     {                                                                                                                  \
         pack(QUANT_##type, panel, w, row, rows, col, cols);                                                            \
     }
+/* A file that offers fewer formats defines EACH itself. */
+#ifndef EACH
 #define EACH(f)                                                                                                        \
     f(Q5_0) f(Q5_1) f(Q3_K) f(IQ4_NL) f(IQ4_XS) f(TQ2_0) f(GGML_MXFP4) f(GGML_NVFP4) f(Q1_0) f(Q2_0) f(AFFINE2)        \
         f(AFFINE3) f(AFFINE4) f(AFFINE5) f(AFFINE6) f(AFFINE8) f(MXFP4) f(NVFP4) f(INT8) f(GRID1) f(GRID2) f(GRID3)    \
             f(GRID3_S)
+#endif
 EACH(PACKER)
 
 /* Where there is a tile. */

@@ -4,7 +4,7 @@
 #include "backend/cpu/prefetch.h"
 #include "backend/cpu/tile_codes.h"
 
-enum { PARTS = 1 };
+enum { PARTS = 1, HALF_MINS = 0 };
 #include "backend/cpu/tile_q8_avx512.h"
 
 /* ---- panels ------------------------------------------------------------------------------------------------ */

@@ -7,7 +7,7 @@
 #include "backend/cpu/prefetch.h"
 #include "backend/cpu/tile_codes.h"
 
-enum { PARTS = 2 };
+enum { PARTS = 2, HALF_MINS = 0 };
 #include "backend/cpu/tile_q8_avx512.h"
 
 enum { BLOCKS = K_SUPER / BLOCK };

@@ -3,7 +3,7 @@
  *
  * A lane adds up four products of a step exactly and scales them. Four or eight rows share the activations; a row's
  * lanes do not know its neighbours, so its bits do not depend on how rows are grouped. */
-#include "backend/cpu/codes.h"
+#include "backend/cpu/code_scales.h"
 #include "backend/cpu/prefetch.h"
 
 enum { VECS = 4, ROWS = VECS * TOGETHER };
@@ -224,7 +224,7 @@ static ALWAYS_INLINE void few_rows(enum quant_type type, float *y, const struct 
 #define GEMV(type)                                                                                                     \
     static void gemv_##type(float *y, const struct quant_matrix *w, size_t row, size_t rows, struct cpu_q8 x)          \
     {                                                                                                                  \
-        struct coded_rows all = coded_rows_from(QUANT_##type, w, row);                                                 \
+        struct coded_rows all = coded_rows_from(QUANT_##type, w, row, 0);                                              \
         for (size_t i = 0; i < rows; i += ROWS)                                                                        \
             few_rows(QUANT_##type, y + i, w, &all, rows - i < ROWS ? rows - i : ROWS, x);                              \
     }

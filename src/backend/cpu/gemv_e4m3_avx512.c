@@ -3,5 +3,5 @@
 
 void gemv_e4m3_avx512(struct cpu_kernels *t)
 {
-    t->gemv_f32[QUANT_MXFP8] = t->gemv_f32[QUANT_FP8] = gemv;
+    fill_gemv_e4m3(t);
 }

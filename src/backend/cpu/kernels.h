@@ -115,6 +115,10 @@ struct cpu_kernels {
     void (*pack_bf16)(uint16_t *panel, const struct quant_matrix *w, size_t row, size_t rows, size_t col, size_t cols);
     void (*pack_bf16_t)(uint16_t *panel, const struct quant_matrix *w, size_t row, size_t rows, size_t col,
                         size_t cols);
+    /* pack_bf16 of one format without kernels of its own, for matrices in blocks (planes.h), col and cols multiples of
+     * 32, with the bits of its f32 values rounded; NULL: there is none. */
+    void (*pack_bf16_of[QUANT_TYPES])(uint16_t *panel, const struct quant_matrix *w, size_t row, size_t rows,
+                                      size_t col, size_t cols);
     void (*tile_bf16)(float *y, size_t ldy, const uint16_t *x, size_t ldx, const uint16_t *panel, size_t depth,
                       size_t rows, size_t cols, float scale, bool accumulate);
     /* y (rows, cols) = Σ over the operands, in order; rows <= CPU_STRIP_ROWS. y's columns up to a multiple of tile_cols
@@ -130,10 +134,12 @@ struct cpu_kernels {
      * Q4_1, Q4_K and Q5_K (d = d·s, min = −dmin·m of the block). The codes of a block meet the activations' q in
      * integers, exactly:
      *     y[m][n] (+)= scale · Σ_b (x.d · d · (Σ_i code · q − zero · Σ_i q) + x.sum · min)
-     * In Q6_K each half of a block has a d = d·s and such a sum of its own.
+     * In Q6_K each half of a block has a d = d·s and such a sum of its own. Q2_K's codes in a panel are s · code, and
+     * each half has a minimum.
      * One record of q8_record bytes for each 32 of depth, 64-byte aligned when the panel is, that holds
      *     u8 codes[32 / 4][tile_cols][4];      code of depth 4j + i and column n at [j][n][i]
-     *     f32 d[tile_cols], second[tile_cols]; second: min where the format has it, in Q6_K d of the last 16 weights
+     *     f32 d[tile_cols], second[tile_cols]; second: min where the format has it, in Q6_K d of the last 16 weights,
+     *     in Q2_K −dmin, which 4 bytes more, the i16 m of both halves, are multiplied with
      * so that the panel of `depth` takes depth / 32 · q8_record bytes. Weights are exact: nothing is quantised again.
      */
     size_t q8_record; /* 40 · tile_cols; 0: this instruction set offers none of the following three */

@@ -1,5 +1,5 @@
 /* pack.c — see pack.h. A format without kernels of its own is unpacked to f32, a piece of a panel at a time, and packed
- * as an f32 matrix: so its products are those of its exact values. */
+ * as an f32 matrix, or goes to bf16 with the same bits: so its products are those of its exact values. */
 #include "backend/cpu/pack.h"
 #include "quant/planes.h"
 
@@ -45,7 +45,9 @@ static void pack_pieces(const struct cpu_kernels *k, char *panel, bool bf16, boo
 void cpu_pack(const struct cpu_kernels *k, void *panel, bool bf16, bool transposed, const struct quant_matrix *w,
               size_t row, size_t rows, size_t col, size_t cols)
 {
-    if (w->type < QUANT_OWN_KERNELS)
+    if (bf16 && !transposed && k->pack_bf16_of[w->type] && quant_in_blocks(w))
+        k->pack_bf16_of[w->type](panel, w, row, rows, col, cols);
+    else if (w->type < QUANT_OWN_KERNELS)
         (bf16 ? pack_bf16 : pack_f32)(panel, k, transposed, w, row, rows, col, cols);
     else
         pack_pieces(k, panel, bf16, transposed, w, row, rows, col, cols);

@@ -189,6 +189,12 @@ void product_block(const struct product *p, struct cpu_scratch *scratch, size_t 
 
 /* ---- tasks ---------------------------------------------------------------------------------- */
 
+/* Whether no task converts its rows. Then it costs less to go through them again than to unpack a panel again. */
+static bool as_they_lie(const struct product *p)
+{
+    return p->x8 || (p->bf16 && p->operand[0].number == NUMBER_BF16);
+}
+
 /* Blocks as large as scratch and the pool's promise allow, and enough of them for all threads. */
 static void plan_blocks(struct product *p)
 {
@@ -197,7 +203,7 @@ static void plan_blocks(struct product *p)
     size_t work = (size_t)(p->c->task_flops * (p->bf16 || p->x8 ? 3 : 1) / 2 / (double)depth);
     work = size_min(work, CPU_SUMS_BYTES / sizeof(float));
     size_t cols = size_min(all, MOST_COLS / tile * tile), rows = size_min(p->rows, MOST_ROWS);
-    size_t good = size_min(rows, GOOD_ROWS);
+    size_t good = size_min(rows, as_they_lie(p) ? rows : GOOD_ROWS);
     if (cols * good > work) cols = work / good / tile > 1 ? work / good / tile * tile : tile;
     if (cols * rows > work) rows = work / cols > LEAST_ROWS ? work / cols / LEAST_ROWS * LEAST_ROWS : LEAST_ROWS;
     size_t wanted = (size_t)p->c->threads * TASKS_A_THREAD;
@@ -278,7 +284,7 @@ void cpu_matmul(struct stream *s, const struct matmul *a)
     struct matmul narrowed;
     bool int8 = q8_rows_can(c, a);
     all.few = few_terms_of(c, a);
-    if (!all.few.tasks && !int8 && strips_narrow(s, a, &narrowed)) a = &narrowed;
+    if (!all.few.tasks && !int8 && bf16_rows_make(s, a, &narrowed)) a = &narrowed;
     if (a->shrink && !all.few.tasks) shrink_input(s, a);
     if (int8) q8_rows_make(s, a, &x8);
     for (size_t i = 0; i < a->count; i++) {

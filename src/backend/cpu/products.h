@@ -5,6 +5,8 @@
 #include "backend/cpu/cpu.h"
 #include "backend/low_rank.h"
 
+enum { CPU_SET_BYTES = 4096 }; /* addresses so far apart share a set of the first-level cache */
+
 /* x (rows, depth) · op(W): depth runs along W's columns (x Wᵀ), or along its rows (transposed: x W). */
 struct operand {
     const void *x;
@@ -83,8 +85,6 @@ size_t strips_depth(const struct product *p);
 void strips_plan(struct product *p, size_t depth); /* step_rows, step_cols */
 void strips_block(const struct product *p, struct cpu_scratch *scratch, size_t row, size_t rows, size_t col,
                   size_t cols);
-/* a with its activations in bf16, in its scratch, made once for all blocks; false: they stay as they are. */
-bool strips_narrow(struct stream *s, const struct matmul *a, struct matmul *narrowed);
 bool product_in_bf16(const struct cpu_backend *c, enum precision precision);
 bool gemv_can(const struct cpu_backend *c, const struct matmul *a);
 void gemv(struct stream *s, const struct matmul *a);
@@ -92,5 +92,7 @@ void gemv(struct stream *s, const struct matmul *a);
 bool q8_rows_can(const struct cpu_backend *c, const struct matmul *a);
 bool q8_rows_takes(const struct cpu_backend *c, const struct qmatrix *w); /* an output with such weights */
 void q8_rows_make(struct stream *s, const struct matmul *a, struct cpu_q8_rows *x8);
+/* a with its activations in bf16, in its scratch; false: they stay as they are. */
+bool bf16_rows_make(struct stream *s, const struct matmul *a, struct matmul *narrowed);
 
 #endif

@@ -9,7 +9,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { MOST_OPERANDS = 24, SET_BYTES = 4096 /* addresses so far apart share a set of the first-level cache */ };
+enum { MOST_OPERANDS = 24 };
 
 struct piece {
     struct operand o;
@@ -162,7 +162,7 @@ static void convert(const struct cpu_kernels *k, uint16_t *y, const struct piece
 static bool as_they_lie(const struct operand *o)
 {
     return o->number == NUMBER_BF16 && o->scale == 1 && operand_depth(o) % CPU_STRIP_DEPTH == 0 &&
-           o->ldx * sizeof(uint16_t) % SET_BYTES;
+           o->ldx * sizeof(uint16_t) % CPU_SET_BYTES;
 }
 
 /* The strip's rows of an operand: where they are, or from `room` on. */
@@ -209,37 +209,4 @@ void strips_block(const struct product *p, struct cpu_scratch *scratch, size_t r
         for (size_t i = 0; scale != 1 && i < high * ld; i++) sums[i] *= scale;
         product_store(p, scratch, ld, row, high, col, cols);
     }
-}
-
-/* ---- activations --------------------------------------------------------------------------------------------------
- */
-
-enum { NARROW_ROWS = 16 };
-
-struct narrowing {
-    const struct cpu_kernels *k;
-    const struct matmul *a;
-    uint16_t *y;
-    size_t ldy;
-};
-
-static void narrow_task(void *context, size_t task, int worker)
-{
-    const struct narrowing *n = context;
-    size_t row = task * NARROW_ROWS, end = size_min(row + NARROW_ROWS, n->a->rows);
-    for (; row < end; row++) n->k->to_bf16(n->y + row * n->ldy, cpu_floats(n->a->x) + row * n->a->ldx, n->a->cols);
-}
-
-bool strips_narrow(struct stream *s, const struct matmul *a, struct matmul *narrowed)
-{
-    struct cpu_backend *c = cpu_of(s);
-    if (!c->k.strip_bf16 || !product_in_bf16(c, a->precision) || a->number != NUMBER_F32 || !buf_is(a->scratch))
-        return false;
-    *narrowed = *a;
-    narrowed->x = a->scratch;
-    narrowed->number = NUMBER_BF16;
-    narrowed->ldx = a->cols + (a->cols * sizeof(uint16_t) % SET_BYTES ? 0 : CPU_STRIP_DEPTH);
-    struct narrowing n = {&c->k, a, cpu_pointer(a->scratch), narrowed->ldx};
-    cpu_run(s, narrow_task, &n, (a->rows + NARROW_ROWS - 1) / NARROW_ROWS);
-    return true;
 }

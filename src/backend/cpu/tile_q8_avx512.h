@@ -4,11 +4,13 @@
  * Owns: the shape of a panel, 64 columns wide; the tile of 3 rows × 4 vectors of columns (12 integer sums of a block,
  * 12 sums in f32), or 6 × 2. A vpdpbusd takes four depths of 16 columns and four activations of one row. Depth is taken
  * in chunks whose panel stays in the first-level cache.
- * A file defines PARTS first: 1, or 2 where each half of a block has a scale and an integer sum of its own. */
+ * A file defines PARTS first: 1, or 2 where each half of a block has a scale and an integer sum of its own; and
+ * HALF_MINS, 0, or 1 where each half has a minimum, an integer times a scale: the second numbers of a record are then
+ * these scales, and pairs of integers of 16 bits follow them. */
 #include "backend/cpu/tile_groups.h"
 #include "backend/cpu/unpack_avx512.h"
 
-enum { COLS = 64, RECORD = COLS * (BLOCK + 4 + 4), CHUNK = 8 };
+enum { COLS = 64, RECORD = COLS * (BLOCK + 4 + 4 + 4 * HALF_MINS), CHUNK = 8 };
 
 #include "backend/cpu/tile_q8.h"
 
@@ -31,6 +33,15 @@ static ALWAYS_INLINE __m512i minus_zero(int zero, const size_t p)
 {
     uint32_t minus = (uint16_t)-zero;
     return _mm512_set1_epi32((int)(PARTS == 1 ? minus << 16 | minus : minus << 16 * p));
+}
+
+/* A part's integer sum scaled, and what minimums of halves add to it. */
+static ALWAYS_INLINE __m512 scaled(__m512i dot, const float *scales, __m512i halves)
+{
+    __m512 sum = _mm512_mul_ps(_mm512_cvtepi32_ps(dot), _mm512_load_ps(scales));
+    if (!HALF_MINS) return sum;
+    __m512i mins = _mm512_madd_epi16(halves, _mm512_load_si512(scales + 2 * COLS));
+    return _mm512_fmadd_ps(_mm512_cvtepi32_ps(mins), _mm512_load_ps(scales + COLS), sum);
 }
 
 /* `rows` rows from row m, `vectors` vectors of columns: both constants after inlining. */
@@ -70,11 +81,10 @@ static ALWAYS_INLINE void tile_rows(const size_t rows, const size_t vectors, con
 #pragma GCC unroll 16
             for (size_t r = 0; r < rows; r++) {
                 __m512 d = _mm512_set1_ps(x.d[r * x.ldd + b]);
+                __m512i halves = broadcast_word(x.halves + 2 * (r * x.ldd + b));
 #pragma GCC unroll 16
-                for (size_t c = 0; c < vectors; c++) {
-                    __m512 scale = _mm512_load_ps(scales + p * COLS + 16 * c);
-                    sum[r][c] = _mm512_fmadd_ps(_mm512_mul_ps(_mm512_cvtepi32_ps(dot[r][c]), scale), d, sum[r][c]);
-                }
+                for (size_t c = 0; c < vectors; c++)
+                    sum[r][c] = _mm512_fmadd_ps(scaled(dot[r][c], scales + p * COLS + 16 * c, halves), d, sum[r][c]);
             }
         }
         if (!t->min) continue;
