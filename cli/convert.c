@@ -9,6 +9,7 @@
 static const char *const modes[] = {"affine", "mxfp4", "mxfp8", "nvfp4", "nf4"};
 static const char *const recipes[] = {NULL, "mixed_2_6", "mixed_3_4", "mixed_3_6", "mixed_4_6"};
 static const char *const dtypes[] = {NULL, "float16", "bfloat16", "float32"};
+static const char *const gguf_types[] = {NULL, "f32", "f16", "bf16", "q8_0"};
 
 static const struct option option_table[] = {
     FOLDER_OPTIONS(struct convert, "out", "mlx-path save-path", "mlx_model"),
@@ -43,17 +44,18 @@ static json_t *names_json(const char *lines)
     return names;
 }
 
-void convert_print_unquantized(const lorac_converted *r)
+void convert_print_unquantized(const struct convert *v, const lorac_converted *r)
 {
-    const char *lines = r->unquantized;
+    const char *lines = r->unquantized, *what = v->gguf ? "of another type" : "not quantised";
     for (size_t length; *lines; lines += length + 1) {
         length = strcspn(lines, "\n");
-        fprintf(stderr, "lorac: not quantised, since the group does not divide its rows: %.*s\n", (int)length, lines);
+        fprintf(stderr, "lorac: %s, since the group does not divide its rows: %.*s\n", what, (int)length, lines);
     }
 }
 
 const char *convert_format(const struct convert *v, const char *otherwise)
 {
+    if (v->gguf) return gguf_types[v->gguf];
     if (v->quantize) return recipes[v->recipe] ? recipes[v->recipe] : modes[v->mode];
     return dtypes[v->dtype] ? dtypes[v->dtype] : otherwise;
 }
@@ -64,7 +66,7 @@ static void print_result(const struct convert *v, const lorac_converted *r, doub
     double bits = r->parameters ? 8.0 * (double)r->bytes / (double)r->parameters : 0;
     const char *format = convert_format(v, "unquantized");
     char size[32];
-    convert_print_unquantized(r);
+    convert_print_unquantized(v, r);
     if (v->common.json)
         json_print_line(stdout,
                         json_pack("{s:o,s:s,s:I,s:o,s:o,s:o}", "out", json_text(v->out, strlen(v->out)), "format",
@@ -113,6 +115,7 @@ lorac_convert_options convert_options(const struct convert *v, struct converting
     o.overrides = v->overrides.items;
     o.override_count = v->overrides.count;
     o.dtype = dtypes[v->dtype];
+    o.gguf_type = gguf_types[v->gguf];
     o.shard_bytes = v->shard_bytes;
     o.force = v->force;
     o.progress = convert_progress;
@@ -175,8 +178,17 @@ unsigned convert_parts(const struct convert *v)
     return v->method || v->error_feedback || v->target_bits > 0 ? OPEN_TOKENIZER : OPEN_RUNTIME;
 }
 
+static bool is_gguf_name(const char *path)
+{
+    size_t length = strlen(path);
+    return length > 5 && !strcmp(path + length - 5, ".gguf");
+}
+
 int convert_check(const struct arguments *a, const struct convert *v)
 {
+    if (v->gguf && !is_gguf_name(v->out))
+        return fail_usage(v->common.json, "--gguf-type needs --out FILE.gguf to write");
+    if (!v->gguf && is_gguf_name(v->out)) return fail_usage(v->common.json, "a GGUF file needs --gguf-type");
     if (!v->quantize && idle_option(a)) return fail_usage(v->common.json, "--%s needs --quantize", idle_option(a));
     if (convert_parts(v) && !v->data.folder)
         return fail_usage(v->common.json, "choosing codes by a text needs --data DIR, with train.jsonl");
@@ -201,12 +213,14 @@ static int run(struct arguments *a)
 
 const struct command command_convert = {
     .name = "convert",
-    .summary = "quantise a model, or change its type of numbers",
-    .details =
-        "Writes the folder that mlx-lm (affine, mxfp4, mxfp8, nvfp4, or without -q) or transformers (nf4) loads.",
+    .summary = "quantise a model, change its type of numbers, or write it as a GGUF",
+    .details = "Writes the folder that mlx-lm (affine, mxfp4, mxfp8, nvfp4, or without -q) or transformers (nf4) "
+               "loads, or the "
+               "GGUF file that llama.cpp loads.",
     .examples = "  lorac convert --model Qwen3-0.6B --out qwen-4bit -q\n"
                 "  lorac convert --model Qwen3-0.6B --out qwen-nf4 -q --q-mode nf4\n"
-                "  lorac convert --model Qwen3-0.6B --out qwen-f16 --dtype float16\n",
+                "  lorac convert --model Qwen3-0.6B --out qwen-f16 --dtype float16\n"
+                "  lorac convert --model Qwen3-0.6B --out qwen.gguf --gguf-type q8_0\n",
     .options = option_table,
     .values_size = sizeof(struct convert),
     .run = run,

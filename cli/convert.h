@@ -11,7 +11,7 @@ struct convert {
     const char *out;
     struct data data;
     bool force, quantize, dequantize, double_quant;
-    int mode, dtype, recipe, method;
+    int mode, dtype, recipe, method, gguf;
     size_t calibration_rows;
     double target_bits;
     bool error_feedback; /* fuse: as method gptq */
@@ -20,15 +20,18 @@ struct convert {
 };
 
 #define FOLDER_OPTIONS(values, name, others, usual)                                                                    \
-    SECTION("Folder"),                                                                                                 \
-        OPTION(TEXT, values, out, name, .aliases = others, .value = "DIR", .fallback = usual,                          \
-               .help = "the folder to write; it must not be there"),                                                   \
-        OPTION(FLAG, values, force, "force", .help = "replace a model's folder that is there"),                        \
+    SECTION("Place"),                                                                                                  \
+        OPTION(TEXT, values, out, name, .aliases = others, .value = "DIR|FILE.gguf", .fallback = usual,                \
+               .help = "the folder to write, or the GGUF file; it must not be there"),                                 \
+        OPTION(FLAG, values, force, "force", .help = "replace a model's folder or GGUF file that is there"),           \
         OPTION(BYTES, values, shard_bytes, "max-shard-size", .value = "SIZE", .fallback = "5368709120", .least = 1,    \
                .help = "weights that take more are cut into files of this size")
 
 #define NUMBER_OPTIONS(values)                                                                                         \
-    SECTION("Numbers"), OPTION(FLAG, values, quantize, "quantize", .aliases = "-q", .help = "quantise"),               \
+    SECTION("Numbers"),                                                                                                \
+        OPTION(CHOICE, values, gguf, "gguf-type", .value = "TYPE", .choices = "none|f32|f16|bf16|q8_0",                \
+               .fallback = "none", .help = "write a GGUF file, its matrices of this type; vectors stay f32"),          \
+        OPTION(FLAG, values, quantize, "quantize", .aliases = "-q", .help = "quantise"),                               \
         OPTION(FLAG, values, dequantize, "dequantize", .aliases = "-d",                                                \
                .help = "write the numbers of a model that is quantised"),                                              \
         OPTION(CHOICE, values, mode, "q-mode", .value = "MODE", .choices = "affine|mxfp4|mxfp8|nvfp4|nf4",             \
@@ -78,6 +81,6 @@ int convert_measure(const struct convert *v, const char *model, unsigned adapter
 
 /* What the options ask for, as one word. */
 const char *convert_format(const struct convert *v, const char *otherwise);
-void convert_print_unquantized(const lorac_converted *r);
+void convert_print_unquantized(const struct convert *v, const lorac_converted *r);
 
 #endif

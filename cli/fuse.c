@@ -142,7 +142,7 @@ static void print_result(const struct convert *v, const lorac_converted *r, cons
                          const struct losses *l)
 {
     double bits = r->parameters ? 8.0 * (double)r->bytes / (double)r->parameters : 0;
-    convert_print_unquantized(r);
+    convert_print_unquantized(v, r);
     (v->common.json ? print_json : print_text)(v, r, bits, list, l);
     if (is_lost(list, l))
         fprintf(stderr,

@@ -1,7 +1,8 @@
-/* convert.h — a model in another form: quantised as MLX and bitsandbytes do, or in another type of numbers.
+/* convert.h — a model in another form: quantised as MLX and bitsandbytes do, in another type of numbers, or as a GGUF.
  *
- * A Hugging Face folder is read tensor by tensor and written as a folder that mlx-lm or transformers loads. The folder
- * appears whole under its name or not at all, and the same input gives the same bytes. Thread rule: any thread. */
+ * A Hugging Face folder is read tensor by tensor and written as a folder that mlx-lm or transformers loads, or as a
+ * GGUF file with its tokenizer, which llama.cpp loads. It appears whole under its name or not at all, and the same
+ * input gives the same bytes. Thread rule: any thread. */
 #ifndef LORAC_CONVERT_H
 #define LORAC_CONVERT_H
 
@@ -40,13 +41,14 @@ typedef struct lorac_convert_options {
     double target_bits; /* not 0: each module has the bits (2, 3, 4, 5, 6, 8) with which the outputs on the text change
                            least while all weights together have at most so many each */
     size_t shard_bytes; /* a file of weights holds at most this, or one module; 5 GiB */
-    int force;          /* take the place of a model folder that is there */
+    int force;          /* take the place of a model that is there */
     int (*progress)(void *user, size_t done, size_t total); /* bytes of the source; not 0 cancels; NULL */
     void (*note)(void *user, const char *line);             /* before a calibration: what memory it takes; NULL */
     /* After each module that adapters changed: the Frobenius norms of their change, and of what rounding
      * or quantising the sum made of it; NULL. */
     void (*fused)(void *user, const char *module, double change, double lost);
     void *user;
+    const char *gguf_type; /* "f32", "f16", "bf16", "q8_0": a GGUF file, its matrices of this type; NULL: a folder */
 } lorac_convert_options;
 LORAC_API void lorac_convert_options_init(lorac_convert_options *options);
 
@@ -54,12 +56,13 @@ typedef struct lorac_converted {
     size_t struct_size;
     size_t parameters; /* numbers that were written, biases and norms included */
     size_t bytes;      /* of the tensors */
-    size_t quantized;  /* modules */
-    char *unquantized; /* names of modules whose rows no group divides, a line each; released with lorac_free */
+    size_t quantized;  /* modules, or tensors of a GGUF */
+    char *unquantized; /* names of modules whose rows no group divides (GGUF: of tensors that have another type for
+                          that), a line each; released with lorac_free */
     size_t unquantized_count;
 } lorac_converted;
 /* Fills *converted (its struct_size set) on success. LORAC_INVALID_ARGUMENT: the options make no sense together, or the
- * folder is there. The source may be quantised in any scheme that lorac_model_open takes. */
+ * place is taken. The source may be quantised in any scheme that lorac_model_open takes. */
 LORAC_API lorac_status lorac_convert(lorac_runtime *runtime, const char *model, const char *out,
                                      const lorac_convert_options *options, lorac_converted *converted,
                                      lorac_error *err);

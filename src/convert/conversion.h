@@ -1,14 +1,17 @@
 /* conversion.h — one conversion: the source, what each of its tensors becomes, and where it goes.
  *
- * plan.c lists the items; layouts.c says of which tensors an item consists; write.c computes and writes them, a
- * piece at a time; shards.c makes the files; folder.c adds what is no weight. */
+ * For a folder plan.c lists the items and shards.c makes the files of weights; for a GGUF file gguf_plan.c and
+ * gguf_file.c do. layouts.c says of which tensors an item of a folder consists; write.c computes and writes items, a
+ * piece at a time; folder.c adds what is no weight. */
 #ifndef CONVERT_CONVERSION_H
 #define CONVERT_CONVERSION_H
 
 #include "adapter/adapter.h"
 #include "base/json.h"
 #include "base/runtime.h"
+#include "file/gguf_draft.h"
 #include "file/safetensors.h"
+#include "model/config_gguf.h"
 #include "model/model.h"
 #include "quant/quantize.h"
 #include "model/batch.h"
@@ -18,11 +21,11 @@
 
 enum { ITEM_NAME = 256, ITEM_TENSORS = 6 };
 
-/* A tensor of the output, or a quantised module of it, from one tensor of the source. */
+/* A tensor of the output, some of its rows, or a quantised module, from one tensor of the source. */
 struct item {
     char name[ITEM_NAME]; /* of the tensor; of the module, without ".weight", where it is quantised */
     const struct st_tensor *source;
-    const struct os_file *file;         /* of the source */
+    const struct os_file *file;         /* of the source; NULL: it stands in memory */
     const struct stored_matrix *stored; /* of the opened base; NULL: none is, or it is no matrix */
     size_t first, rows, cols;           /* rows of the source from `first` on; what is no matrix has one row */
     size_t read;                        /* bytes of the source */
@@ -33,9 +36,14 @@ struct item {
     bool fused;      /* adapters change it */
     bool quantized;
     struct quantization q;
-    enum st_dtype dtype;   /* of what is not quantised, and of the numbers before they are */
-    size_t tensors, bytes; /* in the output */
-    size_t layer, number;  /* of its linear; its place in the files */
+    enum st_dtype dtype;    /* of what is not quantised, and of the numbers before they are */
+    enum quant_type type;   /* of what is not quantised in planes: blocks of one number or more */
+    struct row_order order; /* GGUF: where the rows stand in the source, if not from `first` on */
+    float add;              /* GGUF: to each number */
+    size_t place;           /* GGUF: the number of its tensor at which it begins */
+    size_t tensor;          /* GGUF: its tensor in the file */
+    size_t tensors, bytes;  /* in the output */
+    size_t layer, number;   /* of its linear; its place in the files */
 };
 
 struct conversion {
@@ -60,8 +68,14 @@ struct conversion {
     struct calibration *calibration; /* NULL: codes are rounded */
     size_t turns;                    /* how often its text runs */
     const struct os_file *file;      /* the one whose tensors are being listed */
-    struct list items;               /* struct item, in the order of the source's files */
-    struct text undivided;           /* names, a line each */
+    struct list items;               /* struct item, in the order of the source's files, or of the GGUF's tensors */
+    const struct gguf_kind *kind;    /* GGUF: of its matrices; NULL: a folder is made */
+    struct gguf_draft draft;
+    struct lorac_model *listed; /* GGUF: the source as the loader lists it */
+    struct weights *weights;
+    struct rope_divisors divisors[ROPE_DIVISORS];
+    struct st_tensor divisor_tensors[ROPE_DIVISORS];
+    struct text undivided; /* names, a line each */
     size_t undivided_count;
     size_t source_bytes, done; /* of all items, and of those that are written */
 };
@@ -155,6 +169,31 @@ enum choice choose(const struct conversion *c, const struct item *item, struct q
 /* Whether config.json says of every module how it is quantised. */
 bool choice_by_module(const struct conversion *c);
 
+/* ---- gguf_types.c -------------------------------------------------------------------------------- */
+
+/* A type of a GGUF's matrices: its name for people, llama.cpp's number for such a file, and what rows get that its
+ * blocks do not divide. */
+struct gguf_kind {
+    const char *name;
+    enum quant_type type;
+    size_t file_type;
+    enum quant_type fallback;
+};
+const struct gguf_kind *gguf_kind_named(const char *name); /* NULL: none */
+/* What rows of this length get. */
+enum quant_type gguf_type_for(const struct gguf_kind *kind, size_t cols);
+/* Numbers to blocks of a type that is not in planes. */
+void encode_blocks(enum quant_type type, const float *x, size_t n, uint8_t *out);
+enum quant_type block_type_of(enum st_dtype dtype);
+
+/* ---- gguf_plan.c, gguf_file.c -------------------------------------------------------------------- */
+
+/* Lists tensors and items of the opened source. */
+lorac_status gguf_plan(struct conversion *c, lorac_error *err);
+void gguf_plan_close(struct conversion *c);
+/* The rest of the draft, and the file under its name. */
+lorac_status gguf_make(struct conversion *c, lorac_error *err);
+
 /* ---- plan.c -------------------------------------------------------------------------------------- */
 
 lorac_status conversion_open(struct conversion *c, lorac_error *err);
@@ -165,6 +204,7 @@ void conversion_close(struct conversion *c);
 /* The tensors of an item, with names (from the memory), types and shapes; their number, 0 without memory. */
 size_t item_tensors(const struct conversion *c, const struct item *item, struct st_tensor tensors[ITEM_TENSORS]);
 size_t item_elements(const struct item *item);
+size_t item_source_row(const struct item *item, size_t row); /* the row of the source that a row of the item is */
 static inline bool item_is_bnb(const struct item *item)
 {
     return item->quantized && item->q.type == QUANT_NF4;
@@ -173,8 +213,10 @@ static inline bool item_is_bnb(const struct item *item)
 /* ---- write.c, shards.c --------------------------------------------------------------------------- */
 
 /* The bytes of an item's tensors; `tensor` is its first one in the file. */
-lorac_status write_item(struct conversion *c, const struct item *item, struct st_writer *file, size_t tensor,
+lorac_status write_item(struct conversion *c, const struct item *item, struct tensor_writer *file, size_t tensor,
                         lorac_error *err);
+/* The numbers of a run of an item that is not quantised in planes, in bytes. */
+size_t plain_bytes(const struct item *item, size_t numbers);
 /* All weights, as files of `folder`, and their index. */
 lorac_status conversion_write(struct conversion *c, const char *folder, lorac_error *err);
 

@@ -1,5 +1,5 @@
 /* convert.c — lorac_convert: the folder is made under another name beside its place, opened to see that it is whole,
- * and renamed. */
+ * and renamed. A GGUF file: gguf_file.c. */
 #include "convert/beside.h"
 #include "convert/conversion.h"
 
@@ -17,6 +17,8 @@ void lorac_convert_options_init(lorac_convert_options *options)
 /* What --force replaces must look like what it writes, and must not hold the source. */
 static lorac_status check_replaced(const struct conversion *c, lorac_error *err)
 {
+    if (c->kind && gguf_is(c->out)) return LORAC_OK;
+    if (c->kind) return fail(err, LORAC_INVALID_ARGUMENT, c->out, "is no GGUF file; it is not replaced");
     char *config = os_join(c->memory, c->out, "config.json");
     bool model = config && os_is_file(config);
     mem_free(c->memory, config);
@@ -54,6 +56,18 @@ static lorac_status make_folder(void *user, const char *folder, lorac_error *err
     return check_opens(c, folder, err);
 }
 
+static lorac_status check_options(const struct conversion *c, lorac_error *err)
+{
+    const lorac_convert_options *o = c->options;
+    if (o->gguf_type && !c->kind)
+        return fail(err, LORAC_INVALID_ARGUMENT, NULL, "\"%.40s\" is no type of GGUF: f32, f16, bf16, q8_0",
+                    o->gguf_type);
+    if (c->kind && (o->mode || o->dtype || o->dequantize || o->calibration || o->target_bits > 0))
+        return fail(err, LORAC_INVALID_ARGUMENT, NULL,
+                    "a GGUF has its own type: neither mode nor dtype goes with it, and it is always dequantised");
+    return LORAC_OK;
+}
+
 static void describe(struct conversion *c, lorac_converted *converted)
 {
     const struct item *items = c->items.items;
@@ -61,7 +75,7 @@ static void describe(struct conversion *c, lorac_converted *converted)
     for (size_t i = 0; i < c->items.count; i++) {
         converted->parameters += item_elements(&items[i]);
         converted->bytes += items[i].bytes;
-        converted->quantized += items[i].quantized;
+        converted->quantized += items[i].quantized || quant_formats[items[i].type].block > 1;
     }
     if (c->same) converted->parameters = c->base->parameters; /* codes are copied as words */
     text_puts(&c->undivided, "");
@@ -73,16 +87,20 @@ lorac_status lorac_convert(lorac_runtime *runtime, const char *model, const char
 {
     struct conversion *c = mem_alloc(&runtime->memory, sizeof *c);
     if (!c) return fail_memory(err, "a conversion", sizeof *c);
+    const char *type = options->gguf_type;
     *c = (struct conversion){.runtime = runtime,
+                             .kind = type ? gguf_kind_named(type) : NULL,
                              .memory = &runtime->memory,
                              .options = options,
                              .model = model,
                              .out = out,
                              .items = {.memory = &runtime->memory, .size = sizeof(struct item)},
                              .undivided = {.memory = &runtime->memory}};
-    lorac_status status = check_place(c, err);
+    lorac_status status = check_options(c, err);
+    if (status == LORAC_OK) status = check_place(c, err);
     if (status == LORAC_OK) status = conversion_open(c, err);
-    if (status == LORAC_OK) status = make_beside(c->memory, c->out, make_folder, c, err);
+    if (status == LORAC_OK)
+        status = c->kind ? gguf_make(c, err) : make_beside(c->memory, c->out, make_folder, c, err);
     if (status == LORAC_OK) describe(c, converted);
     conversion_close(c);
     mem_free(&runtime->memory, c);

@@ -83,7 +83,7 @@ static void add_part(const struct conversion *c, const struct item *item, const 
     const float *a = f->floats + m->a;
     size_t inputs = m->linear->weight.cols;
     if (!item->inward || item->transposed) {
-        add_along_inputs(row_of_b(c, f, m, s, item->first + row), a + col, m->rank, inputs, scale, n, d);
+        add_along_inputs(row_of_b(c, f, m, s, item_source_row(item, row)), a + col, m->rank, inputs, scale, n, d);
         return;
     }
     for (size_t i = 0; i < n; i++)

@@ -12,6 +12,12 @@ size_t item_elements(const struct item *item)
     return item->rows * item->cols;
 }
 
+size_t item_source_row(const struct item *item, size_t row)
+{
+    struct linear rows = {.order = item->order};
+    return item->order.head_dim ? linear_hf_row(&rows, row) : item->first + row;
+}
+
 static enum st_dtype scale_dtype(enum scale_type type)
 {
     return type == SCALE_F32 ? ST_F32 : type == SCALE_F16 ? ST_F16 : type == SCALE_BF16 ? ST_BF16 : ST_U8;

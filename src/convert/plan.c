@@ -89,6 +89,7 @@ static lorac_status add_item(struct conversion *c, struct item item, lorac_error
     item.transposed = item.inward && !c->bnb && !c->same;
     if (item.transposed) item.rows = item.source->shape[1], item.cols = item.source->shape[0];
     decide(c, &item);
+    item.type = block_type_of(item.dtype);
     c->source_bytes += item.read;
     *added = item;
     return measure(c, added, err);
@@ -202,7 +203,7 @@ lorac_status conversion_open(struct conversion *c, lorac_error *err)
     if (o->dtype && !dtype_named(o->dtype, &dtype))
         return fail(err, LORAC_INVALID_ARGUMENT, NULL, "\"%.40s\" is none of float16, bfloat16, float32", o->dtype);
     if (o->mode) TRY(quantization_of(o->mode, o->bits, o->group, &c->q, err));
-    c->same = o->adapter_count && !o->mode;
+    c->same = o->adapter_count && !o->mode && !c->kind;
     c->double_quant = o->double_quant;
     c->bnb = o->mode && c->q.type == QUANT_NF4;
     if (o->double_quant && !c->bnb)
@@ -210,6 +211,7 @@ lorac_status conversion_open(struct conversion *c, lorac_error *err)
     TRY(check_choice(o, err));
     TRY(source_open(c, err));
     TRY(fusion_open(c, err));
+    if (c->kind) return gguf_plan(c, err);
     if (o->target_bits > 0) TRY(allocation_make(c, err));
     if (c->bnb) TRY(check_bnb(c, err));
     for (size_t i = 0; i < c->source->shard_count; i++) TRY(add_shard(c, &c->source->shards[i], err));
@@ -223,6 +225,7 @@ lorac_status conversion_open(struct conversion *c, lorac_error *err)
 
 void conversion_close(struct conversion *c)
 {
+    gguf_plan_close(c);
     mem_free(c->memory, c->allocation);
     calibration_close(c);
     fusion_close(c);

@@ -63,7 +63,7 @@ static lorac_status list_tensors(struct shards *s, size_t first, size_t end, con
     return LORAC_OK;
 }
 
-static lorac_status write_items(struct shards *s, size_t first, size_t end, struct st_writer *w, lorac_error *err)
+static lorac_status write_items(struct shards *s, size_t first, size_t end, struct tensor_writer *w, lorac_error *err)
 {
     size_t tensor = 0;
     for (size_t i = first; i < end; i++) {
@@ -77,7 +77,7 @@ static lorac_status write_items(struct shards *s, size_t first, size_t end, stru
 static lorac_status write_shard(struct shards *s, size_t i, lorac_error *err)
 {
     struct conversion *c = s->c;
-    struct st_writer w;
+    struct tensor_writer w;
     const char *own = c->same ? safetensors_metadata(&c->source->shards[0], "format") : NULL;
     const char *metadata[] = {"format", own ? own : c->bnb || c->same ? "pt" : "mlx"};
     size_t first = i ? s->ends[i - 1] : 0;
@@ -92,8 +92,8 @@ static lorac_status write_shard(struct shards *s, size_t i, lorac_error *err)
     mem_free(c->memory, path);
     if (status != LORAC_OK) return status;
     status = write_items(s, first, s->ends[i], &w, err);
-    if (status == LORAC_OK) return st_writer_commit(&w, err);
-    st_writer_abort(&w);
+    if (status == LORAC_OK) return tensor_writer_commit(&w, err);
+    tensor_writer_abort(&w);
     return status;
 }
 

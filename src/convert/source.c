@@ -62,7 +62,7 @@ lorac_status source_open(struct conversion *c, lorac_error *err)
     TRY(read_config(c, err));
     bool quantized = config_quantization(c->config) != NULL;
     if (!quantized && !c->options->adapter_count && !c->options->calibration) return open_tensors(c, err);
-    if (quantized && !c->options->adapter_count && !c->options->mode && !c->options->dequantize)
+    if (quantized && !c->options->adapter_count && !c->options->mode && !c->options->dequantize && !c->kind)
         return fail(err, LORAC_INVALID_ARGUMENT, c->model,
                     "is quantised already: --dequantize writes its numbers, --quantize quantises them anew");
     return open_base(c, err);

@@ -27,37 +27,50 @@ static void read_transposed(const struct item *item, size_t first, size_t n, flo
         *y++ = scale_at(type, item->source->data, i % item->cols * item->rows + i / item->cols);
 }
 
-/* Of a module that is quantised in the source, whose groups may end with the row. */
-static void read_packed(const struct conversion *c, const struct item *item, size_t first, size_t n, float *y)
-{
-    struct quant_matrix m = source_view(c, &item->stored->matrix);
-    for (size_t i = first, end = first + n, part; i < end; i += part, y += part) {
-        size_t row = i / item->cols, col = i % item->cols;
-        part = item->cols - col < end - i ? item->cols - col : end - i;
-        quant_dequantize(y, &m, item->first + row, col, part);
-    }
-}
-
 static void read_plain(const struct item *item, size_t first, size_t n, float *y)
 {
     const struct st_tensor *t = item->source;
-    enum quant_type type = t->dtype == ST_F32 ? QUANT_F32 : t->dtype == ST_F16 ? QUANT_F16 : QUANT_BF16;
-    struct quant_matrix m = {.type = type, .data = t->data, .rows = 1, .row_bytes = t->bytes};
+    struct quant_matrix m = {.type = block_type_of(t->dtype), .data = t->data, .rows = 1, .row_bytes = t->bytes};
     m.cols = t->bytes / st_dtype_bytes(t->dtype);
     quant_dequantize(y, &m, 0, item->first * item->cols + first, n);
+}
+
+/* Rows that are quantised in the source, whose groups may end with the row, or stand there in another order. */
+static void read_rows(const struct conversion *c, const struct item *item, size_t first, size_t n, float *y)
+{
+    struct item one = *item;
+    one.order.head_dim = 0;
+    struct quant_matrix m = {0};
+    if (item->packed) m = source_view(c, &item->stored->matrix);
+    for (size_t i = first, end = first + n, part; i < end; i += part, y += part) {
+        size_t col = i % item->cols;
+        part = item->cols - col < end - i ? item->cols - col : end - i;
+        one.first = item_source_row(item, i / item->cols);
+        if (item->packed)
+            quant_dequantize(y, &m, one.first, col, part);
+        else
+            read_plain(&one, col, part, y);
+    }
 }
 
 /* Numbers of the item: as the type they are to have can hold them, unless adapters are to change them first. */
 static void read_numbers(const struct conversion *c, const struct item *item, size_t first, size_t n, float *y)
 {
-    if (item->packed)
-        read_packed(c, item, first, n, y);
+    if (item->packed || item->order.head_dim)
+        read_rows(c, item, first, n, y);
     else if (item->transposed)
         read_transposed(item, first, n, y);
     else
         read_plain(item, first, n, y);
+    for (size_t i = 0; item->add != 0 && i < n; i++) y[i] += item->add;
     if ((item->dtype == item->source->dtype && !item->packed) || item->dtype == ST_F32 || item->fused) return;
     for (size_t i = 0; i < n; i++) y[i] = number_rounded(number_of(item->dtype), y[i]);
+}
+
+size_t plain_bytes(const struct item *item, size_t numbers)
+{
+    const struct quant_format *f = &quant_formats[item->type];
+    return numbers / f->block * f->block_bytes;
 }
 
 /* ---- one piece ----------------------------------------------------------------------------------- */
@@ -71,7 +84,7 @@ enum { ROOMS = 2 }; /* numbers, and an adapter's change of them */
 struct item_writing {
     struct conversion *c;
     const struct item *item;
-    struct st_writer *file;
+    struct tensor_writer *file;
     size_t tensor;            /* the item's first in the file */
     size_t first, count;      /* the piece: numbers of the item */
     float *scratch;           /* (threads, ROOMS, TASK) */
@@ -99,7 +112,7 @@ static void store(const struct item_writing *w, size_t at, size_t n, const float
     const struct item *item = w->item;
     if (w->factor) memcpy(y, x, n * sizeof *y);
     if (!item->quantized) {
-        for (size_t i = 0; i < n; i++) number_store(number_of(item->dtype), w->codes, at + i, x[i]);
+        encode_blocks(item->type, x, n, w->codes + plain_bytes(item, at));
         return;
     }
     struct quantized out = quantized_at(w, at);
@@ -123,7 +136,7 @@ static void load(const struct item_writing *w, size_t at, size_t n, float *y)
     if (w->item->quantized)
         quant_dequantize(y, &m, 0, 0, n);
     else
-        for (size_t i = 0; i < n; i++) y[i] = scale_at(number_of(w->item->dtype), w->codes, at + i);
+        quant_formats[w->item->type].dequantize(y, w->codes + plain_bytes(w->item, at), n);
 }
 
 static void run_task(void *context, size_t task, int worker)
@@ -162,20 +175,26 @@ static lorac_status compute(struct item_writing *w, lorac_error *err)
     const uint8_t *data = item->source->data + (item->first * item->cols + end) * bytes;
     if (!pool_run(c->runtime->pool, POOL_NORMAL, run_task, w, (w->count + w->task - 1) / w->task, NULL))
         return fail(err, LORAC_CANCELLED, NULL, "the conversion was stopped");
-    if (!item->transposed && !item->packed) os_file_release(item->file, (size_t)(data - item->file->data));
+    bool in_order = !item->transposed && !item->packed && !item->order.head_dim;
+    if (in_order && item->file) os_file_release(item->file, (size_t)(data - item->file->data));
     return conversion_report(c, part_read(item, end) - part_read(item, w->first), err);
 }
 
 static void put_piece(struct item_writing *w)
 {
     const struct item *item = w->item;
-    size_t bits = item->quantized ? quantization_bits(&item->q) : 8 * st_dtype_bytes(item->dtype);
-    st_writer_put(w->file, w->tensor + MLX_CODES, w->first * bits / 8, w->codes, w->count * bits / 8);
-    if (!item->quantized || item_is_bnb(item)) return;
+    if (!item->quantized) {
+        tensor_writer_put(w->file, w->tensor, plain_bytes(item, item->place + w->first), w->codes,
+                          plain_bytes(item, w->count));
+        return;
+    }
+    size_t bits = quantization_bits(&item->q);
+    tensor_writer_put(w->file, w->tensor + MLX_CODES, w->first * bits / 8, w->codes, w->count * bits / 8);
+    if (item_is_bnb(item)) return;
     size_t bytes = scale_bytes(quantized_scales(&item->q)), at = w->first / item->q.group * bytes,
            size = w->count / item->q.group * bytes;
-    st_writer_put(w->file, w->tensor + MLX_SCALES, at, w->scales, size);
-    if (item->q.type < QUANT_MXFP4) st_writer_put(w->file, w->tensor + MLX_MINS, at, w->mins, size);
+    tensor_writer_put(w->file, w->tensor + MLX_SCALES, at, w->scales, size);
+    if (item->q.type < QUANT_MXFP4) tensor_writer_put(w->file, w->tensor + MLX_MINS, at, w->mins, size);
 }
 
 static lorac_status write_pieces(struct item_writing *w, lorac_error *err)
@@ -206,9 +225,9 @@ static lorac_status put_nested(struct item_writing *w, size_t blocks, float *off
         *offset = (float)(sum / (double)blocks);
         dynamic_map(map);
         quantize_nested(map, absmax, blocks, *offset, codes, outer);
-        st_writer_put(w->file, w->tensor + BNB_ABSMAX, 0, codes, blocks);
-        st_writer_put(w->file, w->tensor + BNB_OUTER, 0, outer, outers * sizeof *outer);
-        st_writer_put(w->file, w->tensor + BNB_OUTER_MAP, 0, map, sizeof map);
+        tensor_writer_put(w->file, w->tensor + BNB_ABSMAX, 0, codes, blocks);
+        tensor_writer_put(w->file, w->tensor + BNB_OUTER, 0, outer, outers * sizeof *outer);
+        tensor_writer_put(w->file, w->tensor + BNB_OUTER_MAP, 0, map, sizeof map);
     }
     mem_free(m, outer);
     mem_free(m, codes);
@@ -221,9 +240,9 @@ static lorac_status put_bnb(struct item_writing *w, size_t blocks, lorac_error *
     float offset = 0;
     bool nested = w->c->double_quant;
     if (nested) TRY(put_nested(w, blocks, &offset, err));
-    if (!nested) st_writer_put(w->file, w->tensor + BNB_ABSMAX, 0, w->scales, blocks * sizeof(float));
-    st_writer_put(w->file, w->tensor + BNB_MAP, 0, planes_table(QUANT_NF4), 16 * sizeof(float));
-    st_writer_put(w->file, w->tensor + BNB_JSON, 0, state, bnb_state(w->item, nested, offset, state));
+    if (!nested) tensor_writer_put(w->file, w->tensor + BNB_ABSMAX, 0, w->scales, blocks * sizeof(float));
+    tensor_writer_put(w->file, w->tensor + BNB_MAP, 0, planes_table(QUANT_NF4), 16 * sizeof(float));
+    tensor_writer_put(w->file, w->tensor + BNB_JSON, 0, state, bnb_state(w->item, nested, offset, state));
     return LORAC_OK;
 }
 
@@ -270,27 +289,28 @@ static lorac_status write_computed(struct item_writing *w, lorac_error *err)
 }
 
 /* What changes neither type nor order goes from file to file. */
-static lorac_status copy_item(struct conversion *c, const struct item *item, struct st_writer *file, size_t tensor,
+static lorac_status copy_item(struct conversion *c, const struct item *item, struct tensor_writer *file, size_t tensor,
                               lorac_error *err)
 {
     enum { SLICE = 1 << 26 };
-    size_t bytes = st_dtype_bytes(item->dtype), all = item_elements(item) * bytes;
+    size_t bytes = st_dtype_bytes(item->source->dtype), all = item_elements(item) * bytes;
     const uint8_t *from = item->source->data + item->first * item->cols * bytes;
     for (size_t at = 0, n; at < all; at += n) {
         n = all - at < SLICE ? all - at : SLICE;
-        st_writer_put(file, tensor, at, from + at, n);
-        os_file_release(item->file, (size_t)(from - item->file->data) + at + n);
+        tensor_writer_put(file, tensor, item->place * bytes + at, from + at, n);
+        if (item->file) os_file_release(item->file, (size_t)(from - item->file->data) + at + n);
         TRY(conversion_report(c, n, err));
     }
     return LORAC_OK;
 }
 
-lorac_status write_item(struct conversion *c, const struct item *item, struct st_writer *file, size_t tensor,
+lorac_status write_item(struct conversion *c, const struct item *item, struct tensor_writer *file, size_t tensor,
                         lorac_error *err)
 {
     struct item_writing w = {.c = c, .item = item, .file = file, .tensor = tensor};
-    bool same =
-        !item->quantized && !item->packed && !item->fused && !item->transposed && item->dtype == item->source->dtype;
+    bool changed =
+        item->quantized || item->packed || item->fused || item->transposed || item->order.head_dim || item->add != 0;
+    bool same = !changed && item->type == block_type_of(item->source->dtype);
     if (calibration_knows(c, item)) TRY(calibration_factor(c, item, &w.factor, err));
     return same ? copy_item(c, item, file, tensor, err) : write_computed(&w, err);
 }

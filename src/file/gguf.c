@@ -209,6 +209,11 @@ static lorac_status check_unique(const struct gguf *g, const void *names, size_t
     return status;
 }
 
+lorac_status gguf_unique_keys(const struct gguf *g, lorac_error *err)
+{
+    return check_unique(g, &g->values[0].key, g->value_count, sizeof *g->values, "metadata key", err);
+}
+
 lorac_status gguf_unique_tensors(const struct gguf *g, lorac_error *err)
 {
     return check_unique(g, &g->tensors[0].name, g->tensor_count, sizeof *g->tensors, "tensor", err);
@@ -280,7 +285,7 @@ static lorac_status read_all(struct parse *p)
     TRY(read_version(p));
     TRY(read_counts(p));
     for (size_t i = 0; i < g->value_count; i++) TRY(read_value(p, &g->values[i]));
-    TRY(check_unique(g, &g->values[0].key, g->value_count, sizeof *g->values, "metadata key", p->err));
+    TRY(gguf_unique_keys(g, p->err));
     TRY(read_tensors(p));
     TRY(gguf_unique_tensors(g, p->err));
     return check_overlap(p);

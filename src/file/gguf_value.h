@@ -12,5 +12,6 @@ double gguf_read_real(enum gguf_type type, const uint8_t *bytes);     /* f32, f6
 /* One file, whether or not it is all of the model. On failure nothing stays open. */
 lorac_status gguf_open_part(struct memory *m, const char *path, bool map, struct gguf *g, lorac_error *err);
 lorac_status gguf_unique_tensors(const struct gguf *g, lorac_error *err); /* no two of one name */
+lorac_status gguf_unique_keys(const struct gguf *g, lorac_error *err);
 
 #endif

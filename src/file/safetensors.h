@@ -7,7 +7,7 @@
 #ifndef FILE_SAFETENSORS_H
 #define FILE_SAFETENSORS_H
 
-#include "base/os.h"
+#include "file/tensor_writer.h"
 
 enum st_dtype {
     ST_BOOL,
@@ -57,17 +57,10 @@ const char *safetensors_metadata(const struct safetensors *s, const char *key); 
 lorac_status safetensors_write(struct memory *m, const char *path, const struct st_tensor *tensors, size_t count,
                                const char *const *metadata, size_t metadata_pairs, lorac_error *err);
 
-/* A file too large to be held: the tensors, whose data is not looked at, are laid out as above; then their bytes are
- * put in any order. Failures are kept until the commit. */
-struct st_writer {
-    struct os_writer file;
-    size_t *places; /* in the file, of the tensors as they were given */
-};
+/* The tensors, whose data is not looked at, laid out as above; their bytes are put afterwards. */
 lorac_status st_writer_open(struct memory *m, const char *path, const struct st_tensor *tensors, size_t count,
-                            const char *const *metadata, size_t metadata_pairs, struct st_writer *w, lorac_error *err);
-void st_writer_put(struct st_writer *w, size_t tensor, size_t offset, const void *bytes, size_t size);
-lorac_status st_writer_commit(struct st_writer *w, lorac_error *err);
-void st_writer_abort(struct st_writer *w);
+                            const char *const *metadata, size_t metadata_pairs, struct tensor_writer *w,
+                            lorac_error *err);
 
 /* A Hugging Face model folder: model.safetensors, or the shards that model.safetensors.index.json names (every shard
  * present, every tensor where the index says; file names inside the folder only). Other *.safetensors files are not

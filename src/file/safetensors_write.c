@@ -117,11 +117,13 @@ static void find_places(const struct writing *w, const struct st_tensor *tensors
 }
 
 lorac_status st_writer_open(struct memory *m, const char *path, const struct st_tensor *tensors, size_t count,
-                            const char *const *metadata, size_t metadata_pairs, struct st_writer *out, lorac_error *err)
+                            const char *const *metadata, size_t metadata_pairs, struct tensor_writer *out,
+                            lorac_error *err)
 {
     struct writing w = {.memory = m, .path = path, .count = count, .err = err};
     struct text header = {.memory = m};
-    *out = (struct st_writer){.file = {.handle = -1, .memory = m}, .places = mem_array(m, count, sizeof *out->places)};
+    *out =
+        (struct tensor_writer){.file = {.handle = -1, .memory = m}, .places = mem_array(m, count, sizeof *out->places)};
     w.sorted = mem_array(m, count, sizeof *w.sorted);
     lorac_status status = w.sorted && out->places ? LORAC_OK : fail_memory(err, "a tensor table", count);
     for (size_t i = 0; i < count && status == LORAC_OK; i++) w.sorted[i] = &tensors[i];
@@ -138,28 +140,11 @@ lorac_status st_writer_open(struct memory *m, const char *path, const struct st_
     return status;
 }
 
-void st_writer_put(struct st_writer *w, size_t tensor, size_t offset, const void *bytes, size_t size)
-{
-    os_writer_put(&w->file, w->places[tensor] + offset, bytes, size);
-}
-
-lorac_status st_writer_commit(struct st_writer *w, lorac_error *err)
-{
-    mem_free(w->file.memory, w->places);
-    return os_writer_commit(&w->file, err);
-}
-
-void st_writer_abort(struct st_writer *w)
-{
-    mem_free(w->file.memory, w->places);
-    os_writer_abort(&w->file);
-}
-
 lorac_status safetensors_write(struct memory *m, const char *path, const struct st_tensor *tensors, size_t count,
                                const char *const *metadata, size_t metadata_pairs, lorac_error *err)
 {
-    struct st_writer w;
+    struct tensor_writer w;
     TRY(st_writer_open(m, path, tensors, count, metadata, metadata_pairs, &w, err));
-    for (size_t i = 0; i < count; i++) st_writer_put(&w, i, 0, tensors[i].data, tensors[i].bytes);
-    return st_writer_commit(&w, err);
+    for (size_t i = 0; i < count; i++) tensor_writer_put(&w, i, 0, tensors[i].data, tensors[i].bytes);
+    return tensor_writer_commit(&w, err);
 }

@@ -1,6 +1,6 @@
 /* config_gguf.c — a GGUF file's metadata to a family and a model_config. Keys stand below the architecture's name:
  * "llama.block_count". */
-#include "model/family.h"
+#include "model/config_gguf.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -14,8 +14,7 @@ struct metadata {
     const char *architecture;
 };
 
-/* Keys that lorac reads in every family. */
-static const struct config_key common[] = {
+const struct config_key config_gguf_keys[] = {
     KEY("block_count", SIZE, layers),
     KEY("embedding_length", SIZE, hidden),
     KEY("feed_forward_length", SIZE, intermediate),
@@ -54,6 +53,7 @@ static const struct config_key common[] = {
     {"expert_used_count", KEY_KNOWN, 0},
     {"use_parallel_residual", KEY_KNOWN, 0},
     {"tensor_data_layout", KEY_KNOWN, 0},
+    {NULL, KEY_KNOWN, 0},
 };
 
 static lorac_status check_keys(const struct metadata *m, lorac_error *err)
@@ -65,8 +65,8 @@ static lorac_status check_keys(const struct metadata *m, lorac_error *err)
         const char *rest = key.data + prefix + 1;
         size_t length = key.length - prefix - 1;
         bool found = false;
-        for (size_t k = 0; k < sizeof common / sizeof *common && !found; k++)
-            found = strlen(common[k].name) == length && !memcmp(common[k].name, rest, length);
+        for (const struct config_key *k = config_gguf_keys; k->name && !found; k++)
+            found = strlen(k->name) == length && !memcmp(k->name, rest, length);
         if (!found)
             return fail(err, LORAC_UNSUPPORTED, m->g->path,
                         "metadata \"%.*s\" is not known to lorac and might change what the model computes",
@@ -95,10 +95,10 @@ static lorac_status get_float(const struct metadata *m, const char *name, double
 
 static lorac_status read_common(const struct metadata *m, struct model_config *c, lorac_error *err)
 {
-    for (size_t k = 0; k < sizeof common / sizeof *common; k++) {
-        void *member = (char *)c + common[k].offset;
-        if (common[k].kind == KEY_SIZE) TRY(get_size(m, common[k].name, member, err));
-        if (common[k].kind == KEY_FLOAT) TRY(get_float(m, common[k].name, member, err));
+    for (const struct config_key *k = config_gguf_keys; k->name; k++) {
+        void *member = (char *)c + k->offset;
+        if (k->kind == KEY_SIZE) TRY(get_size(m, k->name, member, err));
+        if (k->kind == KEY_FLOAT) TRY(get_float(m, k->name, member, err));
     }
     return LORAC_OK;
 }
@@ -232,6 +232,7 @@ static lorac_status read_config(const struct metadata *m, const struct family *f
     TRY(read_common(m, c, err));
     TRY(check_shape(m, c, err));
     TRY(read_shape(m, c, err));
+    if (family->gguf_interleaved) c->rope[ROPE_FULL].interleaved = c->rows_permuted = true;
     TRY(read_rope(m, c, err));
     c->norm_plus_one = c->conv1d = false; /* the converter has done both */
     if (family->from_gguf) TRY(family->from_gguf(m->g, c, err));

@@ -187,15 +187,20 @@ static lorac_status load_mlp(const struct loading *l, struct decoder_layer *laye
     return LORAC_OK;
 }
 
-static lorac_status load_layer(struct loading *l, size_t i, lorac_error *err)
+void decoder_ignore_buffers(struct weights *w, size_t layer)
 {
-    /* Buffers that older programs saved among the weights. */
     static const char *const buffers[] = {"model.layers.%zu.self_attn.rotary_emb.inv_freq",
                                           "transformer.h.%zu.attn.bias",
                                           "transformer.h.%zu.attn.masked_bias",
                                           "gpt_neox.layers.%zu.attention.bias",
                                           "gpt_neox.layers.%zu.attention.masked_bias",
                                           "gpt_neox.layers.%zu.attention.rotary_emb.inv_freq"};
+    for (size_t k = 0; k < sizeof buffers / sizeof *buffers; k++)
+        weights_ignore(w, (struct weight_name){buffers[k], NULL}, layer);
+}
+
+static lorac_status load_layer(struct loading *l, size_t i, lorac_error *err)
+{
     struct lorac_model *m = l->m;
     size_t attention = 4, per_layer = m->linear_count / m->config.layers;
     struct linear *at = m->linears + i * per_layer;
@@ -204,8 +209,7 @@ static lorac_status load_layer(struct loading *l, size_t i, lorac_error *err)
     TRY(load_norms(l, &m->layers[i], err));
     TRY(load_attention(l, &m->layers[i], at, err));
     TRY(load_mlp(l, &m->layers[i], at + attention, err));
-    for (size_t k = 0; k < sizeof buffers / sizeof *buffers; k++)
-        weights_ignore(l->w, (struct weight_name){buffers[k], NULL}, i);
+    decoder_ignore_buffers(l->w, i);
     return LORAC_OK;
 }
 

@@ -3,6 +3,7 @@
 #ifndef MODEL_FAMILY_H
 #define MODEL_FAMILY_H
 
+#include "file/gguf_draft.h"
 #include "model/config.h"
 
 #include <stddef.h>
@@ -34,6 +35,7 @@ enum part {
 struct weight_name {
     const char *hf, *gguf; /* modules: without ".weight" */
 };
+#define APART "" /* in place of a GGUF's name: it holds the fused module's parts as tensors of their own */
 /* Llama's in Hugging Face folders, llama.cpp's in GGUF files: what a family does not name otherwise. */
 extern const struct weight_name usual_names[PARTS];
 
@@ -59,6 +61,11 @@ struct family {
     /* What tables cannot say, after the keys were read; either may be NULL. */
     lorac_status (*from_json)(const json_t *config, const char *file, struct model_config *c, lorac_error *err);
     lorac_status (*from_gguf)(const struct gguf *g, struct model_config *c, lorac_error *err);
+    /* GGUF files: the architecture that those of a family without one of its own name; whether rows of q and k stand in
+     * interleaved pairs; the inverse of from_gguf (c becomes what the common keys are to say, own keys are put). */
+    const char *gguf_as;
+    bool gguf_interleaved;
+    void (*to_gguf)(struct model_config *c, struct gguf_draft *d);
     const char *const *mlx; /* the start of the layers' names, and what mlx-lm puts for it; NULL: mlx-lm keeps names */
     const struct module_split *splits; /* modules that mlx-lm has under other names (adapter.h), or NULL */
 };

@@ -115,6 +115,14 @@ static lorac_status gemma3_from_gguf(const struct gguf *g, struct model_config *
     return windows_from_gguf(c, 6, 62);
 }
 
+/* The readers know both scales. */
+static void to_gguf(struct model_config *c, struct gguf_draft *d)
+{
+    (void)d;
+    c->embedding_scale = 1;
+    c->attention_scale = 0;
+}
+
 static const struct config_key gemma_keys[] = {
     KEY("rms_norm_eps", FLOAT, norm_eps),
     KEY("attention_bias", BOOL, qkv_bias),
@@ -150,6 +158,7 @@ const struct family family_gemma = {
     .keys = gemma_keys,
     .from_json = gemma_from_json,
     .from_gguf = gemma_from_gguf,
+    .to_gguf = to_gguf,
 };
 const struct family family_gemma2 = {
     .name = "gemma2",
@@ -160,6 +169,7 @@ const struct family family_gemma2 = {
     .names = sandwich,
     .from_json = gemma2_from_json,
     .from_gguf = gemma2_from_gguf,
+    .to_gguf = to_gguf,
 };
 const struct family family_gemma3 = {
     .name = "gemma3",
@@ -170,4 +180,5 @@ const struct family family_gemma3 = {
     .names = sandwich,
     .from_json = gemma3_from_json,
     .from_gguf = gemma3_from_gguf,
+    .to_gguf = to_gguf,
 };

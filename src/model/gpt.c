@@ -63,6 +63,11 @@ static lorac_status neox_from_gguf(const struct gguf *g, struct model_config *c,
     return LORAC_OK;
 }
 
+static void neox_to_gguf(struct model_config *c, struct gguf_draft *d)
+{
+    gguf_put_bool(d, "gptneox.use_parallel_residual", c->order == BLOCK_PARALLEL_NORMS);
+}
+
 static const struct config_key gpt2_keys[] = {
     KEY("n_layer", SIZE, layers),
     KEY("n_embd", SIZE, hidden),
@@ -122,5 +127,6 @@ const struct family family_gpt_neox = {
     .names = neox_parts,
     .from_json = neox_from_json,
     .from_gguf = neox_from_gguf,
+    .to_gguf = neox_to_gguf,
     .mlx = neox_mlx,
 };

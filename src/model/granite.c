@@ -32,8 +32,13 @@ static lorac_status from_json(const json_t *config, const char *file, struct mod
 
 static lorac_status from_gguf(const struct gguf *g, struct model_config *c, lorac_error *err)
 {
-    c->rope[ROPE_FULL].interleaved = c->rows_permuted = true;
     return divide_logits(g->path, c, err);
+}
+
+static void to_gguf(struct model_config *c, struct gguf_draft *d)
+{
+    (void)d;
+    c->logit_scale = 1 / c->logit_scale;
 }
 
 /* Layers other than attention, and experts, are refused. */
@@ -62,6 +67,12 @@ static lorac_status hybrid_from_gguf(const struct gguf *g, struct model_config *
     TRY(gguf_get_bool(g, "granite.rope.scaling.finetuned", true, &positions, err)); /* llama.cpp's switch for them */
     if (!positions) without_positions(c);
     return from_gguf(g, c, err);
+}
+
+static void hybrid_to_gguf(struct model_config *c, struct gguf_draft *d)
+{
+    gguf_put_bool(d, "granite.rope.scaling.finetuned", !(c->kind[0] & LAYER_NO_ROPE));
+    to_gguf(c, d);
 }
 
 static void hybrid_fixed(struct model_config *c)
@@ -111,7 +122,7 @@ static const struct config_key hybrid_keys[] = {
     {NULL, KEY_KNOWN, 0},
 };
 static const struct weight_name hybrid_parts[PARTS] = {
-    [PART_GATE_UP] = {"model.layers.%zu.shared_mlp.input_linear", NULL},
+    [PART_GATE_UP] = {"model.layers.%zu.shared_mlp.input_linear", APART},
     [PART_DOWN] = {"model.layers.%zu.shared_mlp.output_linear", NULL},
 };
 static const struct module_split hybrid_splits[] = {
@@ -130,6 +141,8 @@ const struct family family_granite = {
     .keys = keys,
     .from_json = from_json,
     .from_gguf = from_gguf,
+    .gguf_interleaved = true,
+    .to_gguf = to_gguf,
 };
 const struct family family_granite_hybrid = {
     .name = "granitemoehybrid",
@@ -140,5 +153,8 @@ const struct family family_granite_hybrid = {
     .names = hybrid_parts,
     .from_json = hybrid_from_json,
     .from_gguf = hybrid_from_gguf,
+    .gguf_as = "granite",
+    .gguf_interleaved = true,
+    .to_gguf = hybrid_to_gguf,
     .splits = hybrid_splits,
 };

@@ -18,14 +18,6 @@ static lorac_status internlm2_from_json(const json_t *config, const char *file, 
     return LORAC_OK;
 }
 
-static lorac_status internlm2_from_gguf(const struct gguf *g, struct model_config *c, lorac_error *err)
-{
-    (void)g;
-    (void)err;
-    c->rope[ROPE_FULL].interleaved = c->rows_permuted = true;
-    return LORAC_OK;
-}
-
 static void internlm3_fixed(struct model_config *c)
 {
     c->norm_eps = 1e-5;
@@ -58,7 +50,7 @@ static const struct weight_name internlm2_parts[PARTS] = {
     [PART_HEAD] = {"output", NULL},
     [PART_ATTENTION_NORM] = {"model.layers.%zu.attention_norm", NULL},
     [PART_MLP_NORM] = {"model.layers.%zu.ffn_norm", NULL},
-    [PART_QKV] = {"model.layers.%zu.attention.wqkv", NULL},
+    [PART_QKV] = {"model.layers.%zu.attention.wqkv", APART},
     [PART_O] = {"model.layers.%zu.attention.wo", NULL},
     [PART_GATE] = {"model.layers.%zu.feed_forward.w1", NULL},
     [PART_UP] = {"model.layers.%zu.feed_forward.w3", NULL},
@@ -75,7 +67,7 @@ const struct family family_internlm2 = {
     .keys = internlm2_keys,
     .names = internlm2_parts,
     .from_json = internlm2_from_json,
-    .from_gguf = internlm2_from_gguf,
+    .gguf_interleaved = true,
 };
 const struct family family_internlm3 = {
     .name = "internlm3",
@@ -84,4 +76,5 @@ const struct family family_internlm3 = {
     .fixed = internlm3_fixed,
     .keys = internlm3_keys,
     .from_json = internlm3_from_json,
+    .gguf_as = "llama",
 };

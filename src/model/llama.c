@@ -22,7 +22,6 @@ static lorac_status from_gguf(const struct gguf *g, struct model_config *c, lora
 {
     (void)g;
     (void)err;
-    c->rope[ROPE_FULL].interleaved = c->rows_permuted = true;
     config_window_all(c);
     return LORAC_OK;
 }
@@ -45,9 +44,11 @@ const struct family family_llama = {.name = "llama",
                                     .architectures = llama_architectures,
                                     .keys = llama_keys,
                                     .from_json = from_json,
-                                    .from_gguf = from_gguf};
+                                    .from_gguf = from_gguf,
+                                    .gguf_interleaved = true};
 const struct family family_mistral = {.name = "mistral",
                                       .model_types = mistral_types,
                                       .architectures = none, /* a GGUF of the architecture "llama" */
                                       .keys = mistral_keys,
-                                      .from_json = from_json};
+                                      .from_json = from_json,
+                                      .gguf_as = "llama"};

@@ -27,8 +27,15 @@ static lorac_status from_gguf(const struct gguf *g, struct model_config *c, lora
     if (!gguf_find(g, "minicpm.logit_scale")) c->logit_scale = (double)c->hidden / 256;
     if (!(c->logit_scale > 0)) return fail(err, LORAC_FORMAT, g->path, "the logits are divided by %g", c->logit_scale);
     c->logit_scale = 1 / c->logit_scale;
-    c->rope[ROPE_FULL].interleaved = c->rows_permuted = true;
     return LORAC_OK;
+}
+
+/* Even if they are 1: a reader takes their absence for the first MiniCPM. */
+static void to_gguf(struct model_config *c, struct gguf_draft *d)
+{
+    gguf_put_float(d, "minicpm.residual_scale", c->residual_scale);
+    gguf_put_float(d, "minicpm.logit_scale", 1 / c->logit_scale);
+    c->residual_scale = c->logit_scale = 1;
 }
 
 static const struct config_key keys[] = {
@@ -46,4 +53,6 @@ const struct family family_minicpm = {
     .keys = keys,
     .from_json = from_json,
     .from_gguf = from_gguf,
+    .gguf_interleaved = true,
+    .to_gguf = to_gguf,
 };

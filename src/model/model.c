@@ -22,25 +22,33 @@ static void model_free(struct lorac_model *m)
     mem_free(memory, m);
 }
 
-static lorac_status load(struct lorac_model *m, lorac_error *err)
-{
-    struct weights *w = NULL;
-    lorac_status status = weights_open(m, m->path, &w, err);
-    if (status == LORAC_OK) status = decoder_load(m, w, err);
-    if (status == LORAC_OK) status = weights_finish(w, err);
-    weights_close(w);
-    return status;
-}
-
-lorac_status lorac_model_open(lorac_runtime *runtime, const char *path, lorac_model **model, lorac_error *err)
+lorac_status model_open_weights(lorac_runtime *runtime, const char *path, struct lorac_model **model,
+                                struct weights **w, lorac_error *err)
 {
     *model = NULL;
+    *w = NULL;
     struct lorac_model *m = mem_alloc(&runtime->memory, sizeof *m);
     if (!m) return fail_memory(err, "a model", sizeof *m);
     m->references = 1;
     m->runtime = runtime;
     m->path = mem_text(&runtime->memory, path, strlen(path));
-    lorac_status status = m->path ? load(m, err) : fail_memory(err, "a path", strlen(path));
+    lorac_status status = m->path ? weights_open(m, m->path, w, err) : fail_memory(err, "a path", strlen(path));
+    if (status == LORAC_OK) return *model = m, LORAC_OK;
+    weights_close(*w);
+    *w = NULL;
+    model_free(m);
+    return status;
+}
+
+lorac_status lorac_model_open(lorac_runtime *runtime, const char *path, lorac_model **model, lorac_error *err)
+{
+    struct weights *w;
+    struct lorac_model *m;
+    *model = NULL;
+    TRY(model_open_weights(runtime, path, &m, &w, err));
+    lorac_status status = decoder_load(m, w, err);
+    if (status == LORAC_OK) status = weights_finish(w, err);
+    weights_close(w);
     if (status == LORAC_OK)
         *model = m;
     else

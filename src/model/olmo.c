@@ -17,14 +17,6 @@ static lorac_status olmo_from_json(const json_t *config, const char *file, struc
     return LORAC_OK;
 }
 
-static lorac_status olmo_from_gguf(const struct gguf *g, struct model_config *c, lorac_error *err)
-{
-    (void)g;
-    (void)err;
-    c->rope[ROPE_FULL].interleaved = c->rows_permuted = true;
-    return LORAC_OK;
-}
-
 static void olmo2_fixed(struct model_config *c)
 {
     c->norm_eps = 1e-5;
@@ -85,7 +77,7 @@ const struct family family_olmo = {
     .fixed = olmo_fixed,
     .keys = olmo_keys,
     .from_json = olmo_from_json,
-    .from_gguf = olmo_from_gguf,
+    .gguf_interleaved = true,
 };
 const struct family family_olmo2 = {
     .name = "olmo2",
@@ -103,4 +95,5 @@ const struct family family_olmo3 = {
     .fixed = olmo3_fixed,
     .keys = olmo3_keys,
     .from_json = olmo3_from_json,
+    .gguf_as = "olmo2",
 };

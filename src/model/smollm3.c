@@ -42,7 +42,6 @@ static lorac_status from_gguf(const struct gguf *g, struct model_config *c, lora
 {
     (void)g;
     (void)err;
-    c->rope[ROPE_FULL].interleaved = c->rows_permuted = true;
     for (size_t i = 3; i < MAX_LAYERS; i += 4) c->kind[i] |= LAYER_NO_ROPE;
     return LORAC_OK;
 }
@@ -64,4 +63,5 @@ const struct family family_smollm3 = {
     .keys = keys,
     .from_json = from_json,
     .from_gguf = from_gguf,
+    .gguf_interleaved = true,
 };

@@ -12,7 +12,10 @@
 struct weights;
 
 lorac_status weights_open(struct lorac_model *model, const char *path, struct weights **w, lorac_error *err);
-void weights_close(struct weights *w); /* the model keeps the files and buffers */
+/* A model whose files are open and listed, and nothing more: family and config are there. Both are to be closed. */
+lorac_status model_open_weights(lorac_runtime *runtime, const char *path, struct lorac_model **model,
+                                struct weights **w, lorac_error *err);
+void weights_close(struct weights *w); /* NULL is allowed; the model keeps the files and buffers */
 
 /* layer: SIZE_MAX outside the layers. Names are those of the modules: ".weight" and ".bias" are added. */
 lorac_status weights_matrix(struct weights *w, struct weight_name name, size_t layer, size_t rows, size_t cols,

@@ -21,7 +21,10 @@ void pretokenizer_init(struct pretokenizer *p, struct memory *m)
 void pretokenizer_free(struct pretokenizer *p)
 {
     struct split_step *steps = p->steps.items;
-    for (size_t i = 0; i < p->steps.count; i++) regex_free(steps[i].regex);
+    for (size_t i = 0; i < p->steps.count; i++) {
+        regex_free(steps[i].regex);
+        mem_free(p->steps.memory, steps[i].pattern);
+    }
     list_free(&p->steps);
 }
 
@@ -30,13 +33,14 @@ lorac_status pretokenizer_add(struct pretokenizer *p, const char *pattern, size_
 {
     if (p->steps.count == MAX_STEPS)
         return fail(err, LORAC_UNSUPPORTED, file, "the pre-tokenizer has more than %d steps", MAX_STEPS);
-    if (pattern) TRY(regex_compile(p->steps.memory, pattern, length, literal, file, &step.regex, err));
-    struct split_step *added = list_add(&p->steps);
-    if (added)
-        *added = step;
-    else
-        regex_free(step.regex);
-    return added ? LORAC_OK : fail_memory(err, "the pre-tokenizer", sizeof step);
+    struct memory *m = p->steps.memory;
+    if (pattern) TRY(regex_compile(m, pattern, length, literal, file, &step.regex, err));
+    step.pattern = pattern ? mem_text(m, pattern, length) : NULL;
+    struct split_step *added = !pattern || step.pattern ? list_add(&p->steps) : NULL;
+    if (added) return *added = step, LORAC_OK;
+    regex_free(step.regex);
+    mem_free(m, step.pattern);
+    return fail_memory(err, "the pre-tokenizer", sizeof step);
 }
 
 lorac_status pretokenizer_stay_spelled(struct pretokenizer *p, const char *file, lorac_error *err)

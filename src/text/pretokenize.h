@@ -21,6 +21,7 @@ enum split_behaviour {
 
 struct split_step {
     struct regex *regex; /* NULL: the piece stays whole */
+    char *pattern;       /* what it was compiled from */
     enum split_behaviour behaviour;
     bool invert;                /* what lies between the matches counts as match */
     bool prefix_space;          /* a piece that does not begin with a space gets one */

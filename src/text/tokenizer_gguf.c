@@ -211,8 +211,11 @@ static lorac_status read_llama(struct lorac_tokenizer *t, const struct gguf *g, 
                                lorac_error *err)
 {
     char *architecture;
+    bool always;
+    TRY(gguf_get_bool(g, GGUF_ALWAYS_SPACE, false, &always, err));
     TRY(gguf_get_text(g, "general.architecture", &architecture, err));
-    lorac_status status = read_sentencepiece(t, g, tokens, architecture ? architecture : "llama", false, err);
+    const char *name = always ? "phi3" : architecture ? architecture : "llama"; /* of tokenizers: Phi 3's does */
+    lorac_status status = read_sentencepiece(t, g, tokens, name, false, err);
     mem_free(g->memory, architecture);
     return status;
 }

@@ -31,7 +31,7 @@
 /* The formatter does not settle on where these strings break. */
 /* clang-format off */
 static const struct gguf_split splits[] = {
-    {"smollm gpt-2 phi-2 default jina-es jina-de jina-v2-es jina-v2-de jina-v1-en jina-v2-code roberta-bpe gigachat "
+    {"gpt-2 smollm phi-2 default jina-es jina-de jina-v2-es jina-v2-de jina-v1-en jina-v2-code roberta-bpe gigachat "
      "jais "
      "mpt olmo a.x-4.0 mellum modern-bert exaone4 trillion granite-docling",
      .patterns = {GPT2}},
@@ -103,6 +103,60 @@ static const struct gguf_split splits[] = {
     {"gemma4 granite-embed-multi-311m sarvam-moe", .patterns = {NULL}, .words = NO_WORDS},
 };
 /* clang-format on */
+
+/* ---- by what cuts the words ----------------------------------------------------------------- */
+
+/* The next byte of an expression; ends of line may be written as they are or as escapes. */
+static char next_byte(const char **at)
+{
+    static const char ends[] = "r\rn\n";
+    const char *s = *at, *end = s[0] == '\\' && s[1] ? strchr(ends, s[1]) : NULL;
+    *at += end ? 2 : 1;
+    return end && (end - ends) % 2 == 0 ? end[1] : s[0];
+}
+
+/* Digits as tokenizer.json's kind of that name has them. A run of them cut as one gives the same tokens where the
+ * vocabulary merges none, which reading back proves. */
+static bool same_pattern(const char *table, const char *own)
+{
+    if (!strncmp(table, "\\p{N}", 5) && strlen(table) <= 6 && !strcmp(own, "\\p{!digit}")) return true;
+    while (*table && *own)
+        if (next_byte(&table) != next_byte(&own)) return false;
+    return *table == *own;
+}
+
+/* Cuts alone count; a single expression, which leaves nothing between its matches, may drop that. */
+static bool is_cut(const struct split_step *s, bool single)
+{
+    bool drops = single && s->behaviour == SPLIT_REMOVED && s->invert;
+    return s->regex && (drops || (s->behaviour == SPLIT_ISOLATED && !s->invert)) && !s->prefix_space && !s->spell &&
+           !*s->metaspace.mark && !s->scripts;
+}
+
+static bool is_idle(const struct split_step *s)
+{
+    return !s->regex && !s->prefix_space && !s->spell && !*s->metaspace.mark && !s->scripts;
+}
+
+static bool cuts_as(const struct gguf_split *split, const struct pretokenizer *p)
+{
+    const struct split_step *steps = p->steps.items;
+    size_t count = 0, at = 0;
+    while (count < GGUF_SPLIT_STEPS && split->patterns[count]) count++;
+    for (size_t i = 0; i < p->steps.count; i++) {
+        if (is_idle(&steps[i])) continue;
+        if (at == count || !is_cut(&steps[i], count == 1) || !same_pattern(split->patterns[at++], steps[i].pattern))
+            return false;
+    }
+    return at == count && !p->spelled && split->words == WORDS_OF_BYTES;
+}
+
+const struct gguf_split *gguf_split_of(const struct pretokenizer *p, bool ignore_merges)
+{
+    for (size_t i = 0; i < sizeof splits / sizeof *splits; i++)
+        if (splits[i].ignore_merges == ignore_merges && cuts_as(&splits[i], p)) return &splits[i];
+    return NULL;
+}
 
 const struct gguf_split *gguf_split_named(const char *name)
 {
