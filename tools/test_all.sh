@@ -78,6 +78,7 @@ part "quantised folders against their makers" "$python" "$here/judge_quantized.p
 part "blocks of GGUF against llama.cpp's own" "$python" "$here/judge_gguf_quantize.py" "$exe" "$work/padded.gguf" --data "$LORAC_WIKISQL"
 part "converted folders against mlx-lm and bitsandbytes" "$python" "$here/judge_convert.py" "$exe"
 part "fused folders against PEFT and mlx-lm" "$python" "$here/judge_fuse.py" "$exe"
+part "written GGUF files against llama.cpp and the gguf package" "$python" "$here/judge_gguf_write.py" "$exe"
 part "grids of codebook types derived again" "$python" "$here/iq_grids.py" --check
 part "eight proofs of every family" "$python" "$here/judge_families.py" "$exe"
 part "killed and resumed" "$here/judge_kill.sh" "$exe" "$model"
