@@ -120,7 +120,7 @@ static enum quant_type type_for(const struct planning *p, enum part part, const 
 static lorac_status note_fallback(const struct planning *p, const struct item *item)
 {
     struct conversion *c = p->c;
-    if (item->type == QUANT_F32 || item->type == c->kind->type) return LORAC_OK;
+    if (item->type == QUANT_F32 || item->cols % quant_formats[c->kind->type].block == 0) return LORAC_OK;
     text_printf(&c->undivided, "%s\n", item->name);
     c->undivided_count++;
     return c->undivided.failed ? fail_memory(p->err, "a list of names", c->undivided.length) : LORAC_OK;

@@ -130,7 +130,8 @@ static void sizes(void **state)
     static const struct {
         uint32_t type;
         size_t dims, shape[5];
-    } bad[] = {{0, 2, {SIZE_MAX, 2}}, {0, 2, {SIZE_MAX / 4, 2}}, {8, 1, {33}}, {0, 0, {1}}, {0, 5, {1, 1, 1, 1, 1}}, {99, 1, {1}}};
+    } bad[] = {{0, 2, {SIZE_MAX, 2}}, {0, 2, {SIZE_MAX / 4, 2}}, {8, 1, {33}},
+               {0, 0, {1}},           {0, 5, {1, 1, 1, 1, 1}},   {99, 1, {1}}};
     struct gguf_draft d;
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         put_all(&d);
