@@ -122,7 +122,7 @@ def judge_tokenizer(report, exe, source, root, texts):
     report.check(f"{name}: share of texts that llama.cpp cuts otherwise", len(differ) / len(texts), LLAMA_CPP.get(name, 0.02))
 
 
-LLAMA_CPP = {"internlm2": 0.03, "gpt4o": 0.25, "mistral_nemo": 0.2, "tekken_240718": 0.2, "tekken_240911": 0.2}  # its own classes of combining marks differ
+LLAMA_CPP = {"internlm2": 0.05, "gpt4o": 0.25, "mistral_nemo": 0.2, "tekken_240718": 0.2, "tekken_240911": 0.2}  # its own classes of combining marks differ
 
 
 # ---- a real model -------------------------------------------------------------------------------
