@@ -9,7 +9,9 @@
 static const char *const modes[] = {"affine", "mxfp4", "mxfp8", "nvfp4", "nf4"};
 static const char *const recipes[] = {NULL, "mixed_2_6", "mixed_3_4", "mixed_3_6", "mixed_4_6"};
 static const char *const dtypes[] = {NULL, "float16", "bfloat16", "float32"};
-static const char *const gguf_types[] = {NULL, "f32", "f16", "bf16", "q8_0"};
+static const char *const gguf_types[] = {NULL,     "f32",    "f16",    "bf16",   "q4_0",   "q4_1",   "q5_0",   "q5_1",
+                                         "q8_0",   "q2_k",   "q2_k_s", "q3_k_s", "q3_k_m", "q3_k_l", "q4_k_s", "q4_k_m",
+                                         "q5_k_s", "q5_k_m", "q6_k",   "iq4_nl", "iq4_xs", "mxfp4"};
 
 static const struct option option_table[] = {
     FOLDER_OPTIONS(struct convert, "out", "mlx-path save-path", "mlx_model"),

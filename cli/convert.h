@@ -29,7 +29,9 @@ struct convert {
 
 #define NUMBER_OPTIONS(values)                                                                                         \
     SECTION("Numbers"),                                                                                                \
-        OPTION(CHOICE, values, gguf, "gguf-type", .value = "TYPE", .choices = "none|f32|f16|bf16|q8_0",                \
+        OPTION(CHOICE, values, gguf, "gguf-type", .value = "TYPE",                                                     \
+               .choices = "none|f32|f16|bf16|q4_0|q4_1|q5_0|q5_1|q8_0|q2_k|q2_k_s|q3_k_s|q3_k_m|q3_k_l|q4_k_s|q4_k_m|" \
+                          "q5_k_s|q5_k_m|q6_k|iq4_nl|iq4_xs|mxfp4",                                                    \
                .fallback = "none", .help = "write a GGUF file, its matrices of this type; vectors stay f32"),          \
         OPTION(FLAG, values, quantize, "quantize", .aliases = "-q", .help = "quantise"),                               \
         OPTION(FLAG, values, dequantize, "dequantize", .aliases = "-d",                                                \

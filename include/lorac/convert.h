@@ -48,7 +48,8 @@ typedef struct lorac_convert_options {
      * or quantising the sum made of it; NULL. */
     void (*fused)(void *user, const char *module, double change, double lost);
     void *user;
-    const char *gguf_type; /* "f32", "f16", "bf16", "q8_0": a GGUF file, its matrices of this type; NULL: a folder */
+    const char *gguf_type; /* "f16", "q8_0", "q4_k_m" and the like (llama.cpp's names): a GGUF file, its matrices of
+                              this type or mix; NULL: a folder */
 } lorac_convert_options;
 LORAC_API void lorac_convert_options_init(lorac_convert_options *options);
 

@@ -14,6 +14,7 @@
 #include "model/config_gguf.h"
 #include "model/model.h"
 #include "quant/quantize.h"
+#include "quant/quantize_mix.h"
 #include "model/batch.h"
 #include "text/dataset.h"
 
@@ -69,7 +70,7 @@ struct conversion {
     size_t turns;                    /* how often its text runs */
     const struct os_file *file;      /* the one whose tensors are being listed */
     struct list items;               /* struct item, in the order of the source's files, or of the GGUF's tensors */
-    const struct gguf_kind *kind;    /* GGUF: of its matrices; NULL: a folder is made */
+    const struct quantize_mix *kind; /* GGUF: of its matrices; NULL: a folder is made */
     struct gguf_draft draft;
     struct lorac_model *listed; /* GGUF: the source as the loader lists it */
     struct weights *weights;
@@ -169,23 +170,6 @@ enum choice choose(const struct conversion *c, const struct item *item, struct q
 /* Whether config.json says of every module how it is quantised. */
 bool choice_by_module(const struct conversion *c);
 
-/* ---- gguf_types.c -------------------------------------------------------------------------------- */
-
-/* A type of a GGUF's matrices: its name for people, llama.cpp's number for such a file, and what rows get that its
- * blocks do not divide. */
-struct gguf_kind {
-    const char *name;
-    enum quant_type type;
-    size_t file_type;
-    enum quant_type fallback;
-};
-const struct gguf_kind *gguf_kind_named(const char *name); /* NULL: none */
-/* What rows of this length get. */
-enum quant_type gguf_type_for(const struct gguf_kind *kind, size_t cols);
-/* Numbers to blocks of a type that is not in planes. */
-void encode_blocks(enum quant_type type, const float *x, size_t n, uint8_t *out);
-enum quant_type block_type_of(enum st_dtype dtype);
-
 /* ---- gguf_plan.c, gguf_file.c -------------------------------------------------------------------- */
 
 /* Lists tensors and items of the opened source. */
@@ -215,6 +199,7 @@ static inline bool item_is_bnb(const struct item *item)
 /* The bytes of an item's tensors; `tensor` is its first one in the file. */
 lorac_status write_item(struct conversion *c, const struct item *item, struct tensor_writer *file, size_t tensor,
                         lorac_error *err);
+enum quant_type block_type_of(enum st_dtype dtype);
 /* The numbers of a run of an item that is not quantised in planes, in bytes. */
 size_t plain_bytes(const struct item *item, size_t numbers);
 /* All weights, as files of `folder`, and their index. */

@@ -60,7 +60,7 @@ static lorac_status check_options(const struct conversion *c, lorac_error *err)
 {
     const lorac_convert_options *o = c->options;
     if (o->gguf_type && !c->kind)
-        return fail(err, LORAC_INVALID_ARGUMENT, NULL, "\"%.40s\" is no type of GGUF: f32, f16, bf16, q8_0",
+        return fail(err, LORAC_INVALID_ARGUMENT, NULL, "\"%.40s\" is no type of GGUF: f16, q8_0, q4_k_m and the like",
                     o->gguf_type);
     if (c->kind && (o->mode || o->dtype || o->dequantize || o->calibration || o->target_bits > 0))
         return fail(err, LORAC_INVALID_ARGUMENT, NULL,
@@ -89,7 +89,7 @@ lorac_status lorac_convert(lorac_runtime *runtime, const char *model, const char
     if (!c) return fail_memory(err, "a conversion", sizeof *c);
     const char *type = options->gguf_type;
     *c = (struct conversion){.runtime = runtime,
-                             .kind = type ? gguf_kind_named(type) : NULL,
+                             .kind = type ? quantize_mix_named(type) : NULL,
                              .memory = &runtime->memory,
                              .options = options,
                              .model = model,

@@ -114,7 +114,9 @@ static enum quant_type type_for(const struct planning *p, enum part part, const 
         [PART_POSITIONS] = true, [PART_FINAL_NORM] = true, [PART_ATTENTION_NORM] = true, [PART_ATTENTION_AFTER] = true,
         [PART_MLP_NORM] = true,  [PART_MLP_AFTER] = true,  [PART_Q_NORM] = true,         [PART_K_NORM] = true,
     };
-    return vector || small[part] ? QUANT_F32 : gguf_type_for(p->c->kind, item->cols);
+    const struct model_config *c = &p->shape;
+    struct mix_model model = {.layers = c->layers, .heads = c->heads, .kv_heads = c->kv_heads, .tied = c->tied_head};
+    return vector || small[part] ? QUANT_F32 : quantize_mix_type(p->c->kind, &model, item->name, item->cols);
 }
 
 static lorac_status note_fallback(const struct planning *p, const struct item *item)

@@ -6,6 +6,7 @@
 #include "base/pool.h"
 #include "quant/pack.h"
 #include "quant/planes.h"
+#include "quant/quantize_ggml.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -67,6 +68,11 @@ static void read_numbers(const struct conversion *c, const struct item *item, si
     for (size_t i = 0; i < n; i++) y[i] = number_rounded(number_of(item->dtype), y[i]);
 }
 
+enum quant_type block_type_of(enum st_dtype dtype)
+{
+    return dtype == ST_F32 ? QUANT_F32 : dtype == ST_F16 ? QUANT_F16 : QUANT_BF16;
+}
+
 size_t plain_bytes(const struct item *item, size_t numbers)
 {
     const struct quant_format *f = &quant_formats[item->type];
@@ -112,7 +118,7 @@ static void store(const struct item_writing *w, size_t at, size_t n, const float
     const struct item *item = w->item;
     if (w->factor) memcpy(y, x, n * sizeof *y);
     if (!item->quantized) {
-        encode_blocks(item->type, x, n, w->codes + plain_bytes(item, at));
+        quantize_ggml(item->type, x, NULL, n, w->codes + plain_bytes(item, at));
         return;
     }
     struct quantized out = quantized_at(w, at);
