@@ -48,11 +48,14 @@ static json_t *names_json(const char *lines)
 
 void convert_print_unquantized(const struct convert *v, const lorac_converted *r)
 {
+    enum { SHOWN = 8 };
     const char *lines = r->unquantized, *what = v->gguf ? "of another type" : "not quantised";
-    for (size_t length; *lines; lines += length + 1) {
+    if (v->common.json) return;
+    for (size_t i = 0, length; i < SHOWN && *lines; i++, lines += length + 1) {
         length = strcspn(lines, "\n");
         fprintf(stderr, "lorac: %s, since the group does not divide its rows: %.*s\n", what, (int)length, lines);
     }
+    if (*lines) fprintf(stderr, "lorac: ... %zu in all; --json lists them\n", r->unquantized_count);
 }
 
 const char *convert_format(const struct convert *v, const char *otherwise)

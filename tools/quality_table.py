@@ -13,7 +13,7 @@ RECIPES = [(r, ["-q", "--quant-predicate", r]) for r in ("mixed_4_6", "mixed_3_6
 GPTQ = [(f"affine {b}, GPTQ", ["-q", "--q-bits", b, "--q-method", "gptq"]) for b in (4, 3)]
 OTHERS = [("mxfp8", ["-q", "--q-mode", "mxfp8"]), ("mxfp4", ["-q", "--q-mode", "mxfp4"]), ("nvfp4", ["-q", "--q-mode", "nvfp4"]), ("nf4", ["-q", "--q-mode", "nf4"]),
           ("nf4, double", ["-q", "--q-mode", "nf4", "--double-quant"])]
-GGUF = [(f"GGUF {t.upper()}", ["--gguf-type", t]) for t in ("f16", "q8_0", "q6_k", "q5_k", "q5_1", "q5_0", "q4_k", "q4_1", "q4_0", "iq4_nl", "iq4_xs", "mxfp4", "q3_k", "q2_k")]
+GGUF = [(f"GGUF {t.upper()}", ["--gguf-type", t]) for t in ("f16", "q8_0", "q6_k", "q5_k_m", "q5_1", "q5_0", "q4_k_m", "q4_k_s", "q4_1", "q4_0", "iq4_nl", "iq4_xs", "mxfp4", "q3_k_m", "q2_k")]
 FORMS = [("as it is", [])] + AFFINE + GPTQ + RECIPES + OTHERS + GGUF
 BEGIN, END = "<!-- written by tools/quality_table.py -->", "<!-- end -->"
 
