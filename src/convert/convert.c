@@ -99,8 +99,7 @@ lorac_status lorac_convert(lorac_runtime *runtime, const char *model, const char
     lorac_status status = check_options(c, err);
     if (status == LORAC_OK) status = check_place(c, err);
     if (status == LORAC_OK) status = conversion_open(c, err);
-    if (status == LORAC_OK)
-        status = c->kind ? gguf_make(c, err) : make_beside(c->memory, c->out, make_folder, c, err);
+    if (status == LORAC_OK) status = c->kind ? gguf_make(c, err) : make_beside(c->memory, c->out, make_folder, c, err);
     if (status == LORAC_OK) describe(c, converted);
     conversion_close(c);
     mem_free(&runtime->memory, c);

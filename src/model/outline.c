@@ -21,13 +21,11 @@ static const char *architecture_of(const struct family *f)
     return f->architectures[0];
 }
 
-/* What the reader of such a GGUF says of the rows of q and k: it is asked about one without metadata. */
-static bool rows_are_permuted(const char *architecture, const struct model_config *c)
+/* What the reader of such a GGUF says of the rows of q and k. */
+static bool rows_are_permuted(const char *architecture)
 {
     const struct family *f = architecture ? family_of_architecture(architecture) : NULL;
-    struct model_config asked = *c;
-    if (f && f->from_gguf) f->from_gguf(&(struct gguf){0}, &asked, NULL);
-    return asked.rows_permuted;
+    return f && f->gguf_interleaved;
 }
 
 /* ---- modules -------------------------------------------------------------------------------- */
@@ -116,7 +114,7 @@ static lorac_status read_folder(struct outline *o, const char *path, bool *sees,
     *sees = json_is_object(json_object_get(config, "text_config"));
     if (status == LORAC_OK) {
         o->gguf.architecture = architecture_of(o->family);
-        o->config.rows_permuted = rows_are_permuted(o->gguf.architecture, &o->config);
+        o->config.rows_permuted = rows_are_permuted(o->gguf.architecture);
     }
     json_decref(config);
     mem_free(o->memory, file);
@@ -147,7 +145,7 @@ lorac_status outline_of_model(const struct lorac_model *model, struct outline *o
 {
     *o = (struct outline){.memory = &model->runtime->memory, .family = model->family, .config = model->config};
     o->gguf.architecture = architecture_of(o->family);
-    o->config.rows_permuted = o->config.rows_permuted || rows_are_permuted(o->gguf.architecture, &o->config);
+    o->config.rows_permuted = o->config.rows_permuted || rows_are_permuted(o->gguf.architecture);
     lorac_status status = fill(o, model->sees, model->path, err);
     if (status != LORAC_OK) outline_close(o);
     return status;
