@@ -14,7 +14,8 @@ struct convert {
     int mode, dtype, recipe, method, gguf;
     size_t calibration_rows;
     double target_bits;
-    bool error_feedback; /* fuse: as method gptq */
+    bool error_feedback;     /* fuse: as method gptq */
+    const char *export_gguf; /* fuse: in place of `out` */
     struct text_list overrides;
     size_t bits, group, shard_bytes;
 };

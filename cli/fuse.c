@@ -11,6 +11,8 @@ static const struct option option_table[] = {
     SECTION("Adapters"),
     ADAPTER_OPTION(struct convert),
     FOLDER_OPTIONS(struct convert, "save-path", "out", "fused_model"),
+    OPTION(TEXT, struct convert, export_gguf, "export-gguf", .value = "FILE.gguf",
+           .help = "write this file in place of a folder; --gguf-type f16 if none is given"),
     NUMBER_OPTIONS(struct convert),
     SECTION("Quality"),
     OPTION(FLAG, struct convert, error_feedback, "error-feedback",
@@ -191,12 +193,20 @@ static int fuse(const struct convert *v, const struct engine *e, const char *mod
     return status;
 }
 
+enum { GGUF_F16 = 2 }; /* among --gguf-type's choices */
+
 static int run(struct arguments *a)
 {
-    const struct convert *v = a->values;
+    struct convert *v = a->values;
     struct engine e;
     char buffer[4096], **paths = NULL;
     double *factors = NULL;
+    if (v->export_gguf && option_origin(a, "save-path") != ORIGIN_DEFAULT)
+        return fail_usage(v->common.json, "--save-path and --export-gguf: give one of them");
+    if (v->export_gguf) {
+        v->out = v->export_gguf;
+        if (!v->gguf) v->gguf = GGUF_F16;
+    }
     int status = convert_check(a, v);
     if (status) return status;
     if (!v->common.adapters.count) return fail_usage(v->common.json, "lorac fuse needs --adapter-path PATH[:SCALE]");
@@ -221,7 +231,8 @@ const struct command command_fuse = {
                "--data DIR also measures the loss of the base, with the adapters, and of what was written.",
     .examples = "  lorac fuse --model Qwen3-0.6B --adapter-path adapters --save-path fused\n"
                 "  lorac fuse --model Qwen3-0.6B --adapter-path style:0.7 --adapter-path tools --save-path both\n"
-                "  lorac fuse --model qwen-4bit --adapter-path adapters --save-path fused --dequantize\n",
+                "  lorac fuse --model qwen-4bit --adapter-path adapters --save-path fused --dequantize\n"
+                "  lorac fuse --model Qwen3-0.6B --adapter-path adapters --export-gguf fused.gguf --gguf-type q4_k_m\n",
     .options = option_table,
     .values_size = sizeof(struct convert),
     .run = run,

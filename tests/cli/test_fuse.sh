@@ -103,6 +103,15 @@ json "its modules" 'len(last["modules"]) == 14 and last["loss"]["fused"] > 0'
 run convert --model "$base" --out "$work/no" -q --q-method gptq --json
 expect 2 "GPTQ without a text" "--data"
 
+# ---- a GGUF ----------------------------------------------------------------------------------------
+fuse --model "$base" --export-gguf="$work/fused.gguf"
+expect 0 "a GGUF"
+json "of f16" 'last["format"] == "f16" and last["out"].endswith("fused.gguf")'
+fuse --model "$base" --export-gguf="$work/fused32.gguf" --gguf-type f32
+same "a GGUF of f32" 2e-5 "$work/fused32.gguf" --adapter-path "$adapter"
+fuse --model "$base" --export-gguf="$work/no.gguf" --save-path "$work/no"
+expect 2 "a folder and a GGUF" "give one"
+
 # ---- what is refused, and leaves nothing -----------------------------------------------------------
 fuse --model "$base" --save-path "$work/own"
 expect 1 "a folder that is there" "--force"
