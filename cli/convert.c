@@ -121,6 +121,7 @@ lorac_convert_options convert_options(const struct convert *v, struct converting
     o.override_count = v->overrides.count;
     o.dtype = dtypes[v->dtype];
     o.gguf_type = gguf_types[v->gguf];
+    o.imatrix = v->imatrix;
     o.shard_bytes = v->shard_bytes;
     o.force = v->force;
     o.progress = convert_progress;

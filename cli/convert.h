@@ -14,7 +14,8 @@ struct convert {
     int mode, dtype, recipe, method, gguf;
     size_t calibration_rows;
     double target_bits;
-    bool error_feedback;     /* fuse: as method gptq */
+    bool error_feedback; /* fuse: as method gptq */
+    const char *imatrix;
     const char *export_gguf; /* fuse: in place of `out` */
     struct text_list overrides;
     size_t bits, group, shard_bytes;
@@ -34,6 +35,8 @@ struct convert {
                .choices = "none|f32|f16|bf16|q4_0|q4_1|q5_0|q5_1|q8_0|q2_k|q2_k_s|q3_k_s|q3_k_m|q3_k_l|q4_k_s|q4_k_m|" \
                           "q5_k_s|q5_k_m|q6_k|iq4_nl|iq4_xs|mxfp4",                                                    \
                .fallback = "none", .help = "write a GGUF file, its matrices of this type; vectors stay f32"),          \
+        OPTION(TEXT, values, imatrix, "imatrix", .value = "FILE",                                                      \
+               .help = "GGUF: which columns matter, as llama.cpp's imatrix tool measured it"),                         \
         OPTION(FLAG, values, quantize, "quantize", .aliases = "-q", .help = "quantise"),                               \
         OPTION(FLAG, values, dequantize, "dequantize", .aliases = "-d",                                                \
                .help = "write the numbers of a model that is quantised"),                                              \

@@ -50,6 +50,7 @@ typedef struct lorac_convert_options {
     void *user;
     const char *gguf_type; /* "f16", "q8_0", "q4_k_m" and the like (llama.cpp's names): a GGUF file, its matrices of
                               this type or mix; NULL: a folder */
+    const char *imatrix; /* a file of llama.cpp's imatrix tool: which columns matter, for a GGUF's types; NULL: none */
 } lorac_convert_options;
 LORAC_API void lorac_convert_options_init(lorac_convert_options *options);
 

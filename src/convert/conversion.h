@@ -10,6 +10,7 @@
 #include "base/json.h"
 #include "base/runtime.h"
 #include "file/gguf_draft.h"
+#include "file/imatrix.h"
 #include "file/safetensors.h"
 #include "model/config_gguf.h"
 #include "model/model.h"
@@ -30,6 +31,7 @@ struct item {
     const struct stored_matrix *stored; /* of the opened base; NULL: none is, or it is no matrix */
     size_t first, rows, cols;           /* rows of the source from `first` on; what is no matrix has one row */
     size_t read;                        /* bytes of the source */
+    const float *importance;            /* (cols), of a GGUF's; NULL: all alike */
     bool matrix;
     bool packed;     /* the source is quantised: `stored` has the numbers */
     bool inward;     /* the source is (in, out), as GPT-2's matrices are */
@@ -71,6 +73,7 @@ struct conversion {
     const struct os_file *file;      /* the one whose tensors are being listed */
     struct list items;               /* struct item, in the order of the source's files, or of the GGUF's tensors */
     const struct quantize_mix *kind; /* GGUF: of its matrices; NULL: a folder is made */
+    struct imatrix imatrix;          /* GGUF: of its columns; empty: none was given */
     struct gguf_draft draft;
     struct lorac_model *listed; /* GGUF: the source as the loader lists it */
     struct weights *weights;

@@ -62,6 +62,8 @@ static lorac_status check_options(const struct conversion *c, lorac_error *err)
     if (o->gguf_type && !c->kind)
         return fail(err, LORAC_INVALID_ARGUMENT, NULL, "\"%.40s\" is no type of GGUF: f16, q8_0, q4_k_m and the like",
                     o->gguf_type);
+    if (o->imatrix && !c->kind)
+        return fail(err, LORAC_INVALID_ARGUMENT, NULL, "an imatrix is for the quantised types of a GGUF file");
     if (c->kind && (o->mode || o->dtype || o->dequantize || o->calibration || o->target_bits > 0))
         return fail(err, LORAC_INVALID_ARGUMENT, NULL,
                     "a GGUF has its own type: neither mode nor dtype goes with it, and it is always dequantised");

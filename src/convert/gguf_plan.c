@@ -100,6 +100,8 @@ static lorac_status add_item(const struct planning *p, const struct item *item)
     struct item *added = list_add(&c->items);
     if (!added) return fail_memory(p->err, "the list of tensors", sizeof *item);
     *added = *item;
+    if (quant_formats[item->type].block > 1)
+        TRY(imatrix_find(&c->imatrix, item->name, item->cols, &added->importance, p->err));
     added->bytes = plain_bytes(item, item_elements(item));
     added->tensors = 1;
     added->read = (size_t)((double)item->source->bytes * (double)item_elements(item) / (double)whole_of(item));
@@ -115,7 +117,11 @@ static enum quant_type type_for(const struct planning *p, enum part part, const 
         [PART_MLP_NORM] = true,  [PART_MLP_AFTER] = true,  [PART_Q_NORM] = true,         [PART_K_NORM] = true,
     };
     const struct model_config *c = &p->shape;
-    struct mix_model model = {.layers = c->layers, .heads = c->heads, .kv_heads = c->kv_heads, .tied = c->tied_head};
+    struct mix_model model = {.layers = c->layers,
+                              .heads = c->heads,
+                              .kv_heads = c->kv_heads,
+                              .tied = c->tied_head,
+                              .importance = p->c->imatrix.entries.count};
     return vector || small[part] ? QUANT_F32 : quantize_mix_type(p->c->kind, &model, item->name, item->cols);
 }
 

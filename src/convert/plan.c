@@ -211,6 +211,7 @@ lorac_status conversion_open(struct conversion *c, lorac_error *err)
     TRY(check_choice(o, err));
     TRY(source_open(c, err));
     TRY(fusion_open(c, err));
+    if (o->imatrix) TRY(imatrix_open(c->memory, o->imatrix, &c->imatrix, err));
     if (c->kind) return gguf_plan(c, err);
     if (o->target_bits > 0) TRY(allocation_make(c, err));
     if (c->bnb) TRY(check_bnb(c, err));
@@ -226,6 +227,7 @@ lorac_status conversion_open(struct conversion *c, lorac_error *err)
 void conversion_close(struct conversion *c)
 {
     gguf_plan_close(c);
+    imatrix_close(&c->imatrix);
     mem_free(c->memory, c->allocation);
     calibration_close(c);
     fusion_close(c);

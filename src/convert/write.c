@@ -118,7 +118,8 @@ static void store(const struct item_writing *w, size_t at, size_t n, const float
     const struct item *item = w->item;
     if (w->factor) memcpy(y, x, n * sizeof *y);
     if (!item->quantized) {
-        quantize_ggml(item->type, x, NULL, n, w->codes + plain_bytes(item, at));
+        for (size_t i = 0; item->importance && i < n; i++) y[i] = item->importance[(w->first + at + i) % item->cols];
+        quantize_ggml(item->type, x, item->importance ? y : NULL, n, w->codes + plain_bytes(item, at));
         return;
     }
     struct quantized out = quantized_at(w, at);

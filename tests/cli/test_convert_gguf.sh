@@ -156,6 +156,21 @@ change 'c["num_attention_heads"] = c["num_key_value_heads"] = 1; c["head_dim"] =
 expect 1 "rows that are not there" "expected"
 change 'c["rope_scaling"] = dict(rope_type="dynamic", factor=2.0)'
 expect 1 "dynamic scaling" "cannot say this model's scaling of the rotary embedding"
+# ---- importance: the first eight columns of one matrix's rows count a thousand times --------------
+imatrix() { # FILE COLUMNS
+    python3 -c 'import struct, sys; n, name = int(sys.argv[2]), b"blk.0.ffn_down.weight"; open(sys.argv[1], "wb").write(struct.pack("<ii", 1, len(name)) + name + struct.pack("<ii", 1, n) + struct.pack(f"<{n}f", *[1000.0] * 8, *[1.0] * (n - 8)))' "$1" "$2"
+}
+imatrix "$work/columns.dat" 64
+run convert --model "$model" --out "$work/alike.gguf" --gguf-type q4_0 --json
+run convert --model "$model" --out "$work/important.gguf" --gguf-type q4_0 --imatrix "$work/columns.dat" --json
+expect 0 "with an imatrix"
+cmp -s "$work/alike.gguf" "$work/important.gguf" && fail "an imatrix changes nothing"
+[ "$(cmp -l "$work/alike.gguf" "$work/important.gguf" | wc -l)" -lt 1200 ] || fail "an imatrix of one matrix changes others"
+imatrix "$work/columns.dat" 32
+run convert --model "$model" --out "$work/no.gguf" --gguf-type q4_0 --imatrix "$work/columns.dat" --json
+expect 1 "an imatrix of another width" "blk.0.ffn_down.weight"
+run convert --model "$model" --out "$work/no" --imatrix "$work/columns.dat" --json
+expect 2 "an imatrix for a folder" "imatrix"
 rm -f "$work/odd/tokenizer.json"
 cp -r "$model" "$work/bare" && rm "$work"/bare/tokenizer*
 run convert --model "$work/bare" --out "$work/bare.gguf" --gguf-type f16
