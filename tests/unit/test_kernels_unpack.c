@@ -41,6 +41,7 @@ static void unpack_avx512(struct cpu_kernels *t)
     unpack_planes_avx512(t);
     gemv_e4m3_avx512(t);
     unpack_parts_avx512(t);
+    gemv_q8_avx512(t);
     gemv_codes_avx512(t);
     gemv_chunks_avx512(t);
     gemm_q8_avx512(t);

@@ -1,4 +1,5 @@
-/* gemv_q8_avx512.c — rows of Q4_0, Q4_1 and Q8_0 times a few rows of int8 activations, with AVX-512 VNNI.
+/* gemv_q8_avx512.c — rows of formats in blocks of 32 times one row of int8 activations, of Q4_0, Q4_1 and Q8_0 a few
+ * rows, with AVX-512 VNNI.
  *
  * A step is four blocks of 32. vpdpbusd multiplies their unsigned codes by the activations, block i in the lanes
  * l % 4 = i; four such vectors, of four rows of weights or of activations, are then added up into one, so that all
@@ -7,14 +8,9 @@
  * for all of them. A result's chain knows no other row: its bits do not depend on how rows are grouped.
  * Reads nothing past a row or an activation: the last blocks are loaded under masks. */
 #include "backend/cpu/prefetch.h"
-#include "backend/cpu/unpack_avx512.h"
+#include "backend/cpu/unpack_steps_avx512.h"
 
-enum { STEP = 4, QUAD = 4, MOST_XS = CPU_SEVERAL };
-
-static ALWAYS_INLINE int zero_of(enum quant_type type)
-{
-    return type == QUANT_Q4_0 ? 8 : type == QUANT_Q8_0 ? 128 : 0;
-}
+enum { QUAD = 4, MOST_XS = CPU_SEVERAL };
 
 /* ---- four blocks of activations ------------------------------------------------------------------------------- */
 
@@ -66,8 +62,8 @@ static ALWAYS_INLINE struct x_scales load_scales(enum quant_type type, struct cp
                                                  size_t count)
 {
     __m512i extra = _mm512_castps_si512(_mm512_broadcast_f32x4(_mm_maskz_loadu_ps(first4(count), x.sum + b)));
-    if (zero_of(type)) {
-        const __m512i zero = _mm512_set1_epi8((char)zero_of(type)), none = _mm512_setzero_si512();
+    if (stepped[type].zero) {
+        const __m512i zero = _mm512_set1_epi8((char)stepped[type].zero), none = _mm512_setzero_si512();
         __m512i sum = _mm512_dpbusd_epi32(_mm512_dpbusd_epi32(none, zero, codes.low), zero, codes.high);
         __m512i same[QUAD] = {sum, sum, sum, sum};
         extra = _mm512_sub_epi32(none, add_parts(same));
@@ -90,95 +86,6 @@ static ALWAYS_INLINE void arrange(enum quant_type type, struct x_step *to, struc
             scales->extra = _mm512_mask_mov_epi32(scales->extra, part, own.extra);
         }
     }
-}
-
-/* ---- four blocks of a row of weights -------------------------------------------------------------------------- */
-
-struct w_step {
-    __m512i low, high; /* codes in the order of x_codes */
-    __m256i d, min;    /* f16 of block i in words 4 j + i */
-};
-
-/* `words` words of 16 bits from p on, the rest 0; 32 or more: all of them. */
-static ALWAYS_INLINE __m512i load_words(const uint8_t *p, size_t words)
-{
-    return words >= 32 ? _mm512_loadu_si512(p) : _mm512_maskz_loadu_epi16(first32(words), p);
-}
-/* Of `words` words those from `from` on. */
-static ALWAYS_INLINE size_t beyond(size_t words, size_t from)
-{
-    return words > from ? words - from : 0;
-}
-
-static ALWAYS_INLINE __m256i pick(__m512i words, const uint16_t index[16])
-{
-    __m512i at = _mm512_castsi256_si512(_mm256_loadu_si256((const __m256i *)(const void *)index));
-    return _mm512_castsi512_si256(_mm512_permutexvar_epi16(at, words));
-}
-
-static ALWAYS_INLINE void split_nibbles(struct w_step *w, __m512i nibbles)
-{
-    const __m512i mask = _mm512_set1_epi8(15);
-    w->low = _mm512_and_si512(nibbles, mask);
-    w->high = _mm512_and_si512(_mm512_srli_epi16(nibbles, 4), mask);
-}
-
-#define FOUR(a, b, c, d) a, b, c, d, a, b, c, d, a, b, c, d, a, b, c, d
-/* Pairs of words from a, b, c, d on, then the next ... */
-#define PAIRS(a, b, c, d, j) a + j, a + j + 1, b + j, b + j + 1, c + j, c + j + 1, d + j, d + j + 1
-#define RUNS(a, b, c, d)     PAIRS(a, b, c, d, 0), PAIRS(a, b, c, d, 2), PAIRS(a, b, c, d, 4), PAIRS(a, b, c, d, 6)
-
-/* Blocks of 9 words: d, 8 words of nibbles. The second load starts at word 4: words 28 .. 35 are 56 .. 63. */
-static ALWAYS_INLINE struct w_step unpack_q4_0(const uint8_t *p, size_t count)
-{
-    static const uint16_t nibbles[32] = {1, 2, 10, 11, 19, 20, 56, 57, 3, 4, 12, 13, 21, 22, 58, 59,
-                                         5, 6, 14, 15, 23, 24, 60, 61, 7, 8, 16, 17, 25, 26, 62, 63};
-    static const uint16_t scales[16] = {FOUR(0, 9, 18, 27)};
-    __m512i w0 = load_words(p, 9 * count), w1 = load_words(p + 8, beyond(9 * count, 4));
-    struct w_step w = {.d = pick(w0, scales)};
-    split_nibbles(&w, _mm512_permutex2var_epi16(w0, _mm512_loadu_si512(nibbles), w1));
-    return w;
-}
-
-/* Blocks of 10 words: d, min, 8 words of nibbles. The second load starts at word 8: words 32 .. 39 are 56 .. 63. */
-static ALWAYS_INLINE struct w_step unpack_q4_1(const uint8_t *p, size_t count)
-{
-    static const uint16_t nibbles[32] = {RUNS(2, 12, 22, 56)};
-    static const uint16_t scales[16] = {FOUR(0, 10, 20, 30)}, minima[16] = {FOUR(1, 11, 21, 31)};
-    __m512i w0 = load_words(p, 10 * count), w1 = load_words(p + 16, beyond(10 * count, 8));
-    struct w_step w = {.d = pick(w0, scales), .min = pick(w0, minima)};
-    split_nibbles(&w, _mm512_permutex2var_epi16(w0, _mm512_loadu_si512(nibbles), w1));
-    return w;
-}
-
-/* Blocks of 17 words: d, 16 words of codes. The low halves' loads start at words 0 and 32, the high ones' at 4 and 36.
- */
-static ALWAYS_INLINE struct w_step unpack_q8_0(const uint8_t *p, size_t count)
-{
-    static const uint16_t low[32] = {RUNS(1, 18, 35, 52)}, high[32] = {RUNS(5, 22, 39, 56)};
-    static const uint16_t scales[32] = {FOUR(0, 17, 34, 51)};
-    const __m512i top = _mm512_set1_epi8((char)0x80);
-    size_t words = 17 * count;
-    __m512i w0 = load_words(p, words), w1 = load_words(p + 64, beyond(words, 32));
-    __m512i h0 = load_words(p + 8, words - 4), h1 = load_words(p + 72, beyond(words, 36));
-    __m512i d = _mm512_permutex2var_epi16(w0, _mm512_loadu_si512(scales), w1);
-    return (struct w_step){
-        .low = _mm512_xor_si512(_mm512_permutex2var_epi16(w0, _mm512_loadu_si512(low), w1), top),
-        .high = _mm512_xor_si512(_mm512_permutex2var_epi16(h0, _mm512_loadu_si512(high), h1), top),
-        .d = _mm512_castsi512_si256(d),
-    };
-}
-
-static ALWAYS_INLINE struct w_step unpack_step(enum quant_type type, const uint8_t *p, size_t count)
-{
-    return type == QUANT_Q4_0   ? unpack_q4_0(p, count)
-           : type == QUANT_Q4_1 ? unpack_q4_1(p, count)
-                                : unpack_q8_0(p, count);
-}
-
-static ALWAYS_INLINE size_t bytes_of(enum quant_type type)
-{
-    return type == QUANT_Q4_0 ? 18 : type == QUANT_Q4_1 ? 20 : 34;
 }
 
 /* ---- products ------------------------------------------------------------------------------------------------- */
@@ -205,13 +112,13 @@ static ALWAYS_INLINE __m512i dot(struct w_step w, const struct x_codes *x)
 }
 
 /* Four results' sums, four lanes each, and their dots, scales and minima of a step. */
-static ALWAYS_INLINE __m512 add_step(enum quant_type type, __m512 sum, const __m512i dots[QUAD], __m256i d, __m256i min,
-                                     const struct x_scales *x)
+static ALWAYS_INLINE __m512 add_step(enum quant_type type, __m512 sum, const __m512i dots[QUAD], __m256i d,
+                                     __m256i second, const struct x_scales *x)
 {
     __m512i dot = add_parts(dots);
-    if (zero_of(type)) dot = _mm512_add_epi32(dot, x->extra);
-    sum = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot), _mm512_mul_ps(_mm512_cvtph_ps(d), x->d), sum);
-    return type == QUANT_Q4_1 ? _mm512_fmadd_ps(_mm512_cvtph_ps(min), _mm512_castsi512_ps(x->extra), sum) : sum;
+    if (stepped[type].zero) dot = _mm512_add_epi32(dot, x->extra);
+    sum = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot), _mm512_mul_ps(scales_of(type, d, second), x->d), sum);
+    return stepped[type].minimum ? _mm512_fmadd_ps(_mm512_cvtph_ps(second), _mm512_castsi512_ps(x->extra), sum) : sum;
 }
 
 /* Four rows of weights, one of activations. */
@@ -220,16 +127,16 @@ static ALWAYS_INLINE __m512 step_one(enum quant_type type, __m512 sum, const str
     const struct x_codes codes = load_codes(p->one, b, count);
     const struct x_scales scales = load_scales(type, p->one, codes, b, count);
     __m512i dots[QUAD];
-    __m256i d = _mm256_setzero_si256(), min = d;
+    __m256i d = _mm256_setzero_si256(), second = d;
 #pragma GCC unroll 4
     for (size_t r = 0; r < QUAD; r++) {
-        struct w_step w = unpack_step(type, row_at(p, r) + b * bytes_of(type), count);
+        struct w_step w = unpack_step(type, row_at(p, r), b, count);
         __mmask16 part = (__mmask16)(0xF << 4 * r);
         dots[r] = dot(w, &codes);
         d = _mm256_mask_mov_epi16(d, part, w.d);
-        if (type == QUANT_Q4_1) min = _mm256_mask_mov_epi16(min, part, w.min);
+        if (has_second(type)) second = _mm256_mask_mov_epi16(second, part, w.second);
     }
-    return add_step(type, sum, dots, d, min, &scales);
+    return add_step(type, sum, dots, d, second, &scales);
 }
 
 /* Four rows of weights, xs of activations; sum[r][m / QUAD]. */
@@ -239,14 +146,14 @@ static ALWAYS_INLINE void step_several(enum quant_type type, const size_t xs, __
     const struct x_step *x = p->several + b / STEP;
 #pragma GCC unroll 4
     for (size_t r = 0; r < QUAD; r++) {
-        struct w_step w = unpack_step(type, row_at(p, r) + b * bytes_of(type), count);
+        struct w_step w = unpack_step(type, row_at(p, r), b, count);
 #pragma GCC unroll 2
         for (size_t g = 0; g < (xs + QUAD - 1) / QUAD; g++) {
             __m512i dots[QUAD];
 #pragma GCC unroll 4
             for (size_t m = 0; m < QUAD; m++)
                 dots[m] = QUAD * g + m < xs ? dot(w, &x->x[QUAD * g + m]) : _mm512_setzero_si512();
-            sum[r][g] = add_step(type, sum[r][g], dots, w.d, w.min, &x->scales[g]);
+            sum[r][g] = add_step(type, sum[r][g], dots, w.d, w.second, &x->scales[g]);
         }
     }
 }
@@ -271,7 +178,7 @@ static ALWAYS_INLINE void one_row(enum quant_type type, const struct piece *p)
     __m512 sum = _mm512_setzero_ps();
     size_t b = 0;
     for (; b + STEP <= p->blocks; b += STEP) {
-        prefetch_step(p, bytes_of(type), b);
+        prefetch_step(p, stepped[type].block_bytes, b);
         sum = step_one(type, sum, p, b, STEP);
     }
     if (p->blocks - b == 2)
@@ -290,7 +197,7 @@ static ALWAYS_INLINE void several_rows(enum quant_type type, const size_t xs, co
     for (size_t i = 0; i < QUAD * MOST_XS / QUAD; i++) sum[i / 2][i % 2] = _mm512_setzero_ps();
     size_t b = 0;
     for (; b + STEP <= p->blocks; b += STEP) {
-        prefetch_step(p, bytes_of(type), b);
+        prefetch_step(p, stepped[type].block_bytes, b);
         step_several(type, xs, sum, p, b, STEP);
     }
     if (p->blocks - b == 2)
@@ -319,12 +226,12 @@ static void all_rows(struct piece p, piece_kernel kernel, size_t rows)
     }
 }
 
-static ALWAYS_INLINE void gemv(const piece_kernel *kernels, float *y, const struct quant_matrix *w, size_t row,
-                               size_t rows, struct cpu_q8 x)
+static ALWAYS_INLINE void gemv(piece_kernel kernel, float *y, const struct quant_matrix *w, size_t row, size_t rows,
+                               struct cpu_q8 x)
 {
     struct piece p = {
         .y = y, .w = w->data + row * w->row_bytes, .row_bytes = w->row_bytes, .blocks = w->cols / BLOCK, .one = x};
-    all_rows(p, kernels[0], rows);
+    all_rows(p, kernel, rows);
 }
 
 static ALWAYS_INLINE void gemv_rows(enum quant_type type, const piece_kernel *kernels, float *y, size_t ldy,
@@ -334,7 +241,7 @@ static ALWAYS_INLINE void gemv_rows(enum quant_type type, const piece_kernel *ke
     for (size_t xs; count; count -= xs, y += xs * ldy, x = cpu_q8_rows_at(x, xs, 0)) {
         xs = count < MOST_XS ? count : MOST_XS;
         if (xs == 1) {
-            gemv(kernels, y, w, row, rows, row_of(x, 0));
+            gemv(kernels[0], y, w, row, rows, row_of(x, 0));
             continue;
         }
         struct piece p = {.y = y,
@@ -348,18 +255,21 @@ static ALWAYS_INLINE void gemv_rows(enum quant_type type, const piece_kernel *ke
     }
 }
 
-#define ONE(type)                                                                                                      \
+#define GEMV(type)                                                                                                     \
     static void piece_##type##_1(const struct piece *p)                                                                \
     {                                                                                                                  \
         one_row(QUANT_##type, p);                                                                                      \
+    }                                                                                                                  \
+    static void gemv_##type(float *y, const struct quant_matrix *w, size_t row, size_t rows, struct cpu_q8 x)          \
+    {                                                                                                                  \
+        gemv(piece_##type##_1, y, w, row, rows, x);                                                                    \
     }
 #define SEVERAL(type, xs)                                                                                              \
     static void piece_##type##_##xs(const struct piece *p)                                                             \
     {                                                                                                                  \
         several_rows(QUANT_##type, xs, p);                                                                             \
     }
-#define GEMV(type)                                                                                                     \
-    ONE(type)                                                                                                          \
+#define GEMV_ROWS(type)                                                                                                \
     SEVERAL(type, 2)                                                                                                   \
     SEVERAL(type, 3)                                                                                                   \
     SEVERAL(type, 4)                                                                                                   \
@@ -370,25 +280,21 @@ static ALWAYS_INLINE void gemv_rows(enum quant_type type, const piece_kernel *ke
     static const piece_kernel pieces_##type[MOST_XS] = {piece_##type##_1, piece_##type##_2, piece_##type##_3,          \
                                                         piece_##type##_4, piece_##type##_5, piece_##type##_6,          \
                                                         piece_##type##_7, piece_##type##_8};                           \
-    static void gemv_##type(float *y, const struct quant_matrix *w, size_t row, size_t rows, struct cpu_q8 x)          \
-    {                                                                                                                  \
-        gemv(pieces_##type, y, w, row, rows, x);                                                                       \
-    }                                                                                                                  \
     static void gemv_rows_##type(float *y, size_t ldy, const struct quant_matrix *w, size_t row, size_t rows,          \
                                  struct cpu_q8_rows x, size_t count, void *scratch)                                    \
     {                                                                                                                  \
         gemv_rows(QUANT_##type, pieces_##type, y, ldy, w, row, rows, x, count, scratch);                               \
     }
-GEMV(Q4_0)
-GEMV(Q4_1)
-GEMV(Q8_0)
+
+#define EACH(f)         f(Q4_0) f(Q4_1) f(Q5_0) f(Q5_1) f(Q8_0) f(IQ4_NL) f(IQ4_XS) f(GGML_MXFP4)
+#define EACH_OF_ROWS(f) f(Q4_0) f(Q4_1) f(Q8_0)
+EACH(GEMV)
+EACH_OF_ROWS(GEMV_ROWS)
 
 void gemv_q8_avx512(struct cpu_kernels *t)
 {
-    t->gemv_q8[QUANT_Q4_0] = gemv_Q4_0;
-    t->gemv_q8[QUANT_Q4_1] = gemv_Q4_1;
-    t->gemv_q8[QUANT_Q8_0] = gemv_Q8_0;
-    t->gemv_q8_rows[QUANT_Q4_0] = gemv_rows_Q4_0;
-    t->gemv_q8_rows[QUANT_Q4_1] = gemv_rows_Q4_1;
-    t->gemv_q8_rows[QUANT_Q8_0] = gemv_rows_Q8_0;
+#define ENTRY(type)      t->gemv_q8[QUANT_##type] = gemv_##type;
+#define ENTRY_ROWS(type) t->gemv_q8_rows[QUANT_##type] = gemv_rows_##type;
+    EACH(ENTRY)
+    EACH_OF_ROWS(ENTRY_ROWS)
 }
