@@ -84,17 +84,19 @@ static void print_result(const struct convert *v, const lorac_converted *r, doub
     if (!v->common.json && !isnan(perplexity)) printf("perplexity %.3f\n", perplexity);
 }
 
-int convert_measure(const struct convert *v, const char *model, unsigned adapters, double *loss)
+int convert_measure(const struct convert *v, const char *model, double *loss, double *adapted)
 {
     struct common common = v->common;
     struct engine e;
     lorac_dataset *dataset = NULL;
     lorac_evaluation result;
     common.model = model;
-    int status = engine_open(&e, &common, OPEN_MODEL | OPEN_TOKENIZER | adapters);
+    int status = engine_open(&e, &common, OPEN_MODEL | OPEN_TOKENIZER | (adapted ? OPEN_ADAPTERS : 0));
     if (!status) status = data_open(&v->data, &e, "valid", common.json, &dataset);
-    if (!status) status = data_evaluate(&e, e.set, dataset, &common, &result);
+    if (!status) status = data_evaluate(&e, NULL, dataset, &common, &result);
     if (!status) *loss = result.loss;
+    if (!status && adapted) status = data_evaluate(&e, e.set, dataset, &common, &result);
+    if (!status && adapted) *adapted = result.loss;
     if (dataset) lorac_dataset_close(dataset);
     engine_close(&e);
     return status;
@@ -156,7 +158,7 @@ static int convert(const struct convert *v, const struct engine *e, const char *
     if (text) lorac_dataset_close(text);
     if (status) return status;
     double seconds = seconds_now() - converting.terminal.start;
-    if (v->data.folder) status = convert_measure(v, v->out, 0, &loss);
+    if (v->data.folder) status = convert_measure(v, v->out, &loss, NULL);
     if (!status) print_result(v, &converted, seconds, exp(loss));
     lorac_free(converted.unquantized);
     return status;

@@ -82,8 +82,8 @@ int convert_write(const struct convert *v, lorac_runtime *runtime, const char *m
 /* The text that codes are chosen by, from the train split, if the options ask for one; else *dataset is NULL. */
 int convert_calibration(const struct convert *v, const struct engine *e, lorac_dataset **dataset);
 unsigned convert_parts(const struct convert *v); /* of the engine, that the calibration needs */
-/* The model's loss on the valid split; adapters: OPEN_ADAPTERS or 0. */
-int convert_measure(const struct convert *v, const char *model, unsigned adapters, double *loss);
+/* The model's loss on the valid split; adapted: with the adapters as well, NULL: not asked for. */
+int convert_measure(const struct convert *v, const char *model, double *loss, double *adapted);
 
 /* What the options ask for, as one word. */
 const char *convert_format(const struct convert *v, const char *otherwise);

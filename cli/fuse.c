@@ -97,9 +97,8 @@ static int measure(const struct convert *v, const char *model, struct losses *l)
 {
     *l = (struct losses){NAN, NAN, NAN};
     if (!v->data.folder) return 0;
-    int status = convert_measure(v, model, 0, &l->base);
-    if (!status) status = convert_measure(v, model, OPEN_ADAPTERS, &l->adapter);
-    return status ? status : convert_measure(v, v->out, 0, &l->fused);
+    int status = convert_measure(v, model, &l->base, &l->adapter);
+    return status ? status : convert_measure(v, v->out, &l->fused, NULL);
 }
 
 static void print_json(const struct convert *v, const lorac_converted *r, double bits, const struct fused_list *list,

@@ -22,7 +22,6 @@ struct calibration {
     struct conversion *c;
     struct hessian *items;
     size_t count, layers; /* layers: of a turn */
-    size_t first, end;    /* the turn's layers */
     struct text_run run;
 };
 
@@ -125,10 +124,8 @@ static lorac_status take_turn(struct calibration *k, size_t layer, lorac_error *
 {
     struct backend *b = k->c->runtime->backend;
     drop(k);
-    k->first = layer / k->layers * k->layers;
-    k->end = k->first + k->layers;
     for (size_t i = 0; i < k->count; i++)
-        if (k->items[i].layer >= k->first && k->items[i].layer < k->end)
+        if (k->items[i].layer / k->layers == layer / k->layers)
             TRY(b->kernels->buffer_create(b, k->items[i].cols * k->items[i].cols * sizeof(float), &k->items[i].buffer,
                                           err));
     TRY(text_run(&k->run, SIZE_MAX, err));

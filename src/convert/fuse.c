@@ -73,12 +73,10 @@ static void add_along_inputs(const float *b, const float *a, size_t rank, size_t
 }
 
 /* A part of one row of the item: `row` is an output, of a matrix that is stored (in, out) an input. */
-static void add_part(const struct conversion *c, const struct item *item, const struct fusion *f, size_t row,
-                     size_t col, size_t n, float *d)
+static void add_part(const struct conversion *c, const struct item *item, const struct fusion *f,
+                     const struct adapter_module *m, size_t row, size_t col, size_t n, float *d)
 {
     const struct stored_matrix *s = item->stored;
-    const struct adapter_module *m = pair_of(c, f, s);
-    if (!m) return;
     double scale = m->scale * f->factor;
     const float *a = f->floats + m->a;
     size_t inputs = m->linear->weight.cols;
@@ -90,15 +88,23 @@ static void add_part(const struct conversion *c, const struct item *item, const 
         add_along_inputs(row_of_b(c, f, m, s, col + i), a + row, m->rank, inputs, scale, 1, d + i);
 }
 
+/* One adapter's change of the item's numbers from `first` on. */
+static void add_pair(const struct conversion *c, const struct item *item, const struct fusion *f, size_t first,
+                     size_t n, float *d)
+{
+    const struct adapter_module *m = pair_of(c, f, item->stored);
+    for (size_t i = 0, part; m && i < n; i += part) {
+        size_t row = (first + i) / item->cols, col = (first + i) % item->cols;
+        part = item->cols - col < n - i ? item->cols - col : n - i;
+        add_part(c, item, f, m, row, col, part, d + i);
+    }
+}
+
 double fusion_add(const struct conversion *c, const struct item *item, size_t first, size_t n, float *y, float *d)
 {
     double sum = 0;
     memset(d, 0, n * sizeof *d);
-    for (size_t i = 0, part; i < n; i += part) {
-        size_t row = (first + i) / item->cols, col = (first + i) % item->cols;
-        part = item->cols - col < n - i ? item->cols - col : n - i;
-        for (size_t k = 0; k < c->fusion_count; k++) add_part(c, item, &c->fusions[k], row, col, part, d + i);
-    }
+    for (size_t k = 0; k < c->fusion_count; k++) add_pair(c, item, &c->fusions[k], first, n, d);
     for (size_t i = 0; i < n; i++) {
         sum += (double)d[i] * (double)d[i];
         y[i] += d[i];
